@@ -1,0 +1,235 @@
+"""Values every layer shares: what a client asks for, and what comes back.
+
+All are frozen and hold only plain data, so that they can cross threads and, encoded by
+`pyrunner.wire`, processes. Events are msgspec structs, because only those can form the tagged union
+that a frame carries. No behaviour beyond derived properties lives here.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+JsonText = str
+"""A string that holds one JSON document; passed on, not parsed, below the server."""
+
+
+class FinishReason(StrEnum):
+    """Why a sequence ended; the values are OpenAI's where OpenAI has one."""
+
+    STOP = "stop"
+    """An end-of-generation token or a stop string."""
+    LENGTH = "length"
+    """`Limits.max_tokens`, or the context is full."""
+    TOOL_CALLS = "tool_calls"
+    """An end-of-generation token after at least one tool call."""
+    CANCELLED = "cancelled"
+    """The client went away or asked for it."""
+
+
+class ToolChoice(StrEnum):
+    """Whether the model may call the tools it was shown."""
+
+    AUTO = "auto"
+    NONE = "none"
+
+
+class ModelMode(StrEnum):
+    """What a worker does with its model; the values are Docker Model Runner's."""
+
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How the next token is chosen. Defaults are llama-server's, as under Docker Model Runner."""
+
+    temperature: float = 0.8
+    """0..10; 0 takes the most likely token and ignores everything but penalties and bias."""
+    top_k: int = 40
+    """Keep the k most likely tokens; 0 keeps all."""
+    top_p: float = 0.95
+    """0..1; keep the smallest set with this probability mass; 1 keeps all."""
+    min_p: float = 0.05
+    """0..1; drop tokens less likely than this share of the likeliest; 0 keeps all."""
+    typical_p: float = 1.0
+    """0..1; locally typical sampling; 1 is off."""
+    repeat_penalty: float = 1.0
+    """Above 0; divides the logits of recent tokens; 1 is off."""
+    repeat_last_n: int = 64
+    """How many recent tokens the penalties see, 0..32768."""
+    presence_penalty: float = 0.0
+    """-2..2."""
+    frequency_penalty: float = 0.0
+    """-2..2."""
+    seed: int | None = None
+    """0..2**32-2; None draws one."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Pairs of token id and bias in -100..100 added to its logit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a sequence has to end."""
+
+    max_tokens: int | None = None
+    """At least 1; None means until the context is full."""
+    stop: tuple[str, ...] = ()
+    """At most 16 non-empty strings; the answer ends before the first that appears."""
+    ignore_eos: bool = False
+    """Generate on through end-of-generation tokens (benchmarks)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One call a model made: in a message of the history, or collected from a stream."""
+
+    id: str
+    name: str
+    arguments: JsonText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMessage:
+    """One turn of a conversation, in OpenAI's vocabulary."""
+
+    role: str
+    """system, developer, user, assistant or tool."""
+    content: str | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function the model may ask for."""
+
+    name: str
+    description: str = ""
+    parameters: JsonText = "{}"
+    """A JSON schema, in the order the client gave it: templates show it to the model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """A conversation to continue."""
+
+    messages: tuple[ChatMessage, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice.AUTO
+    parallel_tool_calls: bool = True
+    template_kwargs: JsonText = "{}"
+    """A JSON object of extra variables for the chat template."""
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest:
+    """A prompt to continue: text, or token ids."""
+
+    prompt: str | tuple[int, ...]
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingRequest:
+    """Texts (or their token ids) to turn into one vector each."""
+
+    inputs: tuple[str | tuple[int, ...], ...]
+    normalize: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts of one request."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    """Prompt tokens whose KV cells were already there."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Where the time of one request went, in the worker's monotonic clock."""
+
+    queue_s: float
+    """From submission to the first step that read a token of it."""
+    prompt_s: float
+    """From there to the first sampled token."""
+    decode_s: float
+    """From there to the last token."""
+
+
+class TextEvent(msgspec.Struct, frozen=True, kw_only=True, tag="text"):
+    """New text of the answer. Whole characters only."""
+
+    text: str
+
+
+class ReasoningEvent(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning"):
+    """New text of the model's thinking, which is not part of the answer."""
+
+    text: str
+
+
+class ToolCallEvent(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call"):
+    """A piece of a tool call; pieces with one `index` belong together.
+
+    `id` and `name` come whole with the first piece and are empty in later ones; `arguments` is
+    the next fragment of JSON text.
+    """
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class FinishEvent(msgspec.Struct, frozen=True, kw_only=True, tag="finish"):
+    """The last event of every stream that did not fail."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+
+Event = TextEvent | ReasoningEvent | ToolCallEvent | FinishEvent
+"""What a stream yields: any number of pieces, then one `FinishEvent`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingResult:
+    """One vector per input, in the order of the inputs."""
+
+    vectors: tuple[bytes, ...]
+    """Little-endian float32, `n_embd` numbers each."""
+    n_embd: int
+    n_tokens: int
+    """Tokens of all inputs together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What a loaded model says about itself."""
+
+    architecture: str
+    description: str
+    n_ctx: int
+    """Tokens one sequence can hold, as loaded."""
+    n_ctx_train: int
+    n_vocab: int
+    n_embd: int
+    n_params: int
+    size_bytes: int
+    n_lanes: int

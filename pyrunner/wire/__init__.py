@@ -1,0 +1,1 @@
+"""What server and worker say to each other: typed frames on a Unix socket."""
