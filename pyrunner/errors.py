@@ -16,6 +16,8 @@
     |  |- RegistryError                             the far side
     |  |  |- DigestMismatchError  |- RegistryAuthError  |- RegistryProtocolError
     |  |  |- RegistryUnavailableError  `- UnsupportedArtifactError
+    |  |- ServerAnswerError                         whoever the server says
+    |  |- RequestCancelledError                     nobody waits for the answer any more
     |  |- ServerUnreachableError (ConnectionError)  start the server
     |  |- StoreError (OSError)                      this disk
     |  |  |- StoreCorruptError  |- StoreIOError  `- StoreLockedError
@@ -363,6 +365,16 @@ class UnsupportedArtifactError(RegistryError):
         self.hint = hint
 
 
+class RequestCancelledError(PyrunnerError):
+    """Whoever asked went away, so waiting for the answer was given up."""
+
+    code = "request_cancelled"
+
+    def __init__(self, *, during: str) -> None:
+        super().__init__(f"The request was cancelled during {during}.", during=during)
+        self.during = during
+
+
 class ServerUnreachableError(PyrunnerError, ConnectionError):
     """The command needs a server and none answers."""
 
@@ -375,6 +387,18 @@ class ServerUnreachableError(PyrunnerError, ConnectionError):
             address=address,
         )
         self.address = address
+
+
+class ServerAnswerError(PyrunnerError):
+    """The server refused, in its own words, or its answer broke off; only clients raise this."""
+
+    code = "server_answer"
+
+    def __init__(self, *, status: int, message: str, error_code: str = "") -> None:
+        super().__init__(message, status=status, message=message, error_code=error_code)
+        self.status = status
+        self.message = message
+        self.error_code = error_code
 
 
 class StoreError(PyrunnerError, OSError):

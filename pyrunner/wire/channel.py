@@ -19,6 +19,18 @@ _encoder = msgspec.msgpack.Encoder()
 FrameT = TypeVar("FrameT")
 
 
+def encode(frame: FromServer | FromWorker) -> bytes:
+    """Make the bytes of one frame.
+
+    Raises:
+        WorkerProtocolError: The frame is longer than `MAX_FRAME_BYTES`; nothing was sent.
+    """
+    body = _encoder.encode(frame)
+    if len(body) > MAX_FRAME_BYTES:
+        raise WorkerProtocolError(problem=f"a frame of {len(body)} bytes")
+    return _LENGTH.pack(len(body)) + body
+
+
 class Decoder(Generic[FrameT]):
     """Collects bytes of one direction of one connection and yields its frames in order."""
 
@@ -44,7 +56,7 @@ class Decoder(Generic[FrameT]):
             del self._pending[:end]
             try:
                 yield self._decoder.decode(body)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise WorkerProtocolError(problem=str(error)) from error
 
 

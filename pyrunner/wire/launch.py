@@ -1,0 +1,82 @@
+"""What a worker is told when it is started: one msgpack document on its standard input.
+
+The starter (`pyrunner.runtime`) writes it, the worker (`pyrunner.worker`) reads it once. Open
+descriptors named here are inherited; the worker owns them from then on.
+"""
+
+import hashlib
+
+import msgspec
+
+import pyrunner
+from pyrunner.config import EngineConfig
+from pyrunner.errors import WorkerProtocolError
+from pyrunner.types import ModelMode
+from pyrunner.wire.frames import PROTOCOL_VERSION
+
+MAX_LAUNCH_BYTES = 32 * 1024
+"""Below the 64 KiB a pipe holds, so that writing it never waits for the new process."""
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """One model, how to load it, and how long to live."""
+
+    reference: str
+    """Canonical name of the first request that wanted the model, for logs and errors."""
+    model_id: str
+    mode: ModelMode
+    weight_paths: tuple[str, ...]
+    """GGUF files in shard order, absolute."""
+    mmproj_path: str | None = None
+    chat_template_path: str | None = None
+    """A template that replaces the one inside the model file."""
+    engine: EngineConfig
+    """With `n_ctx` resolved: never 0."""
+    keep_alive_s: float
+    orphan_grace_s: float
+    drain_s: float
+    max_queue: int
+    config_hash: str
+    socket_path: str
+    """Where the listener is bound; the worker removes it when it takes no more requests."""
+    listener_fd: int
+    """Bound and listening already, so that nobody has to wait for it to appear."""
+    lease_fd: int | None = None
+    """A locked file that keeps the model's blobs; held open, never touched."""
+    log_level: str = "info"
+
+
+def config_hash(model_id: str, mode: ModelMode, engine: EngineConfig) -> str:
+    """Name what a worker is: two servers share one only if they would start the same.
+
+    The package's version counts too, so that an upgrade replaces the workers it finds.
+
+    Returns:
+        16 lower-case hex digits.
+    """
+    parts = (pyrunner.__version__, PROTOCOL_VERSION, model_id, mode, engine)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+
+def encode_launch(launch: Launch) -> bytes:
+    """Write what `decode_launch` reads.
+
+    Raises:
+        WorkerProtocolError: Longer than `MAX_LAUNCH_BYTES`, which takes hundreds of shards.
+    """
+    data = msgspec.msgpack.encode(launch)
+    if len(data) > MAX_LAUNCH_BYTES:
+        raise WorkerProtocolError(problem=f"launch parameters of {len(data)} bytes")
+    return data
+
+
+def decode_launch(data: bytes) -> Launch:
+    """Read launch parameters.
+
+    Raises:
+        WorkerProtocolError: They are none.
+    """
+    try:
+        return msgspec.msgpack.decode(data, type=Launch)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise WorkerProtocolError(problem=str(error)) from error
