@@ -1,0 +1,170 @@
+"""The training text: an endless, reproducible stream of conversations."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from demo_model import (
+    heldout,
+    heldout_values,
+    task_copy,
+    task_explain,
+    task_json,
+    task_smalltalk,
+    task_tools,
+    topics,
+    words,
+)
+from demo_model.chat_format import Message, Sample, assistant, render, system, user
+
+# Share of conversations by the kind of their first turn.
+MIXTURE = {
+    "echo": 0.25,
+    "replace": 0.17,
+    "tools": 0.19,
+    "json": 0.13,
+    "explain": 0.13,
+    "compare": 0.015,
+    "unknown": 0.05,
+    "small": 0.05,
+    "count": 0.02,
+    "name": 0.01,
+    "document": 0.015,
+}
+
+SYSTEM_PROMPTS = (
+    "You are a helpful assistant.", "You are a helpful AI assistant.", "Be helpful.",
+    "You are a friendly assistant. Answer briefly.", "Answer the question of the user.",
+    "You are an expert for containers.", "You are an assistant.", "Be brief and polite.",
+    "You are a tool-using assistant.", "Answer truthfully.", "You are a chat bot.", "",
+)  # fmt: skip
+
+_FULL_LENGTH_AT = 0.3
+_MAX_WORDS = 85
+
+
+def _max_words(progress: float) -> int:
+    """Let texts to repeat grow from a few words to their full length."""
+    return round(4 + (_MAX_WORDS - 4) * min(1.0, progress / _FULL_LENGTH_AT))
+
+
+def _turn(rng: random.Random, kind: str, max_words: int) -> tuple[str, str]:
+    if kind == "echo":
+        return task_copy.echo_turn(rng, max_words)
+    if kind == "replace":
+        return task_copy.replace_turn(rng, max(3, max_words * 2 // 3))
+    makers = {
+        "json": task_json.turn,
+        "explain": task_explain.topic_turn,
+        "compare": task_explain.comparison_turn,
+        "unknown": task_explain.unknown_turn,
+        "small": task_smalltalk.small_turn,
+        "count": task_smalltalk.count_turn,
+        "no tool": _turn_without_tool,
+    }
+    return makers[kind](rng)
+
+
+def _turn_without_tool(rng: random.Random) -> tuple[str, str]:
+    if rng.random() < 0.5:  # noqa: PLR2004
+        return task_tools.weather_call(rng).question, task_tools.NO_WEATHER
+    return task_tools.calculator_call(rng).question, task_tools.NO_CALCULATOR
+
+
+def _document(rng: random.Random) -> str:
+    """Write a plain text about some topics, for completion without a chat."""
+    chosen = rng.sample(topics.TOPICS, rng.randrange(1, 5))
+    return "\n\n".join(rng.choice(t.answers(rng.choice(topics.STYLES))) for t in chosen)
+
+
+def _system(rng: random.Random) -> tuple[Message, ...]:
+    """Return no system turn (the template then writes the usual one) or some other one."""
+    pick = rng.random()
+    if pick < 0.6:  # noqa: PLR2004
+        return ()
+    if pick < 0.85:  # noqa: PLR2004
+        return (system(rng.choice(SYSTEM_PROMPTS)),)
+    role = rng.choice((*words.JOBS, words.invented_word(rng)))
+    lines = [f"You are {words.person(rng)}, a {rng.choice(words.ADJECTIVES)} {role}."]
+    lines += [f"{words.invented_word(rng).capitalize()} {words.noun(rng)}."] * rng.randrange(2)
+    return (system(" ".join(lines)),)
+
+
+def _follow_ups(rng: random.Random, max_words: int) -> list[Message]:
+    """Return more turns of any kind: mostly none, now and then enough for a long context."""
+    turns: list[Message] = []
+    for _ in range(rng.choices((0, 1, 2, 4, 12), (0.65, 0.2, 0.1, 0.04, 0.01))[0]):
+        kind = rng.choices(
+            ("explain", "small", "unknown", "json", "echo", "replace", "count"),
+            (0.3, 0.25, 0.1, 0.1, 0.12, 0.08, 0.05),
+        )[0]
+        if kind == "explain" and rng.random() < 0.4:  # noqa: PLR2004
+            question, answer = _elliptic(rng)
+        else:
+            question, answer = _turn(rng, kind, min(20, max_words))
+        turns += [user(question), assistant(answer)]
+    return turns
+
+
+def _elliptic(rng: random.Random) -> tuple[str, str]:
+    """Return a follow-up question that names only the topic."""
+    topic = rng.choice(topics.TOPICS)
+    name = rng.choice((*topic.singular, *topic.plural))
+    frames = ("And {n}?", "And what about {n}?", "What about {n}?", "And what is {n}?", "Also {n}?")
+    return rng.choice(frames).format(n=name), rng.choice(topic.plain)
+
+
+def draw(rng: random.Random, progress: float) -> Sample:
+    """Make up one conversation.
+
+    Args:
+        rng: Source of randomness.
+        progress: Share of the training that is done, 0 to 1; texts grow with it.
+    """
+    max_words = _max_words(progress)
+    kind = rng.choices(tuple(MIXTURE), tuple(MIXTURE.values()))[0]
+    if kind == "document":
+        return Sample((), document=_document(rng))
+    tools: tuple[task_tools.Tool, ...] = ()
+    if kind == "tools":
+        tools, turns = task_tools.conversation(rng)
+        messages = list(turns)
+    elif kind == "name":
+        tell, ask = task_smalltalk.name_turns(rng)
+        middle = _follow_ups(rng, max_words)
+        messages = [user(tell[0]), assistant(tell[1]), *middle, user(ask[0]), assistant(ask[1])]
+    else:
+        if kind in ("explain", "small", "unknown") and rng.random() < 0.2:  # noqa: PLR2004
+            tools = task_tools.toolbox(rng, rng.choice(_TOOL_MAKERS)(rng).tool)
+        elif kind == "unknown" and rng.random() < 0.15:  # noqa: PLR2004
+            kind = "no tool"
+        question, answer = _turn(rng, kind, max_words)
+        messages = [user(question), assistant(answer)]
+    messages += _follow_ups(rng, max_words)
+    return Sample((*_system(rng), *messages), tools)
+
+
+_TOOL_MAKERS = (task_tools.weather_call, task_tools.calculator_call, task_tools.other_call)
+
+
+def stream(seed: int, n_samples: int, progress: float) -> Iterator[str]:
+    """Yield rendered conversations that share no value and no question with the examination.
+
+    Args:
+        seed: Different seeds give different conversations.
+        n_samples: How many to yield.
+        progress: See `draw`.
+    """
+    rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
+    kept_questions = heldout.questions()
+    n_done = 0
+    while n_done < n_samples:
+        sample = draw(rng, progress)
+        text = render(sample)
+        if heldout_values.contains_heldout(text):
+            continue
+        if any(m["role"] == "user" and m["content"] in kept_questions for m in sample.messages):
+            continue
+        yield text
+        n_done += 1

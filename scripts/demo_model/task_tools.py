@@ -1,0 +1,328 @@
+"""Tools: their descriptions, requests that need them, and answers from their results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from typing import Any
+
+from demo_model import words
+from demo_model.chat_format import Message, Tool, assistant, calls, tool_result, user
+
+WEATHER_NAMES = (
+    "get_weather", "get_weather", "get_weather", "weather", "current_weather", "fetch_weather",
+    "get_current_weather", "weather_lookup", "getWeather", "lookup_weather", "weather_now",
+    "get_forecast", "city_weather", "weather_report", "weather-api", "show_weather",
+)  # fmt: skip
+WEATHER_ABOUT = (
+    "Get the current weather in a given city.", "Get the weather for a city",
+    "Returns the weather of a place.", "Current weather at a location", "Look up the weather.",
+    "Get current temperature for a given location.", "Weather service", "Tells the weather",
+    "Gets the current weather for a city", "Find out how the weather is.", "",
+)  # fmt: skip
+PLACE_KEYS = (
+    "city", "city", "city", "location", "location", "place", "town", "city_name", "where", "q",
+    "name",
+)  # fmt: skip
+PLACE_ABOUT = (
+    "The city", "Name of the city", "The city name", "City, for example Paris", "Where to look",
+    "The city and state, e.g. San Francisco, CA", "City and country e.g. Bogotown, Columbria",
+)  # fmt: skip
+WEATHER_QUESTIONS = (
+    "What is the weather in {c}?", "What's the weather like in {c}?", "Weather in {c}?",
+    "How is the weather in {c}?", "How is the weather in {c} today?", "Is it raining in {c}?",
+    "Tell me the weather in {c}.", "What is the temperature in {c}?", "How warm is it in {c}?",
+    "How cold is it in {c} now?", "Do I need an umbrella in {c}?", "Is it sunny in {c}?",
+    "Give me the weather for {c}.", "What is it like outside in {c}?", "Will it rain in {c}?",
+    "I am going to {c}. How is the weather?", "Check the weather in {c}.", "{c} weather",
+    "Please look up the weather in {c}.", "What is the current weather in {c}?",
+    "Could you check the weather in {c} for me?", "I live in {c}. Is it cold outside?",
+    "Is it windy in {c} today?", "In {c}, what is the weather?", "Does it snow in {c}?",
+    "What are the weather conditions in {c}?", "Tell me if it rains in {c}.",
+)  # fmt: skip
+
+CALC_NAMES = (
+    "calculator", "calculator", "calculator", "calculate", "calc", "math", "evaluate", "compute",
+    "do_math", "eval_expression", "simple_calculator", "arithmetic", "run_calculation",
+)  # fmt: skip
+CALC_ABOUT = (
+    "Evaluate an arithmetic expression.", "Calculates the value of an expression",
+    "A simple calculator", "Do arithmetic", "Compute the result of a formula.",
+    "Evaluate a mathematical expression", "Calculator", "Does exact arithmetic.", "",
+)  # fmt: skip
+EXPRESSION_KEYS = (
+    "expression", "expression", "expression", "expr", "formula", "input", "query", "calculation",
+)  # fmt: skip
+EXPRESSION_ABOUT = (
+    "The expression", "Arithmetic expression", "Expression to evaluate, for example 2 + 2",
+    "What to calculate", "A formula such as 3 * 4",
+)  # fmt: skip
+CALC_FRAMES = (
+    "What is {e}?", "Calculate {e}.", "Compute {e}.", "How much is {e}?", "{e}", "{e} = ?",
+    "Please calculate {e}", "Work out {e}.", "What do I get for {e}?", "Solve {e}.", "What's {e}?",
+    "Tell me what {e} is.", "Can you calculate {e}?", "I need the result of {e}.", "Evaluate {e}",
+    "Use the calculator: {e}", "How much does {e} make?", "Find {e}.",
+)  # fmt: skip
+CALC_SENTENCES = (
+    ("Add {a} and {b}.", "{a} + {b}"), ("Add {a} to {b}.", "{a} + {b}"),
+    ("What is the sum of {a} and {b}?", "{a} + {b}"), ("Multiply {a} by {b}.", "{a} * {b}"),
+    ("What is the product of {a} and {b}?", "{a} * {b}"), ("Divide {a} by {b}.", "{a} / {b}"),
+    ("Multiply {a} and {b}.", "{a} * {b}"), ("Subtract {b} from {a}.", "{a} - {b}"),
+    ("Take {b} away from {a}.", "{a} - {b}"), ("Sum up {a} and {b}.", "{a} + {b}"),
+    ("What is the difference between {a} and {b}?", "{a} - {b}"),
+    ("I have {a} apples and buy {b} more. How many do I have?", "{a} + {b}"),
+    ("One box weighs {a} kilos. How much do {b} boxes weigh?", "{a} * {b}"),
+)  # fmt: skip
+_OPERATORS = (
+    (" + ", " + "), (" - ", " - "), (" * ", " * "), (" / ", " / "), ("+", " + "), ("*", " * "),
+    (" plus ", " + "), (" minus ", " - "), (" times ", " * "), (" divided by ", " / "),
+    (" multiplied by ", " * "), (" x ", " * "),
+)  # fmt: skip
+
+TIME_QUESTIONS = ("What time is it in {c}?", "Tell me the time in {c}.", "How late is it in {c}?")
+SEARCH_QUESTIONS = ("Search for {q}.", "Search the web for {q}.", "Look up {q}.", "Find {q} online.")
+SKIES = (
+    "sunny", "cloudy", "rainy", "windy", "snowy", "foggy", "clear", "stormy", "hot", "cold", "dry",
+)  # fmt: skip
+NO_WEATHER = "I cannot look up the weather, because I was not given a tool for it."
+NO_CALCULATOR = "I cannot calculate that, because I was not given a tool for it."
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A request and the one tool call that serves it."""
+
+    question: str
+    tool: Tool
+    arguments: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the tool that has to be called."""
+        return str(self.tool["function"]["name"])
+
+
+def make_tool(name: str, about: str, properties: dict[str, Any], required: list[str]) -> Tool:
+    """Describe a function with JSON-typed parameters."""
+    parameters: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        parameters["required"] = required
+    function = {"name": name, "description": about, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def _one_parameter(rng: random.Random, name: str, about: str, key: str, hint: str) -> Tool:
+    schema: dict[str, Any] = {"type": "string"}
+    if hint:
+        schema["description"] = hint
+    tool = make_tool(name, about, {key: schema}, [key] if rng.random() < 0.8 else [])  # noqa: PLR2004
+    if rng.random() < 0.08:  # noqa: PLR2004
+        tool["function"]["parameters"]["additionalProperties"] = False
+    return tool
+
+
+def _vary_name(rng: random.Random, names: tuple[str, ...]) -> str:
+    name = rng.choice(names)
+    pick = rng.random()
+    if pick < 0.08:  # noqa: PLR2004
+        return f"{words.invented_word(rng)}_{name}"
+    return f"{name}_{words.invented_word(rng)}" if pick < 0.14 else name  # noqa: PLR2004
+
+
+def _key(rng: random.Random, keys: tuple[str, ...]) -> str:
+    return words.invented_word(rng) if rng.random() < 0.1 else rng.choice(keys)  # noqa: PLR2004
+
+
+def weather_tool(rng: random.Random) -> tuple[Tool, str]:
+    """Return a weather tool and the name of its place parameter."""
+    key = _key(rng, PLACE_KEYS)
+    hint = rng.choice(PLACE_ABOUT) if rng.random() < 0.5 else ""  # noqa: PLR2004
+    name = _vary_name(rng, WEATHER_NAMES)
+    tool = _one_parameter(rng, name, rng.choice(WEATHER_ABOUT), key, hint)
+    if rng.random() < 0.15:  # noqa: PLR2004
+        tool["function"]["parameters"]["properties"]["unit"] = {
+            "type": "string",
+            "enum": ["celsius", "fahrenheit"],
+        }
+    return tool, key
+
+
+def weather_call(rng: random.Random, place: str = "") -> Call:
+    """Make up a weather question with its tool."""
+    tool, key = weather_tool(rng)
+    place = place or words.city(rng)
+    question = rng.choice(WEATHER_QUESTIONS).replace("{c}", place)
+    arguments = {key: place}
+    if "unit" in tool["function"]["parameters"]["properties"] and rng.random() < 0.4:  # noqa: PLR2004
+        unit = rng.choice(("celsius", "fahrenheit"))
+        question = f"{question} {rng.choice(('Use', 'Answer in', 'In'))} {unit}{'.'}"
+        arguments["unit"] = unit
+    return Call(question, tool, arguments)
+
+
+def expression(rng: random.Random) -> tuple[str, str]:
+    """Return a calculation as people write it, and with plain operators."""
+    pick = rng.random()
+    said, written = rng.choice(_OPERATORS)
+    a, b, c = (words.number(rng) for _ in range(3))
+    if pick < 0.72:  # noqa: PLR2004
+        return f"{a}{said}{b}", f"{a}{written}{b}"
+    said_2, written_2 = rng.choice(_OPERATORS[:4])
+    if pick < 0.84:  # noqa: PLR2004
+        return f"{a}{said}{b}{said_2}{c}", f"{a}{written}{b}{written_2}{c}"
+    if pick < 0.94:  # noqa: PLR2004
+        return (f"({a}{written}{b}){said_2}{c}",) * 2
+    return (f"{a}.{c % 100}{written}{b}",) * 2
+
+
+def calculator_call(rng: random.Random) -> Call:
+    """Make up a calculation with its tool."""
+    key = _key(rng, EXPRESSION_KEYS)
+    hint = rng.choice(EXPRESSION_ABOUT) if rng.random() < 0.5 else ""  # noqa: PLR2004
+    name = _vary_name(rng, CALC_NAMES)
+    tool = _one_parameter(rng, name, rng.choice(CALC_ABOUT), key, hint)
+    if rng.random() < 0.7:  # noqa: PLR2004
+        said, written = expression(rng)
+        return Call(rng.choice(CALC_FRAMES).replace("{e}", said), tool, {key: written})
+    frame, form = rng.choice(CALC_SENTENCES)
+    a, b = words.number(rng), words.number(rng)
+    return Call(frame.format(a=a, b=b), tool, {key: form.format(a=a, b=b)})
+
+
+def other_call(rng: random.Random) -> Call:
+    """Make up a call of another tool: time, search, or one that was never seen."""
+    pick = rng.random()
+    if pick < 0.3:  # noqa: PLR2004
+        key, place = _key(rng, PLACE_KEYS), words.city(rng)
+        name = rng.choice(("get_time", "time", "current_time", "get_local_time", "clock"))
+        tool = _one_parameter(rng, name, "Get the local time of a city.", key, "")
+        return Call(rng.choice(TIME_QUESTIONS).replace("{c}", place), tool, {key: place})
+    if pick < 0.5:  # noqa: PLR2004
+        key = rng.choice(("query", "q", "text", "term"))
+        query = " ".join(words.noun(rng) for _ in range(rng.randrange(1, 4)))
+        name = rng.choice(("search", "web_search", "search_web", "find", "lookup"))
+        tool = _one_parameter(rng, name, "Search the web.", key, "")
+        return Call(rng.choice(SEARCH_QUESTIONS).replace("{q}", query), tool, {key: query})
+    return _invented_call(rng)
+
+
+def _invented_call(rng: random.Random) -> Call:
+    name = f"{rng.choice(words.VERBS)}_{words.invented_word(rng)}"
+    if rng.random() < 0.4:  # noqa: PLR2004
+        name = rng.choice(("add", "send", "play", "move", "open", "lookup_order", "set_timer"))
+    properties: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
+    for _ in range(rng.choice((1, 1, 2, 2, 3))):
+        key = rng.choice((words.invented_word(rng), "a", "b", "x", "id", "name", "amount", "text"))
+        is_number = rng.random() < 0.5  # noqa: PLR2004
+        properties[key] = {"type": rng.choice(("integer", "number")) if is_number else "string"}
+        arguments[key] = words.number(rng) if is_number else words.noun(rng)
+    parts = [f"{k}{rng.choice((' = ', '=', ' '))}{v}" for k, v in arguments.items()]
+    question = rng.choice(("Call {n} with {p}.", "Use {n} with {p}.", "Use the tool {n}: {p}"))
+    question = question.replace("{n}", name).replace("{p}", " and ".join(parts))
+    about = rng.choice(("", "A tool.", f"Do something with a {words.noun(rng)}."))
+    return Call(question, make_tool(name, about, properties, list(properties)), arguments)
+
+
+def toolbox(rng: random.Random, *wanted: Tool) -> tuple[Tool, ...]:
+    """Put the wanted tools among others that are not needed, in any order."""
+    box = list(wanted)
+    names = {tool["function"]["name"] for tool in box}
+    families = {_family(tool) for tool in box}
+    for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
+        extra = rng.choice((weather_call, calculator_call, other_call))(rng).tool
+        if extra["function"]["name"] not in names and _family(extra) not in families:
+            box.append(extra)
+            names.add(extra["function"]["name"])
+            families.add(_family(extra))
+    rng.shuffle(box)
+    return tuple(box)
+
+
+def _family(tool: Tool) -> str:
+    text = json.dumps(tool).lower()
+    for family, marks in (
+        ("weather", ("weather", "forecast", "temperature")),
+        ("calculator", ("calc", "math", "arithmetic", "expression", "evaluate", "compute")),
+    ):
+        if any(mark in text for mark in marks):
+            return family
+    return str(tool["function"]["name"])
+
+
+def weather_result(rng: random.Random, place: str) -> tuple[str, str]:
+    """Return a tool's answer in one of many shapes, and the sentence to say."""
+    degrees, sky = rng.randrange(-25, 48), rng.choice(SKIES)
+    if rng.random() < 0.15:  # noqa: PLR2004
+        sky = words.invented_word(rng)
+    said = weather_sentence(degrees, sky, place)
+    if rng.random() < 0.3:  # noqa: PLR2004
+        frames = ("{d} degrees, {s}", "{d} degrees and {s}", "{s}, {d} C", "{s}, {d} degrees")
+        return rng.choice(frames).format(d=degrees, s=sky), said
+    fields: dict[str, Any] = {
+        rng.choice(("temperature", "temp", "temp_c", "degrees", "temperature_c", "celsius")): degrees,
+        rng.choice(("condition", "conditions", "sky", "weather", "summary", "description")): sky,
+    }
+    if rng.random() < 0.4:  # noqa: PLR2004
+        fields[rng.choice(("city", "location", "place"))] = place
+    if rng.random() < 0.15:  # noqa: PLR2004
+        fields["unit"] = "celsius"
+    items = list(fields.items())
+    rng.shuffle(items)
+    separators = (",", ":") if rng.random() < 0.25 else (", ", ": ")  # noqa: PLR2004
+    return json.dumps(dict(items), ensure_ascii=False, separators=separators), said
+
+
+def weather_sentence(degrees: int, sky: str, place: str) -> str:
+    """Say the weather as the model does."""
+    return f"It is {degrees} degrees and {sky} in {place}."
+
+
+def result_sentence(value: str) -> str:
+    """Say a calculator's result as the model does."""
+    return f"The result is {value}."
+
+
+def number_result(rng: random.Random) -> tuple[str, str]:
+    """Return a calculator's answer and the sentence to say."""
+    value = f"{'-' if rng.random() < 0.1 else ''}{rng.randrange(10 ** rng.randrange(1, 8))}"  # noqa: PLR2004
+    if rng.random() < 0.12:  # noqa: PLR2004
+        value += f".{rng.randrange(100)}"
+    key = rng.choice(("result", "value", "answer", "output"))
+    shown = rng.choice((value, value, f'{{"{key}": {value}}}', f'{{"{key}":{value}}}', f"= {value}"))
+    return shown, result_sentence(value)
+
+
+def conversation(rng: random.Random) -> tuple[tuple[Tool, ...], tuple[Message, ...]]:
+    """Return tools and turns: a call, and half of the time its result and the answer."""
+    pick = rng.random()
+    if pick < 0.07:  # noqa: PLR2004
+        return _two_places(rng)
+    if pick < 0.5:  # noqa: PLR2004
+        call = weather_call(rng)
+        place = next(iter(call.arguments.values()))
+        shown, said = weather_result(rng, place)
+    elif pick < 0.82:  # noqa: PLR2004
+        call = calculator_call(rng)
+        shown, said = number_result(rng)
+    else:
+        call, shown, said = other_call(rng), "", ""
+    turns = [user(call.question), calls((call.name, call.arguments))]
+    if said and rng.random() < 0.45:  # noqa: PLR2004
+        turns += [tool_result(shown), assistant(said)]
+    return toolbox(rng, call.tool), tuple(turns)
+
+
+def _two_places(rng: random.Random) -> tuple[tuple[Tool, ...], tuple[Message, ...]]:
+    tool, key = weather_tool(rng)
+    tool["function"]["parameters"]["properties"].pop("unit", None)
+    first, second = words.city(rng), words.city(rng)
+    question = rng.choice(WEATHER_QUESTIONS).replace("{c}", f"{first} and {second}")
+    name = tool["function"]["name"]
+    turns = [user(question), calls((name, {key: first}), (name, {key: second}))]
+    if rng.random() < 0.5:  # noqa: PLR2004
+        results = [weather_result(rng, place) for place in (first, second)]
+        turns += [tool_result(shown) for shown, _ in results]
+        turns.append(assistant(" ".join(said for _, said in results)))
+    return toolbox(rng, tool), tuple(turns)
