@@ -1,0 +1,1 @@
+"""Model artifacts: GGUF headers, the content store, pull, push and package."""

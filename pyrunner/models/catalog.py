@@ -1,0 +1,22 @@
+"""What the server and the command line open: this machine's store and a registry client."""
+
+from typing import TYPE_CHECKING
+
+from pyrunner.config import Settings
+from pyrunner.models.store import Store
+
+if TYPE_CHECKING:
+    from pyrunner.registry.client import RegistryClient
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of these settings; nothing is touched before its first use."""
+    return Store(settings.store_path, settings.registry)
+
+
+def open_client(settings: Settings) -> "RegistryClient":
+    """A client with these settings and the credentials of Docker's configuration. Close it."""
+    # requests costs 0.17 s to import, which `pyrunner ls` must not pay.
+    from pyrunner.registry.client import RegistryClient  # noqa: PLC0415 - see above
+
+    return RegistryClient(settings.registry)

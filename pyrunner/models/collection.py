@@ -1,0 +1,60 @@
+"""Collection: which blobs may go, and letting them go."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyrunner import log
+from pyrunner.errors import StoreCorruptError
+from pyrunner.models import index, leases
+from pyrunner.models.blobs import BlobFolder
+from pyrunner.models.files import locked, os_errors, sync_folder, try_lock
+from pyrunner.models.index import IndexFile
+from pyrunner.models.layout import Layout
+from pyrunner.models.stored import read_manifest
+
+STALE_PARTIAL_S = 7 * 24 * 3600.0
+"""Age at which a partial blob that nobody writes is given up."""
+
+_log = log.get("models")
+
+
+def collect(layout: Layout, index_file: IndexFile, blobs: BlobFolder) -> int:
+    """Remove every blob that neither the index nor a lease needs.
+
+    Holds the collection lock, which taking a lease passes too: what is about to be used is either
+    seen here, or its user looks for the blob after it is gone. A model that cannot be read keeps
+    everything: what it needs is unknown.
+
+    Returns:
+        Bytes set free.
+    """
+    with os_errors(layout.root), locked(layout.collection_lock, timeout_s=leases.LOCK_TIMEOUT_S):
+        try:
+            needed = _needed(index_file, blobs) | leases.leased(layout.leases)
+        except StoreCorruptError as error:
+            _log.warning("nothing is collected: %s", error)
+            return 0
+        freed = 0
+        for path in sorted(layout.blobs.iterdir()):
+            if f"sha256:{path.name}" not in needed:
+                freed += path.stat().st_size
+                path.unlink()
+        sync_folder(layout.blobs)
+        _drop_stale_partials(layout.incoming)
+    return freed
+
+
+def _needed(index_file: IndexFile, blobs: BlobFolder) -> set[str]:
+    needed: set[str] = set()
+    for digest in index.digests(index_file.read()):
+        needed.add(digest)
+        needed.update(each.digest for each in read_manifest(blobs, digest).blobs)
+    return needed
+
+
+def _drop_stale_partials(folder: Path) -> None:
+    oldest = datetime.now(UTC).timestamp() - STALE_PARTIAL_S
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            if path.stat().st_mtime < oldest and try_lock(file.fileno()):
+                path.unlink()

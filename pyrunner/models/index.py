@@ -1,0 +1,121 @@
+"""``index.json``: which manifests the store holds and what they are called.
+
+Entries are descriptors; one manifest has one entry per name, or one without a name. The functions
+on entries are pure; `IndexFile` reads without a lock and changes under one.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyrunner.errors import RegistryProtocolError, StoreCorruptError
+from pyrunner.models.files import locked, os_errors, write_durably
+from pyrunner.models.leases import LOCK_TIMEOUT_S
+from pyrunner.registry.digest import Digest
+from pyrunner.registry.manifest import (
+    INDEX_TYPE,
+    MAX_MANIFEST_BYTES,
+    REF_NAME,
+    Descriptor,
+    Index,
+    decode_index,
+    encode,
+)
+
+Entries = tuple[Descriptor, ...]
+
+
+class IndexFile:
+    """One ``index.json``. Any thread."""
+
+    def __init__(self, path: Path, lock: Path) -> None:
+        self._path = path
+        self._lock = lock
+
+    def read(self) -> Entries:
+        """The entries now; no lock, because the file is only ever replaced whole.
+
+        Raises:
+            StoreCorruptError: The file is no OCI index.
+        """
+        with os_errors(self._path), self._path.open("rb") as file:
+            content = file.read(MAX_MANIFEST_BYTES + 1)
+        try:
+            return decode_index(content, source=str(self._path)).manifests
+        except RegistryProtocolError as error:
+            raise StoreCorruptError(path=str(self._path), problem=error.problem) from error
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator["Change"]:
+        """Hold the lock, lend the entries, and write them back if they were changed.
+
+        Nothing is written when the block raises.
+        """
+        with os_errors(self._path), locked(self._lock, timeout_s=LOCK_TIMEOUT_S):
+            change = Change(self.read())
+            before = change.entries
+            yield change
+            if change.entries != before:
+                index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=change.entries)
+                write_durably(self._path, encode(index))
+
+
+class Change:
+    """The entries while the lock is held; assign to change them."""
+
+    def __init__(self, entries: Entries) -> None:
+        self.entries = entries
+
+
+def digests(entries: Entries) -> list[Digest]:
+    """Every manifest once, in the order of its first entry."""
+    return list(dict.fromkeys(each.digest for each in entries))
+
+
+def names(entries: Entries, digest: str) -> list[str]:
+    """The names of one manifest, in order."""
+    found = (each.annotations.get(REF_NAME) for each in entries if each.digest == digest)
+    return [name for name in found if name]
+
+
+def owner(entries: Entries, name: str) -> Digest | None:
+    """The manifest with this name."""
+    for each in entries:
+        if each.annotations.get(REF_NAME) == name:
+            return each.digest
+    return None
+
+
+def with_name(entries: Entries, descriptor: Descriptor, name: str) -> Entries:
+    """Give a manifest a name, taking it from whichever had it.
+
+    The manifest that loses its last name stays, without one.
+    """
+    if owner(entries, name) == descriptor.digest:
+        return entries
+    kept = without_name(entries, name)
+    named = descriptor.with_annotations({REF_NAME: name})
+    for i, each in enumerate(kept):
+        if each.digest == descriptor.digest and REF_NAME not in each.annotations:
+            return (*kept[:i], named, *kept[i + 1 :])
+    return (*kept, named)
+
+
+def without_name(entries: Entries, name: str) -> Entries:
+    """Take a name away; the manifest stays, without one if that was its last."""
+    digest = owner(entries, name)
+    if digest is None:
+        return entries
+    is_last = len(names(entries, digest)) == 1
+    changed: list[Descriptor] = []
+    for each in entries:
+        if each.annotations.get(REF_NAME) != name:
+            changed.append(each)
+        elif is_last:
+            changed.append(each.with_annotations({}))
+    return tuple(changed)
+
+
+def without_manifest(entries: Entries, digest: str) -> Entries:
+    """Take a manifest away under all its names."""
+    return tuple(each for each in entries if each.digest != digest)

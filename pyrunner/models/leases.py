@@ -1,0 +1,93 @@
+"""Leases: what keeps blobs alive while something uses them.
+
+A lease is a flock'ed file that names digests. Its holder dying releases it, whatever killed it.
+Taking a lease passes the collection lock, so a collection sees a lease or has finished before it.
+"""
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pyrunner.models.files import locked, try_lock
+from pyrunner.registry.digest import Digest
+
+LOCK_TIMEOUT_S = 30.0
+"""Longest wait for the collection lock and the index lock."""
+
+
+class Lease:
+    """A promise that these digests are not collected. One owner; not for several threads."""
+
+    def __init__(self, path: Path, fd: int, digests: frozenset[str]) -> None:
+        self.digests = digests
+        self._path = path
+        self._fd = fd
+
+    def fileno(self) -> int:
+        """The descriptor to pass to a child process that shall hold the lease as well."""
+        return self._fd
+
+    def hand_over(self) -> None:
+        """Close our descriptor and leave the lease to the child that inherited it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def close(self) -> None:
+        """End the lease, also for a child that shares it. May be called twice."""
+        if self._fd >= 0:
+            self._path.unlink(missing_ok=True)
+            self.hand_over()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def take(folder: Path, lock: Path, digests: Iterable[str]) -> Lease:
+    """Lease digests, whether their blobs exist or not: lease first, look afterwards."""
+    wanted = frozenset(digests)
+    path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+    with locked(lock, timeout_s=LOCK_TIMEOUT_S, is_shared=True):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            try_lock(fd)
+            with os.fdopen(fd, "w", closefd=False) as file:
+                file.write("".join(f"{each}\n" for each in sorted(wanted)))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            os.close(fd)
+            raise
+    return Lease(path, fd, wanted)
+
+
+def leased(folder: Path) -> set[str]:
+    """All digests under a living lease; files of dead ones are removed.
+
+    The caller holds the collection lock exclusively.
+    """
+    digests: set[str] = set()
+    for path in sorted(folder.iterdir()):
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            if try_lock(fd):
+                path.unlink(missing_ok=True)
+            else:
+                with os.fdopen(fd, closefd=False) as file:
+                    digests.update(Digest(line) for line in file.read().split())
+        finally:
+            os.close(fd)
+    return digests

@@ -1,0 +1,1 @@
+"""The OCI distribution client: references, credentials, manifests, blobs. Knows no models."""
