@@ -1,0 +1,225 @@
+"""HTTP to the server: one connection per request, over TCP or a Unix socket.
+
+Built on the standard library's client, because importing `requests` alone would cost a third of the
+time that ``pyrunner --help`` may take. Its exceptions become ours here and nowhere else.
+"""
+
+import http.client
+import json
+import os
+import platform
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import quote
+
+from pyrunner import __version__, config
+from pyrunner.cli import lines
+from pyrunner.cli.address import Address
+from pyrunner.errors import ServerAnswerError, ServerUnreachableError
+
+CONNECT_TIMEOUT_S = 5.0
+"""Longest wait for a connection."""
+SILENCE_TIMEOUT_S = 900.0
+"""Longest silence of a server that loads a model or reads a long prompt."""
+MAX_ERROR_BYTES = 64 * 1024
+"""How much of a refusal is read."""
+_CHUNK_BYTES = 64 * 1024
+_GREETING = b"Docker Model Runner is running"
+
+
+class Answer:
+    """A successful answer that is still arriving. Owned by the `Client.open` that made it."""
+
+    def __init__(self, response: http.client.HTTPResponse, address: Address) -> None:
+        self._response = response
+        self._address = address
+
+    def chunks(self) -> Iterator[bytes]:
+        """Bytes as they arrive.
+
+        Raises:
+            ServerAnswerError: The connection broke before the end.
+        """
+        try:
+            while chunk := self._response.read1(_CHUNK_BYTES):
+                yield chunk
+        except (http.client.HTTPException, OSError) as error:
+            raise _broke_off(self._address) from error
+
+    def lines(self) -> Iterator[str]:
+        """The answer line by line."""
+        return lines.lines(self.chunks())
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The data of its server-sent events, each a JSON object.
+
+        Raises:
+            ServerAnswerError: The server sent an error event, or the connection broke.
+        """
+        for text in lines.event_data(self.chunks()):
+            event = _parse(text)
+            if "error" in event:
+                raise _from_envelope(200, event)
+            yield event
+
+
+class Client:
+    """Requests to the server at one address. Any thread; holds no connection between requests."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    def is_answering(self) -> bool:
+        """Whether a model runner, and not some other program, answers there now."""
+        try:
+            with self.open("GET", "/") as answer:
+                return any(_GREETING in chunk for chunk in answer.chunks())
+        except (ServerUnreachableError, ServerAnswerError):
+            return False
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Send one request and return the JSON of the answer, None for an empty one.
+
+        Raises:
+            ServerUnreachableError: Nobody listens there.
+            ServerAnswerError: A status that is no success, with the server's sentence.
+        """
+        with self.open(method, path, body) as answer:
+            text = b"".join(answer.chunks())
+        return json.loads(text) if text.strip() else None
+
+    @contextmanager
+    def open(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+    ) -> Iterator[Answer]:
+        """Send one request; leaving the block closes the connection, which cancels the request.
+
+        Args:
+            method: ``GET``, ``POST`` or ``DELETE``.
+            path: From the root of the API, already quoted (see `quoted`).
+            body: Sent as JSON when not None.
+            headers: More headers.
+
+        Raises:
+            ServerUnreachableError: Nobody listens there.
+            ServerAnswerError: A status that is no success, with the server's sentence.
+        """
+        connection = _connection(self.address)
+        try:
+            response = self._exchange(connection, method, path, body, headers or {})
+            if not 200 <= response.status < 300:
+                raise _refusal(response)
+            yield Answer(response, self.address)
+        finally:
+            connection.close()
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: object,
+        headers: dict[str, str],
+    ) -> http.client.HTTPResponse:
+        try:
+            connection.connect()
+        except OSError as error:
+            raise ServerUnreachableError(address=str(self.address)) from error
+        connection.sock.settimeout(SILENCE_TIMEOUT_S)
+        data = None if body is None else json.dumps(body).encode()
+        typed = {} if data is None else {"Content-Type": "application/json"}
+        try:
+            connection.request(
+                method,
+                self.address.prefix + path,
+                data,
+                {"User-Agent": _user_agent()} | typed | headers,
+            )
+            return connection.getresponse()
+        except (http.client.HTTPException, OSError) as error:
+            raise _broke_off(self.address) from error
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_TIMEOUT_S)
+            sock.connect(self._path)
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+
+def quoted(reference: str) -> str:
+    """A model's name as part of a path: the slashes and colons of a reference stay readable."""
+    return quote(reference, safe="/:@")
+
+
+def _connection(address: Address) -> http.client.HTTPConnection:
+    if address.socket_path:
+        return _UnixConnection(address.socket_path, CONNECT_TIMEOUT_S)
+    if address.is_tls:
+        return http.client.HTTPSConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+    return http.client.HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+
+
+def _user_agent() -> str:
+    product = f"docker-model-cli/{__version__} ({platform.system().lower()}; pid {os.getpid()})"
+    caller = config.environment_value("USER_AGENT")
+    return f"{product} {caller}" if caller else product
+
+
+def _refusal(response: http.client.HTTPResponse) -> ServerAnswerError:
+    body = b""
+    with suppress(http.client.HTTPException, OSError):
+        body = response.read(MAX_ERROR_BYTES)
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        envelope = json.loads(text)
+    except ValueError:
+        envelope = None
+    if isinstance(envelope, dict) and "error" in envelope:
+        return _from_envelope(response.status, envelope)
+    message = text or f"The server answered with status {response.status} {response.reason}."
+    return ServerAnswerError(status=response.status, message=message)
+
+
+def _from_envelope(status: int, envelope: dict[str, Any]) -> ServerAnswerError:
+    error = envelope["error"]
+    if not isinstance(error, dict):
+        return ServerAnswerError(status=status, message=str(error))
+    return ServerAnswerError(
+        status=status,
+        message=str(error.get("message") or "The server gave no reason."),
+        error_code=str(error.get("code") or ""),
+    )
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        event = json.loads(text)
+    except ValueError as error:
+        raise ServerAnswerError(
+            status=200, message=f"The server sent an event that is no JSON: {text[:80]!r}"
+        ) from error
+    return event if isinstance(event, dict) else {"value": event}
+
+
+def _broke_off(address: Address) -> ServerAnswerError:
+    return ServerAnswerError(
+        status=0,
+        message=f"The connection to {address} broke off before the answer ended. "
+        "'pyrunner logs' may say why.",
+    )

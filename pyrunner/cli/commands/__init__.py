@@ -1,0 +1,1 @@
+"""One module per group of commands; `pyrunner.cli.main` lists them."""

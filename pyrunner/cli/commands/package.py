@@ -1,0 +1,77 @@
+"""``package``: a model of files on this disk. Works on the store directly, server or not."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from pyrunner import config
+from pyrunner.cli import address, progress
+
+_FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sources:
+    gguf: Path | None
+    source: str | None
+    chat_template: Path | None
+    licenses: tuple[Path, ...]
+    mmproj: Path | None
+    context_size: int | None
+
+
+@click.command("package")
+@click.argument("model", metavar="TAG")
+@click.option("--gguf", type=_FILE, metavar="FILE", help="The weights; shards: name the first.")
+@click.option("--from", "source", metavar="MODEL", help="Take the weights of this model.")
+@click.option("--chat-template", type=_FILE, metavar="FILE", help="Jinja template to use instead.")
+@click.option("-l", "--license", "licenses", type=_FILE, metavar="FILE", multiple=True,
+              help="A licence text; may be given again.")  # fmt: skip
+@click.option("--mmproj", type=_FILE, metavar="FILE", help="Multimodal projector.")
+@click.option("--context-size", type=click.IntRange(min=1), metavar="N",
+              help="Tokens of context the model is loaded with.")  # fmt: skip
+@click.option("--push", is_flag=True, help="Push it to its registry at once.")
+def package_command(model: str, *, push: bool, **sources: object) -> None:
+    """Make a model of a GGUF file and name it TAG.
+
+    The model goes into the store of this machine, which a running server shares.
+    """
+    given = _Sources(**sources)  # type: ignore[arg-type]  # click's values, by the options' types
+    if (given.gguf is None) == (given.source is None):
+        raise click.UsageError("give exactly one of --gguf FILE and --from MODEL")
+    settings = config.load()
+    _package(settings, given, model)
+    if push:
+        _push(settings, model)
+
+
+def _say(message: str) -> None:
+    click.echo(message, err=True)
+
+
+def _package(settings: config.Settings, given: _Sources, model: str) -> None:
+    from pyrunner.models import catalog, packaging
+
+    options = packaging.PackageOptions(
+        gguf=given.gguf,
+        source=given.source,
+        chat_template=given.chat_template,
+        licenses=given.licenses,
+        mmproj=given.mmproj,
+        context_size=given.context_size,
+    )
+    packaging.package(catalog.open_store(settings), options, model, _say)
+    _say(f'Model packaged successfully as "{model}"')
+    named = address.named()
+    if named is not None and not named.socket_path:
+        _say(f"It is in this machine's store, which {named} may not share.")
+
+
+def _push(settings: config.Settings, model: str) -> None:
+    from pyrunner.cli.store_library import StoreLibrary
+
+    _say("Pushing model to registry...")
+    with progress.shown(sys.stderr) as on_progress:
+        StoreLibrary(settings).push(model, on_progress)

@@ -1,0 +1,171 @@
+"""The command line's root: which commands exist, and how a command ends.
+
+`COMMANDS` is data, so that ``--help`` imports no command. Exit codes live here and nowhere else.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from pyrunner import __version__, errors
+
+INTERRUPTED, BROKEN_PIPE, BUG, FAILED = 130, 141, 70, 1
+"""Ctrl-C and a closed pipe as shells report them; a bug of ours; anything that is not listed."""
+
+EXIT_CODES: Mapping[type[errors.PyrunnerError], int] = {
+    errors.InvalidRequestError: 2,
+    errors.ConfigError: 2,
+    errors.ServerUnreachableError: 3,
+    errors.NotFoundError: 4,
+    errors.BusyError: 5,
+    errors.RegistryError: 6,
+    errors.StoreError: 7,
+    errors.NativeError: 8,
+    errors.ServerAnswerError: FAILED,
+}
+"""What a script can tell apart: who can fix it, as the families of `pyrunner.errors` say."""
+
+_ANSWER_CODES = {400: 2, 401: 6, 404: 4, 409: 2, 422: 6, 502: 6, 503: 5}
+"""For a server that gives a status but none of our codes."""
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("run", "Ask a model, or chat with it."),
+    "pull": ("transfer", "Pull a model from its registry."),
+    "push": ("transfer", "Push a model to its registry."),
+    "list": ("models", "List the models of the store."),
+    "inspect": ("models", "Show everything about one model as JSON."),
+    "rm": ("models", "Remove models, or tags of them."),
+    "tag": ("models", "Give a model one more name."),
+    "package": ("package", "Make a model of a GGUF file."),
+    "serve": ("serve", "Run the server until Ctrl-C."),
+    "status": ("server", "Say whether the server runs."),
+    "ps": ("server", "List the loaded models."),
+    "unload": ("server", "Unload models from memory."),
+    "logs": ("server", "Print the server's log."),
+    "version": ("server", "Print the versions of client and server."),
+    "docker-plugin": ("docker_plugin", "Make pyrunner answer to 'docker model'."),
+}
+"""Name to module under `pyrunner.cli.commands` and its line in ``--help``; in that order."""
+
+ALIASES = {"ls": "list", "stop": "unload"}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import one command; None for a name that is none."""
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"pyrunner.cli.commands.{COMMANDS[name][0]}")
+        command = getattr(module, f"{name.replace('-', '_')}_command")
+        if not isinstance(command, click.Command):
+            raise errors.InvariantError(name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the commands' lines without importing them."""
+        by_name = {name: alias for alias, name in ALIASES.items()}
+        rows = [
+            (f"{name}, {by_name[name]}" if name in by_name else name, line)
+            for name, (_, line) in COMMANDS.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", prog_name="pyrunner")
+def cli() -> None:
+    """Pull, run and serve language models as OCI artifacts."""
+
+
+def main() -> NoReturn:
+    """Entry point of ``pyrunner``; of ``docker-model`` when it was called by that name."""
+    if Path(sys.argv[0]).name.startswith("docker-model"):
+        from pyrunner.cli import plugin
+
+        plugin.main()
+    sys.exit(run(sys.argv[1:], prog_name="pyrunner"))
+
+
+def run(arguments: Sequence[str], *, prog_name: str) -> int:
+    """Run one command line and return its exit code. Never raises, never prints a traceback."""
+    _make_output_tolerant()
+    try:
+        code = cli.main(list(arguments), prog_name=prog_name, standalone_mode=False)
+        sys.stdout.flush()
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except errors.PyrunnerError as error:
+        _print_error(prog_name, error)
+        return exit_code(error)
+    except BrokenPipeError:
+        return _close_pipe()
+    except Exception as error:  # noqa: BLE001 - the root of the main thread
+        _report_bug(prog_name, error)
+        return BUG
+    return code if isinstance(code, int) else 0
+
+
+def exit_code(error: errors.PyrunnerError) -> int:
+    """The exit code of one error, by its family."""
+    kind: type = type(error)
+    if isinstance(error, errors.ServerAnswerError):
+        if error.error_code not in errors.LEAVES:
+            return _ANSWER_CODES.get(error.status, FAILED)
+        kind = errors.LEAVES[error.error_code]
+    return next((EXIT_CODES[cls] for cls in kind.__mro__ if cls in EXIT_CODES), FAILED)
+
+
+def _make_output_tolerant() -> None:
+    # A model may answer with a character the terminal's encoding lacks.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _print_error(prog_name: str, error: errors.PyrunnerError) -> None:
+    from pyrunner.cli import render
+
+    notes = getattr(error, "__notes__", ())
+    text = "\n".join([f"{prog_name}: {error.sentence}", *notes])
+    render.show(f"{text}\n", sys.stderr)
+
+
+def _close_pipe() -> int:
+    # The reader has gone; nothing may be flushed to it when the interpreter exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
+
+
+def _report_bug(prog_name: str, error: Exception) -> None:
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="pyrunner-bug-", suffix=".txt", delete=False
+    ) as details:
+        traceback.print_exception(error, file=details)
+    first = str(error).split("\n", 1)[0]
+    print(
+        f"{prog_name}: a bug: {type(error).__name__}: {first}. "
+        f"Please report it with the details in {details.name}",
+        file=sys.stderr,
+    )

@@ -1,0 +1,93 @@
+"""A server for the time of one command: started, waited for, stopped, nothing left behind.
+
+Its life hangs on the pipe of its standard input: when this process goes, however it goes, the pipe
+closes and the server stops. It listens on a Unix socket that only this user can reach.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyrunner import config
+from pyrunner.cli.address import Address
+from pyrunner.cli.client import Client
+from pyrunner.errors import ServerAnswerError
+
+START_TIMEOUT_S = 30.0
+"""Longest wait until the server answers."""
+STOP_MARGIN_S = 5.0
+"""How much longer than `RuntimeConfig.drain_s` it may take to stop."""
+_PAUSE_S = 0.02
+_MAX_SOCKET_PATH_BYTES = 100
+_TAIL_BYTES = 2000
+
+
+@contextmanager
+def running(settings: config.Settings) -> Iterator[Client]:
+    """Run a server and hand out its client; it has stopped when the block is left.
+
+    Raises:
+        ServerAnswerError: It did not start; says its last words.
+    """
+    folder = _folder(settings)
+    try:
+        with (folder / "log").open("wb") as log:
+            process = _start(settings, folder / "sock", log.fileno())
+        try:
+            yield _wait(process, folder)
+        finally:
+            _stop(process, settings.runtime.drain_s)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(settings: config.Settings) -> Path:
+    settings.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="own-", dir=settings.runtime_dir))
+    if len(os.fsencode(folder / "sock")) <= _MAX_SOCKET_PATH_BYTES:
+        return folder
+    folder.rmdir()
+    return Path(tempfile.mkdtemp(prefix="pyrunner-"))
+
+
+def _start(settings: config.Settings, socket: Path, log: int) -> "subprocess.Popen[bytes]":
+    # Its own session: Ctrl-C on this terminal is for the answer, not for the server.
+    command = (sys.executable, "-m", "pyrunner", "serve", "--no-tcp", "--until-eof")
+    chosen = ("--socket", str(socket), "--log-level", settings.log.level)
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
+        (*command, *chosen), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+    )
+
+
+def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> Client:
+    client = Client(Address(socket_path=str(folder / "sock")))
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not client.is_answering():
+        try:
+            process.wait(_PAUSE_S)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() < deadline:
+                continue
+        log = (folder / "log").read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
+        raise ServerAnswerError(
+            status=0, message=f"The server for this command did not start.\n{log.strip()}"
+        )
+    return client
+
+
+def _stop(process: "subprocess.Popen[bytes]", drain_s: float) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(drain_s + STOP_MARGIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
