@@ -47,7 +47,9 @@ class Shape(TypedDict):
     n_ff: int
     """A multiple of 32 for Q8_0."""
     n_ctx_train: int
-    arch: NotRequired[Literal["llama", "qwen2"]]
+    arch: NotRequired[Literal["bert", "gemma3", "llama", "qwen2"]]
+    n_swa: NotRequired[int]
+    """gemma3: tokens a sliding-window layer sees; every sixth layer sees all."""
 
 
 def write_random_model(
@@ -173,6 +175,13 @@ def _write_parameters(writer: gguf.GGUFWriter, shape: Shape, n_vocab: int) -> No
     writer.add_feed_forward_length(shape["n_ff"])
     writer.add_head_count(shape["n_head"])
     writer.add_head_count_kv(shape["n_head_kv"])
+    if shape.get("arch") == "bert":
+        writer.add_layer_norm_eps(1e-5)
+        writer.add_causal_attention(value=False)
+        writer.add_pooling_type(gguf.PoolingType.MEAN)
+        return
+    if shape.get("arch") == "gemma3":
+        writer.add_sliding_window(shape["n_swa"])
     writer.add_rope_dimension_count(shape["n_embd"] // shape["n_head"])
     writer.add_rope_freq_base(100_000.0)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -180,7 +189,34 @@ def _write_parameters(writer: gguf.GGUFWriter, shape: Shape, n_vocab: int) -> No
 
 def _tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and NumPy shapes (outputs, inputs), in the order they are drawn and written."""
+    if shape.get("arch") == "bert":
+        return _encoder_tensors(shape, n_vocab)
+    return _decoder_tensors(shape, n_vocab)
+
+
+def _encoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     n_embd, n_ff = shape["n_embd"], shape["n_ff"]
+    yield "token_embd.weight", (n_vocab, n_embd)
+    yield "token_types.weight", (2, n_embd)
+    yield "position_embd.weight", (shape["n_ctx_train"], n_embd)
+    yield "token_embd_norm.weight", (n_embd,)
+    yield "token_embd_norm.bias", (n_embd,)
+    for i_layer in range(shape["n_layer"]):
+        layer = f"blk.{i_layer}."
+        matrices = [(name, n_embd, n_embd) for name in ("attn_q", "attn_k", "attn_v")]
+        matrices += [("attn_output", n_embd, n_embd)]
+        matrices += [("ffn_up", n_ff, n_embd), ("ffn_down", n_embd, n_ff)]
+        for name, n_out, n_in in matrices:
+            yield f"{layer}{name}.weight", (n_out, n_in)
+            yield f"{layer}{name}.bias", (n_out,)
+        for name in ("attn_output_norm", "layer_output_norm"):
+            yield f"{layer}{name}.weight", (n_embd,)
+            yield f"{layer}{name}.bias", (n_embd,)
+
+
+def _decoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    n_embd, n_ff = shape["n_embd"], shape["n_ff"]
+    is_gemma = shape.get("arch") == "gemma3"
     n_kv = n_embd // shape["n_head"] * shape["n_head_kv"]
     has_bias = shape.get("arch", "llama") == "qwen2"
     yield "token_embd.weight", (n_vocab, n_embd)
@@ -192,6 +228,12 @@ def _tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]
             if has_bias:
                 yield f"{layer}{name}.bias", (n_out,)
         yield layer + "attn_output.weight", (n_embd, n_embd)
+        if is_gemma:
+            n_head_embd = n_embd // shape["n_head"]
+            yield layer + "attn_q_norm.weight", (n_head_embd,)
+            yield layer + "attn_k_norm.weight", (n_head_embd,)
+            yield layer + "post_attention_norm.weight", (n_embd,)
+            yield layer + "post_ffw_norm.weight", (n_embd,)
         yield layer + "ffn_norm.weight", (n_embd,)
         yield layer + "ffn_gate.weight", (n_ff, n_embd)
         yield layer + "ffn_up.weight", (n_ff, n_embd)
