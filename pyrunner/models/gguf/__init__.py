@@ -1,0 +1,21 @@
+"""GGUF files: a bounded reader of their headers, and what follows from one."""
+
+from pyrunner.models.gguf.facts import (
+    config_metadata,
+    kv_bytes,
+    kv_bytes_per_token,
+    parameters_text,
+)
+from pyrunner.models.gguf.header import GgufArray, GgufHeader, TensorInfo
+from pyrunner.models.gguf.reader import read_header
+
+__all__ = [
+    "GgufArray",
+    "GgufHeader",
+    "TensorInfo",
+    "config_metadata",
+    "kv_bytes",
+    "kv_bytes_per_token",
+    "parameters_text",
+    "read_header",
+]

@@ -1,0 +1,187 @@
+"""Reading the header of a GGUF file: metadata and tensor table, nothing of the weights.
+
+Our own bounded reader, which every file passes before native code sees it. It accepts what the
+pinned llama.cpp accepts of versions 2 and 3, and refuses with a reason everything else.
+"""
+
+import stat
+import struct
+from pathlib import Path
+
+from pyrunner.errors import ModelFileError
+from pyrunner.models.files import user_file_errors
+from pyrunner.models.gguf.cursor import Cursor
+from pyrunner.models.gguf.header import GgufArray, GgufHeader, Scalar, TensorInfo, product
+from pyrunner.models.gguf.types import TENSOR_TYPES
+
+MAX_KEYS = 65_536
+MAX_TENSORS = 131_072
+MAX_KEY_BYTES = 65_535
+MAX_STRING_BYTES = 16 * 1024 * 1024
+MAX_TENSOR_NAME_BYTES = 63
+MAX_DIMENSIONS = 4
+MAX_KEPT_ELEMENTS = 1024
+"""Arrays up to this length keep their values; of longer ones only type and length are known."""
+
+_MAGIC = b"GGUF"
+_DEFAULT_ALIGNMENT = 32
+_MAX_ALIGNMENT = 1024 * 1024
+_STRING, _ARRAY = 8, 9
+_SCALARS = {
+    0: struct.Struct("<B"),
+    1: struct.Struct("<b"),
+    2: struct.Struct("<H"),
+    3: struct.Struct("<h"),
+    4: struct.Struct("<I"),
+    5: struct.Struct("<i"),
+    6: struct.Struct("<f"),
+    7: struct.Struct("<?"),
+    10: struct.Struct("<Q"),
+    11: struct.Struct("<q"),
+    12: struct.Struct("<d"),
+}
+
+
+def read_header(path: Path) -> GgufHeader:
+    """Read and check the header of one file. Costs 0.1 s for the largest vocabularies.
+
+    Raises:
+        ModelFileError: No GGUF file, damaged, truncated, of a version or with types that the
+            engine does not know; or the file cannot be opened.
+    """
+    with user_file_errors(path):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise ModelFileError(path=str(path), problem=f"is {what}")
+        with path.open("rb", buffering=0) as file:
+            return _read(Cursor(file, path=str(path), size_bytes=status.st_size))
+
+
+def _read(cursor: Cursor) -> GgufHeader:
+    version = _version(cursor)
+    n_tensors = _count(cursor, "tensors", MAX_TENSORS)
+    n_keys = _count(cursor, "metadata keys", MAX_KEYS)
+    metadata: dict[str, Scalar | GgufArray] = {}
+    for _ in range(n_keys):
+        key = cursor.string(max_bytes=MAX_KEY_BYTES, what="a metadata key")
+        if key in metadata:
+            cursor.refuse(f"has the metadata key {key[:100]!r} twice")
+        metadata[key] = _value(cursor, key)
+    alignment = _alignment(cursor, metadata)
+    tensors = _tensors(cursor, n_tensors, alignment)
+    data_offset = _pad(cursor.position, alignment)
+    if tensors and data_offset + tensors[-1].offset + tensors[-1].size_bytes > cursor.size_bytes:
+        cursor.refuse(
+            f"is truncated: tensor {tensors[-1].name[:100]!r} ends at "
+            f"{data_offset + tensors[-1].offset + tensors[-1].size_bytes}, "
+            f"the file at {cursor.size_bytes}"
+        )
+    return GgufHeader(
+        version=version,
+        metadata=metadata,
+        tensors=tensors,
+        alignment=alignment,
+        data_offset=data_offset,
+        file_bytes=cursor.size_bytes,
+    )
+
+
+def _version(cursor: Cursor) -> int:
+    if cursor.size_bytes < 24:
+        cursor.refuse(f"is no GGUF file: it has {cursor.size_bytes} bytes")
+    magic = cursor.take(4)
+    if magic != _MAGIC:
+        cursor.refuse(f"is no GGUF file: it starts with {magic!r}")
+    version = cursor.unsigned(4)
+    if version not in {2, 3}:
+        is_swapped = int.from_bytes(version.to_bytes(4, "little"), "big") in {2, 3}
+        problem = "is big-endian" if is_swapped else f"has version {version}"
+        cursor.refuse(f"is a GGUF file that {problem}; versions 2 and 3 are supported")
+    return version
+
+
+def _count(cursor: Cursor, what: str, limit: int) -> int:
+    count = cursor.unsigned(8)
+    if count > limit:
+        cursor.refuse(f"claims {count} {what}, at most {limit} are allowed")
+    return count
+
+
+def _value(cursor: Cursor, key: str) -> Scalar | GgufArray:
+    kind = cursor.unsigned(4)
+    return _array(cursor, key) if kind == _ARRAY else _scalar(cursor, kind, key)
+
+
+def _scalar(cursor: Cursor, kind: int, key: str) -> Scalar:
+    if kind == _STRING:
+        return cursor.string(max_bytes=MAX_STRING_BYTES, what=f"the value of {key[:100]!r}")
+    packed = _SCALARS.get(kind)
+    if packed is None:
+        cursor.refuse(f"has a value of the unknown type {kind} at {key[:100]!r}")
+    value: Scalar = packed.unpack(cursor.take(packed.size))[0]
+    return value
+
+
+def _array(cursor: Cursor, key: str) -> GgufArray:
+    kind = cursor.unsigned(4)
+    n_elements = cursor.unsigned(8)
+    if kind == _ARRAY:
+        cursor.refuse(f"has nested arrays at {key[:100]!r}")
+    if n_elements <= MAX_KEPT_ELEMENTS:
+        return GgufArray(n_elements, tuple(_scalar(cursor, kind, key) for _ in range(n_elements)))
+    if kind == _STRING:
+        cursor.skip_strings(n_elements)
+    elif kind in _SCALARS:
+        cursor.skip(n_elements * _SCALARS[kind].size)
+    else:
+        cursor.refuse(f"has a value of the unknown type {kind} at {key[:100]!r}")
+    return GgufArray(n_elements, None)
+
+
+def _alignment(cursor: Cursor, metadata: dict[str, Scalar | GgufArray]) -> int:
+    alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
+    if (
+        not isinstance(alignment, int)
+        or not 0 < alignment <= _MAX_ALIGNMENT
+        or alignment & (alignment - 1)
+    ):
+        cursor.refuse(f"has the alignment {alignment!r}, which is no power of two")
+    return alignment
+
+
+def _tensors(cursor: Cursor, n_tensors: int, alignment: int) -> tuple[TensorInfo, ...]:
+    tensors: dict[str, TensorInfo] = {}
+    expected_offset = 0
+    for _ in range(n_tensors):
+        tensor = _tensor(cursor)
+        label = repr(tensor.name)
+        if tensor.name in tensors:
+            cursor.refuse(f"has the tensor {label} twice")
+        # llama.cpp insists on this too; it rules out tensors that overlap.
+        if tensor.offset != expected_offset:
+            cursor.refuse(f"has tensor {label} at {tensor.offset} instead of {expected_offset}")
+        expected_offset = _pad(tensor.offset + tensor.size_bytes, alignment)
+        tensors[tensor.name] = tensor
+    return tuple(tensors.values())
+
+
+def _tensor(cursor: Cursor) -> TensorInfo:
+    name = cursor.string(max_bytes=MAX_TENSOR_NAME_BYTES, what="a tensor name")
+    n_dimensions = cursor.unsigned(4)
+    if n_dimensions > MAX_DIMENSIONS:
+        cursor.refuse(f"has tensor {name!r} with {n_dimensions} dimensions")
+    shape = tuple(cursor.unsigned(8) for _ in range(n_dimensions))
+    type_id = cursor.unsigned(4)
+    kind = TENSOR_TYPES.get(type_id)
+    if kind is None:
+        cursor.refuse(f"has tensor {name!r} of the unknown type {type_id}")
+    n_first = shape[0] if shape else 1
+    if n_first % kind.n_per_block or product(shape) >= 2**62:
+        cursor.refuse(f"has tensor {name!r} of the impossible shape {shape}")
+    size_bytes = product(shape) // kind.n_per_block * kind.block_bytes
+    return TensorInfo(name, shape, kind.name, cursor.unsigned(8), size_bytes)
+
+
+def _pad(position: int, alignment: int) -> int:
+    return (position + alignment - 1) // alignment * alignment
