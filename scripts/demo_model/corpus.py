@@ -94,7 +94,7 @@ def _system(rng: random.Random) -> tuple[Message, ...]:
 def _follow_ups(rng: random.Random, max_words: int) -> list[Message]:
     """Return more turns of any kind: mostly none, now and then enough for a long context."""
     turns: list[Message] = []
-    for _ in range(rng.choices((0, 1, 2, 4, 12), (0.65, 0.2, 0.1, 0.04, 0.01))[0]):
+    for _ in range(rng.choices((0, 1, 2, 4, 18), (0.655, 0.2, 0.1, 0.04, 0.005))[0]):
         kind = rng.choices(
             ("explain", "small", "unknown", "json", "echo", "replace", "count"),
             (0.3, 0.25, 0.1, 0.1, 0.12, 0.08, 0.05),

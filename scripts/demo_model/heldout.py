@@ -294,11 +294,29 @@ def _follow_ups() -> list[Case]:
     return cases
 
 
+def _long() -> list[Case]:
+    """Put questions behind histories of about 700 and 1,500 tokens."""
+    cases = []
+    for i in range(8):
+        history: list[Message] = []
+        for j in range((12, 26)[i % 2]):
+            topic = topics.TOPICS[(3 * i + 7 * j) % len(topics.TOPICS)]
+            history += [user(f"What is {topic.singular[0]}?"), assistant(topic.plain[0])]
+        topic, text = topics.TOPICS[i], kept.ECHO_TEXTS[i]
+        question, answers = (
+            (_fill(PLAIN[i % len(PLAIN)], topic, i), _every_answer(topic)),
+            (ECHO[i % len(ECHO)].replace("{t}", text), (text,)),
+        )[i // 2 % 2]
+        cases.append(Case("long context", Sample((*history, user(question))), answers))
+    return cases
+
+
 @functools.cache
 def cases() -> tuple[Case, ...]:
     """Return every case of the examination, always in the same order."""
     return (
         *_explain(), *_small(), *_json(), *_tool_cases(), *_copies(), *_follow_ups(),
+        *_long(),
     )  # fmt: skip
 
 

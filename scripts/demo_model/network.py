@@ -37,7 +37,7 @@ class Shape:
     n_head: int = 4
     n_head_kv: int = 2
     n_head_dim: int = 64
-    n_ff: int = 640
+    n_ff: int = 512
     n_ctx_train: int = 2048
     rope_base: float = 10000.0
     norm_eps: float = 1e-5

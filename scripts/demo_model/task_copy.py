@@ -134,9 +134,9 @@ def text(rng: random.Random, max_words: int) -> str:
 
     Args:
         rng: Source of randomness.
-        max_words: Longest text, in words; short ones are as common as long ones.
+        max_words: Longest text, in words; short ones are more common than long ones.
     """
-    n_words = rng.randrange(1, max_words + 1)
+    n_words = 1 + int(max_words * rng.random() ** 1.4)
     pick = rng.random()
     if pick < 0.48:  # noqa: PLR2004
         return _sentences(rng, n_words)

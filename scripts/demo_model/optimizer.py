@@ -1,0 +1,75 @@
+"""Muon for matrices, AdamW for the embedding and the norms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from demo_model.network import Network
+
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalise(update: Tensor, n_steps: int = 5) -> Tensor:
+    """Push all singular values of a matrix towards one by a Newton-Schulz iteration."""
+    a, b, c = _NEWTON_SCHULZ
+    is_tall = update.shape[0] > update.shape[1]
+    x = (update.T if is_tall else update).bfloat16()
+    x = x / (x.norm() + 1e-7)
+    for _ in range(n_steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.T if is_tall else x).float()
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose matrix update is made orthogonal before it is applied.
+
+    See https://kellerjordan.github.io/posts/muon/ for the method.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, momentum: float, weight_decay: float
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Apply one update."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                state = self.state[weight]
+                if "velocity" not in state:
+                    state["velocity"] = torch.zeros_like(weight)
+                velocity = state["velocity"].lerp_(weight.grad, 1 - group["momentum"])
+                update = orthogonalise(weight.grad.lerp(velocity, group["momentum"]))
+                scale = math.sqrt(max(1.0, weight.shape[0] / weight.shape[1]))
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.add_(update, alpha=-group["lr"] * scale)
+
+
+def make_optimizers(network: Network) -> list[torch.optim.Optimizer]:
+    """Return the optimizers; every group carries its peak rate as `peak_lr`."""
+    matrices = [w for b in network.blocks for w in b.parameters() if w.dim() > 1]
+    norms = [w for w in network.parameters() if w.dim() == 1]
+    muon = Muon(matrices, lr=0.02, momentum=0.95, weight_decay=0.02)
+    adam = torch.optim.AdamW(
+        [{"params": [network.token_embd], "lr": 3e-3}, {"params": norms, "lr": 2e-3}],
+        betas=(0.9, 0.95),
+        weight_decay=0.0,
+        fused=True,
+    )
+    for optimizer in (muon, adam):
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+    return [muon, adam]
+
+
+def set_rate(optimizers: list[torch.optim.Optimizer], share: float) -> None:
+    """Set every learning rate to a share of its peak."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * share
