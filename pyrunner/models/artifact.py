@@ -3,6 +3,7 @@
 The types are exact (reference, sections 2.1 to 2.4); CNCF ModelPack is read, not written.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -127,6 +128,19 @@ def parse_config(content: bytes, *, path: str) -> ArtifactConfig:
         raise StoreCorruptError(path=path, problem=f"unreadable model config ({error})") from error
     created = file.descriptor.created or file.descriptor.created_at
     return ArtifactConfig(config=config, created=_unix_seconds(created))
+
+
+def encode_config(config: ModelConfig, diff_ids: Sequence[str]) -> bytes:
+    """The config blob of a Docker artifact; equal arguments give equal bytes.
+
+    It says nothing of when it was made, so that packaging again gives the same model id.
+    """
+    document = {
+        "config": config,
+        "descriptor": {},
+        "rootfs": {"type": "rootfs", "diff_ids": [str.__str__(each) for each in diff_ids]},
+    }
+    return msgspec.json.encode(document)
 
 
 def layer_kind(layer: Descriptor, config: ModelConfig) -> LayerKind:
