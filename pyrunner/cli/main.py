@@ -27,6 +27,7 @@ EXIT_CODES: Mapping[type[errors.PyrunnerError], int] = {
     errors.RegistryError: 6,
     errors.StoreError: 7,
     errors.NativeError: 8,
+    errors.RequestCancelledError: FAILED,
     errors.ServerAnswerError: FAILED,
 }
 """What a script can tell apart: who can fix it, as the families of `pyrunner.errors` say."""

@@ -68,7 +68,10 @@ def rm_command(models: tuple[str, ...], *, force: bool) -> None:
 @click.argument("source")
 @click.argument("target")
 def tag_command(source: str, target: str) -> None:
-    """Give the model SOURCE one more name, TARGET."""
+    """Give a model one more name.
+
+    SOURCE may be a name or an ID; a model that had the name TARGET loses it.
+    """
     connect.find_library(config.load()).tag(source, target)
     click.echo(f'Model "{source}" tagged successfully with "{target}"')
 

@@ -34,9 +34,9 @@ class _Sources:
               help="Tokens of context the model is loaded with.")  # fmt: skip
 @click.option("--push", is_flag=True, help="Push it to its registry at once.")
 def package_command(model: str, *, push: bool, **sources: object) -> None:
-    """Make a model of a GGUF file and name it TAG.
+    """Make a model of a GGUF file.
 
-    The model goes into the store of this machine, which a running server shares.
+    It is named TAG and goes into the store of this machine, which a running server shares.
     """
     given = _Sources(**sources)  # type: ignore[arg-type]  # click's values, by the options' types
     if (given.gguf is None) == (given.source is None):

@@ -43,7 +43,7 @@ def status_command(*, is_json: bool) -> None:
 @click.command("ps")
 @click.option("--json", "is_json", is_flag=True, help="Print the API's list.")
 def ps_command(*, is_json: bool) -> None:
-    """List the loaded models and how long they stay."""
+    """List the loaded models."""
     runners = connect.need_server(config.load()).call("GET", "/engines/ps") or []
     if is_json:
         click.echo(json.dumps(runners, indent=4))

@@ -1,0 +1,100 @@
+import json
+
+import pytest
+from support.api_server import listening
+
+from pyrunner.cli.client import Client
+from pyrunner.cli.library import ServerLibrary, read_progress, split_tag
+from pyrunner.errors import ModelNotFoundError, ServerAnswerError
+
+PROGRESS = {
+    "type": "progress",
+    "message": "Downloaded: 1.00 MB",
+    "total": 2,
+    "layer": {"id": "sha256:ab", "size": 2, "current": 1},
+    "mode": "pull",
+}
+SUCCESS = {"type": "success", "message": "Model pulled successfully", "mode": "pull"}
+
+
+def _lines(*values: object) -> list[str]:
+    return [json.dumps(value) for value in values]
+
+
+@pytest.fixture
+def server():
+    with listening() as script:
+        yield script
+
+
+@pytest.mark.parametrize(
+    ("target", "parts"),
+    [
+        ("x", ("x", "latest")),
+        ("x:v1", ("x", "v1")),
+        ("ai/x:", ("ai/x", "latest")),
+        ("localhost:5000/x", ("localhost:5000/x", "latest")),
+        ("localhost:5000/x/y:2", ("localhost:5000/x/y", "2")),
+    ],
+)
+def test_split_tag(target, parts):
+    assert split_tag(target) == parts
+
+
+def test_read_progress_hands_over_every_line():
+    got: list[object] = []
+    read_progress(_lines(PROGRESS, SUCCESS), got.append)
+    assert got == [PROGRESS, SUCCESS]
+
+
+def test_read_progress_with_an_error_line_raises_its_text():
+    error = {"type": "error", "message": "Error: disk full"}
+    with pytest.raises(ServerAnswerError, match=r"^disk full$"):
+        read_progress(_lines(PROGRESS, error), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "lines", [[], _lines(PROGRESS), _lines(SUCCESS, PROGRESS)], ids=["empty", "half", "after"]
+)
+def test_read_progress_without_success_raises_and_says_what_to_do(lines):
+    with pytest.raises(ServerAnswerError, match="again"):
+        read_progress(lines, lambda _: None)
+
+
+def test_read_progress_of_no_json_passes_the_text_on():
+    with pytest.raises(ServerAnswerError, match="502 Bad Gateway"):
+        read_progress(["<h1>502 Bad Gateway</h1>", "[1]", "7"], lambda _: None)
+
+
+def test_pull_asks_for_json_lines(server):
+    server.answer("POST /models/create", SUCCESS)
+    got: list[object] = []
+    ServerLibrary(Client(server.address)).pull("ai/x", got.append)
+    assert got == [SUCCESS]
+    assert server.seen[0].headers["Accept"] == "application/json"
+    assert server.seen[0].body == {"from": "ai/x"}
+
+
+def test_pull_of_an_unknown_model_names_it_and_the_registry(server):
+    with pytest.raises(ModelNotFoundError) as caught:
+        ServerLibrary(Client(server.address)).pull("ai/none", lambda _: None)
+    assert (caught.value.reference, caught.value.where) == ("ai/none", "registry")
+
+
+def test_inspect_of_an_unknown_model_names_it_and_the_store(server):
+    with pytest.raises(ModelNotFoundError) as caught:
+        ServerLibrary(Client(server.address)).inspect("ai/none")
+    assert (caught.value.reference, caught.value.where) == ("ai/none", "store")
+
+
+def test_tag_sends_name_and_tag_apart(server):
+    server.answer("POST /models/ai/x/tag", {})
+    ServerLibrary(Client(server.address)).tag("ai/x", "localhost:5000/y:2")
+    assert server.seen[0].path == "/models/ai/x/tag?repo=localhost%3A5000%2Fy&tag=2"
+
+
+def test_remove_with_force_says_so(server):
+    server.answer("DELETE /models/ai/x", [{"Untagged": "docker.io/ai/x:latest"}])
+    removed = ServerLibrary(Client(server.address)).remove("ai/x", is_forced=True)
+    assert removed == [{"Untagged": "docker.io/ai/x:latest"}]
+    assert server.seen[0].path.endswith("?force=true")

@@ -1,0 +1,85 @@
+import io
+import json
+from typing import Any
+
+import pytest
+
+from pyrunner.cli import progress
+from pyrunner.cli.library import OnProgress
+
+MB = 1_000_000
+
+
+def _line(
+    current: int,
+    *,
+    layer: str = "sha256:" + "a" * 64,
+    size: int = 100 * MB,
+    total: int = 100 * MB,
+    mode: str = "pull",
+) -> dict[str, Any]:
+    about = {"id": layer, "size": size, "current": current}
+    return {"type": "progress", "message": "x", "total": total, "layer": about, "mode": mode}
+
+
+SUCCESS: dict[str, Any] = {
+    "type": "success",
+    "message": "Model pulled successfully",
+    "layer": {"size": 0},
+}
+
+
+def _feed(on_progress: OnProgress, lines: list[dict[str, Any]]) -> None:
+    for line in lines:
+        on_progress(line)
+
+
+def _shown(lines: list[dict[str, Any]], *, is_json: bool = False) -> list[str]:
+    out = io.StringIO()
+    with progress.shown(out, is_json=is_json) as on_progress:
+        _feed(on_progress, lines)
+    return out.getvalue().splitlines()
+
+
+def test_plain_lines_tell_the_sum_of_all_layers():
+    second = "sha256:" + "b" * 64
+    lines = [
+        _line(10 * MB, size=40 * MB),
+        _line(20 * MB, layer=second, size=60 * MB),
+        _line(40 * MB, size=40 * MB),
+        _line(60 * MB, layer=second, size=60 * MB),
+        SUCCESS,
+    ]
+    assert _shown(lines) == [
+        "Downloaded 10.00MB of 100.00MB",
+        "Downloaded 30.00MB of 100.00MB",
+        "Downloaded 60.00MB of 100.00MB",
+        "Downloaded 100.00MB of 100.00MB",
+        "Model pulled successfully",
+    ]
+
+
+def test_plain_lines_of_a_long_pull_are_about_a_hundred():
+    lines = [_line(current, total=5000, size=5000) for current in range(1, 5001)]
+    assert len(_shown(lines)) == 100
+
+
+def test_plain_lines_of_a_push_say_uploaded():
+    assert _shown([_line(100 * MB, mode="push")]) == ["Uploaded 100.00MB of 100.00MB"]
+
+
+def test_warnings_are_shown_as_they_are():
+    assert _shown([{"type": "warning", "message": "old model"}, SUCCESS])[0] == "old model"
+
+
+def test_json_lines_are_the_api_lines():
+    lines = [_line(1), SUCCESS]
+    assert [json.loads(text) for text in _shown(lines, is_json=True)] == lines
+
+
+def test_success_is_told_only_when_nothing_failed_after_it():
+    out = io.StringIO()
+    broken = {"message": "no type"}
+    with pytest.raises(KeyError), progress.shown(out) as on_progress:
+        _feed(on_progress, [SUCCESS, broken])
+    assert out.getvalue() == ""
