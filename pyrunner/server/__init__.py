@@ -1,0 +1,1 @@
+"""HTTP: the OpenAI and Docker Model Runner dialects on Falcon, served by waitress."""

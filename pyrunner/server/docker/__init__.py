@@ -1,0 +1,1 @@
+"""Docker Model Runner's API: models and their transfers, engines, logs."""

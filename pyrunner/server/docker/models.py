@@ -1,0 +1,98 @@
+"""``/models``: list, inspect, delete, tag; pull and push are in `transferring`."""
+
+import falcon
+
+from pyrunner.errors import ModelNotFoundError, MultipleTagsError, PyrunnerError
+from pyrunner.models.store import Store
+from pyrunner.server.dependencies import Dependencies
+from pyrunner.server.docker import rendering
+from pyrunner.server.docker.queries import flag
+from pyrunner.server.docker.remote import inspect_remote
+from pyrunner.server.docker.transferring import Pushing
+from pyrunner.server.docker.transfers import Transfers
+from pyrunner.server.errors import respond_error, respond_json, respond_text
+
+
+class ModelCollection:
+    """``GET /models``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Every model, in the order they came."""
+        respond_json(resp, 200, [rendering.model(each) for each in self._store.list()])
+
+
+class ModelItem:
+    """``/models/{name}`` and, because names hold slashes, ``/models/{name}/{action}``."""
+
+    def __init__(self, dependencies: Dependencies, transfers: Transfers) -> None:
+        self._dependencies = dependencies
+        self._store = dependencies.store
+        self._transfers = transfers
+        self._pushing = Pushing(dependencies, transfers)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """One model of the store or, with ``remote``, of its registry."""
+        try:
+            if flag(req, "remote"):
+                with self._transfers.admit():
+                    document = inspect_remote(self._dependencies, name)
+            else:
+                document = rendering.model(self._store.find(name))
+        except ModelNotFoundError as error:
+            respond_error(req, resp, error, _not_found(error))
+        else:
+            respond_json(resp, 200, document)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """Drop a tag, or a model with its last one."""
+        try:
+            removed = self._store.remove(name, force=flag(req, "force"))
+        except PyrunnerError as error:
+            text = error.sentence
+            if isinstance(error, ModelNotFoundError):
+                text = "model not found"
+            elif isinstance(error, MultipleTagsError):
+                text += ": resource conflict"
+            respond_error(req, resp, error, f"error while deleting model: {text}")
+        else:
+            respond_json(resp, 200, [{each.kind: each.what} for each in removed])
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """Tag or push."""
+        name, _, action = name.rpartition("/")
+        if not name:
+            raise falcon.HTTPRouteNotFound
+        if action == "tag":
+            self._tag(req, resp, name)
+        elif action == "push":
+            self._pushing.push(req, resp, name)
+        else:
+            respond_text(resp, 404, f'unknown action "{action[:100]}"')
+
+    def _tag(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        repository, tag = req.get_param("repo"), req.get_param("tag")
+        if not repository or not tag:
+            respond_text(resp, 400, "missing repo or tag query parameter")
+            return
+        target = f"{repository}:{tag}"
+        try:
+            self._store.tag(name, target)
+        except ModelNotFoundError as error:
+            respond_error(req, resp, error, "model not found")
+        except PyrunnerError as error:
+            respond_error(req, resp, error, f"error while tagging model: {error.sentence}")
+        else:
+            message = f'Model tagged successfully with "{target}"'
+            respond_json(resp, 201, {"message": message, "target": target})
+
+
+def _not_found(error: ModelNotFoundError) -> str:
+    if error.where == "store":
+        return "model not found"
+    return (
+        f'error while getting remote model: failed to pull model "{error.reference}": '
+        "MANIFEST_UNKNOWN - Model not found"
+    )

@@ -1,0 +1,166 @@
+"""From bodies to the typed requests that runners take. What cannot be carried over is a 400."""
+
+import dataclasses
+from typing import Any
+
+import msgspec
+
+from pyrunner import units
+from pyrunner.errors import InvalidParameterError, UnsupportedParameterError
+from pyrunner.server.openai.messages import chat_message
+from pyrunner.server.openai.schema import (
+    MAX_INPUTS,
+    Body,
+    ChatBody,
+    CompletionBody,
+    EmbeddingBody,
+    GenerationBody,
+    ToolIn,
+)
+from pyrunner.types import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Limits,
+    SamplingParams,
+    Tool,
+    ToolChoice,
+)
+
+_MAX_TOKEN_ID = 2**31 - 1
+_SAMPLING_FIELDS = tuple(each.name for each in dataclasses.fields(SamplingParams))
+
+
+def keep_alive_s(body: Body) -> float | None:
+    """Seconds the runner stays loaded after this request; None leaves that as it is."""
+    if body.keep_alive is None:
+        return None
+    return units.parse_duration(body.keep_alive, param="keep_alive")
+
+
+def chat_request(body: ChatBody) -> ChatRequest:
+    """Carry a chat over.
+
+    Raises:
+        InvalidParameterError: A message or a limit contradicts itself.
+        UnsupportedParameterError: A tool choice or a kind of content we do not implement.
+    """
+    if not body.messages:
+        raise InvalidParameterError(param="messages", problem="has to hold at least one message")
+    tools = tuple(_tool(i, each) for i, each in enumerate(body.tools or ()))
+    return ChatRequest(
+        messages=tuple(chat_message(i, each) for i, each in enumerate(body.messages)),
+        tools=tools,
+        tool_choice=_tool_choice(body.tool_choice),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        template_kwargs=_json_text(body.chat_template_kwargs),
+        sampling=_sampling(body),
+        limits=_limits(body, _max_tokens(body)),
+    )
+
+
+def completion_request(body: CompletionBody) -> CompletionRequest:
+    """Carry a text completion over.
+
+    Raises:
+        InvalidParameterError: The prompt is empty or of a wrong kind.
+        UnsupportedParameterError: Several prompts.
+    """
+    prompts = _texts(body.prompt, "prompt")
+    if len(prompts) > 1:
+        raise UnsupportedParameterError(
+            param="prompt", hint="Give one prompt per request, not several."
+        )
+    return CompletionRequest(
+        prompt=prompts[0], sampling=_sampling(body), limits=_limits(body, body.max_tokens)
+    )
+
+
+def embedding_request(body: EmbeddingBody) -> EmbeddingRequest:
+    """Carry embeddings over.
+
+    Raises:
+        InvalidParameterError: No input, too many, an empty one, or one of a wrong kind.
+    """
+    inputs = _texts(body.input, "input")
+    if len(inputs) > MAX_INPUTS:
+        raise InvalidParameterError(
+            param="input", problem=f"has {len(inputs)} entries; at most {MAX_INPUTS} are allowed"
+        )
+    return EmbeddingRequest(inputs=inputs)
+
+
+def _sampling(body: GenerationBody) -> SamplingParams:
+    given: dict[str, Any] = {
+        name: value for name in _SAMPLING_FIELDS if (value := getattr(body, name)) is not None
+    }
+    if given.get("seed") == -1:
+        del given["seed"]
+    if body.logit_bias is not None:
+        given["logit_bias"] = tuple(body.logit_bias.items())
+    return SamplingParams(**given)
+
+
+def _limits(body: GenerationBody, max_tokens: int | None) -> Limits:
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    return Limits(max_tokens=max_tokens, stop=stop, ignore_eos=body.ignore_eos)
+
+
+def _max_tokens(body: ChatBody) -> int | None:
+    new, old = body.max_completion_tokens, body.max_tokens
+    if new is not None and old is not None and new != old:
+        raise InvalidParameterError(
+            param="max_tokens", problem="contradicts 'max_completion_tokens'; give one of them"
+        )
+    return old if new is None else new
+
+
+def _tool(i_tool: int, tool: ToolIn) -> Tool:
+    function = tool.function
+    if function.strict:
+        raise UnsupportedParameterError(param=f"tools[{i_tool}].function.strict")
+    return Tool(
+        name=function.name,
+        description=function.description or "",
+        parameters=_json_text(function.parameters),
+    )
+
+
+def _tool_choice(choice: object) -> ToolChoice:
+    if choice is None or choice == "auto":
+        return ToolChoice.AUTO
+    if choice == "none":
+        return ToolChoice.NONE
+    if choice == "required" or isinstance(choice, dict):
+        raise UnsupportedParameterError(param="tool_choice", hint="Use 'auto' or 'none'.")
+    raise InvalidParameterError(param="tool_choice", problem="has to be 'auto' or 'none'")
+
+
+def _json_text(document: dict[str, object] | None) -> str:
+    return msgspec.json.encode(document or {}).decode()
+
+
+def _texts(value: str | list[object], param: str) -> tuple[str | tuple[int, ...], ...]:
+    """A text, a list of texts, token ids, or a list of lists of them; none of them empty."""
+    items: list[object] = [value] if isinstance(value, str) or _is_tokens(value) else list(value)
+    if not items:
+        raise InvalidParameterError(param=param, problem="is empty")
+    return tuple(_text(item, param) for item in items)
+
+
+def _text(item: object, param: str) -> str | tuple[int, ...]:
+    if isinstance(item, str):
+        if not item:
+            raise InvalidParameterError(param=param, problem="holds an empty text")
+        return item
+    if isinstance(item, list) and _is_tokens(item):
+        if all(0 <= token <= _MAX_TOKEN_ID for token in item):
+            return tuple(item)
+        raise InvalidParameterError(param=param, problem="holds a token id that cannot exist")
+    raise InvalidParameterError(
+        param=param, problem="has to be a text, a list of texts, or lists of token ids"
+    )
+
+
+def _is_tokens(value: list[object]) -> bool:
+    return bool(value) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)

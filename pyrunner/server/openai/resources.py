@@ -1,0 +1,166 @@
+"""``chat/completions``, ``completions`` and ``embeddings``."""
+
+import base64
+import secrets
+import struct
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import falcon
+import msgspec
+
+from pyrunner.errors import BackendNotFoundError
+from pyrunner.runtime.runner import EventStream, Runner
+from pyrunner.server.body import convert, read_json
+from pyrunner.server.dependencies import Dependencies
+from pyrunner.server.openai import requests, unsupported
+from pyrunner.server.openai.generating import Generation, Generator
+from pyrunner.server.openai.rendering import Answer, ChatRendering, Rendering, TextRendering
+from pyrunner.server.openai.schema import (
+    Body,
+    ChatBody,
+    CompletionBody,
+    EmbeddingBody,
+    GenerationBody,
+)
+from pyrunner.server.openai.unsupported import Unsupported
+from pyrunner.server.paths import LLAMA_CPP
+from pyrunner.server.waiting import ClientWatch
+from pyrunner.types import EmbeddingResult, ModelMode
+
+BodyT = TypeVar("BodyT", bound=Body)
+
+
+class ChatCompletions:
+    """``POST .../chat/completions``."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._generator = Generator(dependencies.runtime, dependencies.admission)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, backend: str = LLAMA_CPP) -> None:
+        """Continue a conversation."""
+        body = _read(self._dependencies, req, backend, ChatBody, unsupported.CHAT)
+        if _is_preload(req):
+            self._generator.preload(req, body.model, ModelMode.COMPLETION)
+            return
+        request = requests.chat_request(body)
+        keep_alive_s = requests.keep_alive_s(body)
+        rendering = ChatRendering(_answer(self._dependencies, "chatcmpl-", body))
+        asked = _generation(
+            body, rendering, lambda runner: runner.chat(request, keep_alive_s), keep_alive_s
+        )
+        self._generator.answer(req, resp, asked)
+
+
+class Completions:
+    """``POST .../completions``."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._generator = Generator(dependencies.runtime, dependencies.admission)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, backend: str = LLAMA_CPP) -> None:
+        """Continue a prompt."""
+        body = _read(self._dependencies, req, backend, CompletionBody, unsupported.COMPLETION)
+        if _is_preload(req):
+            self._generator.preload(req, body.model, ModelMode.COMPLETION)
+            return
+        request = requests.completion_request(body)
+        keep_alive_s = requests.keep_alive_s(body)
+        rendering = TextRendering(_answer(self._dependencies, "cmpl-", body))
+        asked = _generation(
+            body, rendering, lambda runner: runner.complete(request, keep_alive_s), keep_alive_s
+        )
+        self._generator.answer(req, resp, asked)
+
+
+class Embeddings:
+    """``POST .../embeddings``."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._generator = Generator(dependencies.runtime, dependencies.admission)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, backend: str = LLAMA_CPP) -> None:
+        """One vector per input."""
+        dependencies = self._dependencies
+        body = _read(dependencies, req, backend, EmbeddingBody, unsupported.EMBEDDING)
+        if _is_preload(req):
+            self._generator.preload(req, body.model, ModelMode.EMBEDDING)
+            return
+        request = requests.embedding_request(body)
+        keep_alive_s = requests.keep_alive_s(body)
+        watch = ClientWatch(req.env, dependencies.admission)
+        with dependencies.admission.streams.admit():
+            runner = dependencies.runtime.ensure_ready(
+                body.model,
+                mode=ModelMode.EMBEDDING,
+                keep_alive_s=keep_alive_s,
+                is_cancelled=watch.is_over,
+            )
+            result = runner.embed(request, keep_alive_s, watch.is_over)
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = msgspec.json.encode(_embeddings(result, body))
+
+
+def _read(
+    dependencies: Dependencies,
+    req: falcon.Request,
+    backend: str,
+    cls: type[BodyT],
+    known: Mapping[str, Unsupported],
+) -> BodyT:
+    if backend != LLAMA_CPP:
+        raise BackendNotFoundError(backend=backend)
+    document = read_json(req, dependencies.settings.server.max_body_bytes)
+    document = unsupported.without_unsupported(document, known)
+    return convert(document, cls, also_known=known)
+
+
+def _generation(
+    body: GenerationBody,
+    rendering: Rendering,
+    start: Callable[[Runner], EventStream],
+    keep_alive_s: float | None,
+) -> Generation:
+    options = body.stream_options
+    return Generation(
+        model=body.model,
+        keep_alive_s=keep_alive_s,
+        start=start,
+        rendering=rendering,
+        is_streamed=body.stream,
+        include_usage=options is not None and options.include_usage,
+    )
+
+
+def _is_preload(req: falcon.Request) -> bool:
+    return (req.get_header("X-Preload-Only") or "").lower() == "true"
+
+
+def _answer(dependencies: Dependencies, prefix: str, body: Body) -> Answer:
+    return Answer(
+        id=prefix + secrets.token_hex(16), created=int(dependencies.clock()), model=body.model
+    )
+
+
+def _embeddings(result: EmbeddingResult, body: EmbeddingBody) -> dict[str, object]:
+    render = _base64 if body.encoding_format == "base64" else _numbers
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": i, "embedding": render(vector)}
+            for i, vector in enumerate(result.vectors)
+        ],
+        "model": body.model,
+        "usage": {"prompt_tokens": result.n_tokens, "total_tokens": result.n_tokens},
+    }
+
+
+def _base64(vector: bytes) -> object:
+    return base64.b64encode(vector).decode()
+
+
+def _numbers(vector: bytes) -> object:
+    return struct.unpack(f"<{len(vector) // 4}f", vector)

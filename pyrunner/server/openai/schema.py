@@ -1,0 +1,135 @@
+"""The bodies we understand, with their types and ranges.
+
+The field names are the wire's. What OpenAI's or llama-server's API has beyond these is in
+`unsupported`; everything else is an unknown parameter. A test compares both with ``docs/api.md``.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_STOPS = 16
+MAX_INPUTS = 2048
+"""Texts of one embeddings request."""
+
+Text = Annotated[str, Meta(min_length=1)]
+StopText = Annotated[str, Meta(min_length=1, max_length=1024)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What every request has."""
+
+    model: Text
+    user: str | None = None
+    metadata: dict[str, object] | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    keep_alive: str | float | None = None
+
+
+class StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """How a stream is told."""
+
+    include_usage: bool = False
+    include_obfuscation: bool = False
+
+
+class GenerationBody(Body, kw_only=True):
+    """What chat and text completions share: sampling, limits, streaming."""
+
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    store: bool | None = None
+    cache_prompt: bool | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop: StopText | Annotated[list[StopText], Meta(max_length=MAX_STOPS)] | None = None
+    ignore_eos: bool = False
+    seed: Annotated[int, Meta(ge=-1, le=2**32 - 2)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=10)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    top_p: Share | None = None
+    min_p: Share | None = None
+    typical_p: Share | None = None
+    repeat_penalty: Annotated[float, Meta(gt=0, le=100)] | None = None
+    repeat_last_n: Annotated[int, Meta(ge=0, le=32768)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: Annotated[dict[TokenId, Bias], Meta(max_length=1024)] | None = None
+
+
+class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an assistant called."""
+
+    name: Text
+    arguments: str = "{}"
+
+
+class ToolCallIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A call in the history; `index` is what clients leave in when they collect a stream."""
+
+    function: FunctionCall
+    id: str = ""
+    type: Literal["function"] = "function"
+    index: int | None = None
+
+
+class Message(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One turn. The last four are what clients echo from answers; only null or empty is taken."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, object]] | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallIn] | None = None
+    tool_call_id: str | None = None
+    refusal: None = None
+    audio: None = None
+    function_call: None = None
+    annotations: Annotated[list[object], Meta(max_length=0)] | None = None
+
+
+class FunctionTool(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A function the model may call."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    description: str | None = None
+    parameters: dict[str, object] | None = None
+    strict: bool | None = None
+
+
+class ToolIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A tool; only functions exist."""
+
+    function: FunctionTool
+    type: Literal["function"] = "function"
+
+
+class ChatBody(GenerationBody, kw_only=True):
+    """``POST /v1/chat/completions``."""
+
+    messages: list[Message]
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    tools: Annotated[list[ToolIn], Meta(max_length=128)] | None = None
+    tool_choice: object = None
+    parallel_tool_calls: bool | None = None
+    chat_template_kwargs: dict[str, object] | None = None
+
+
+class CompletionBody(GenerationBody, kw_only=True):
+    """``POST /v1/completions``."""
+
+    prompt: str | list[object]
+
+
+class EmbeddingBody(Body, kw_only=True):
+    """``POST /v1/embeddings``."""
+
+    input: str | list[object]
+    encoding_format: Literal["float", "base64"] = "float"
