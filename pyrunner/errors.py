@@ -561,4 +561,7 @@ def from_facts(code: str, facts: dict[str, Fact]) -> PyrunnerError:
     cls = LEAVES.get(code)
     if cls is None:
         raise InvariantError(f"unknown error code {code!r}")
-    return _rebuild(cls, facts)
+    try:
+        return _rebuild(cls, facts)
+    except TypeError as error:
+        raise InvariantError(f"{code!r} does not take the facts {sorted(facts)}") from error

@@ -5,13 +5,20 @@ import re
 
 from pyrunner.errors import InvalidParameterError
 
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|h|m|s)")
+# Digits are bounded, so that no text makes a number that overflows a float.
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_BYTES = re.compile(
+    r"([0-9]{1,15})(?:\.([0-9]{1,9}))?(?:([kmgt])(i?))?(b?)", re.ASCII | re.IGNORECASE
+)
+_DURATION_PART = re.compile(rf"({_NUMBER})(ms|us|ns|h|m|s)")
+_DURATION = re.compile(rf"(-?)((?:{_DURATION_PART.pattern})+|{_NUMBER})")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 FOREVER_S = math.inf
 """A duration that does not end, written ``-1``."""
+
+_CENTURY_S = 3_155_760_000.0
 
 
 def parse_bytes(text: str, *, param: str) -> int:
@@ -22,43 +29,46 @@ def parse_bytes(text: str, *, param: str) -> int:
     """
     match = _BYTES.fullmatch(text.strip())
     if match is None:
-        raise InvalidParameterError(param=param, problem=f"is {text!r}; write a size like 4GiB")
-    number, prefix, binary = match.groups()
+        raise InvalidParameterError(param=param, problem=f"is {text!r:.60}; write a size like 4GiB")
+    whole, decimals, prefix, binary, byte = match.groups(default="")
     # "G" alone means GiB, as in Docker's --memory; only "GB" is decimal.
-    decimal = not binary and text.strip()[-1] in "bB" and prefix != ""
-    return int(float(number) * (1000 if decimal else 1024) ** _POWERS[prefix.upper()])
+    factor: int = (1000 if byte and not binary else 1024) ** _POWERS[prefix.upper()]
+    return int(whole) * factor + int(decimals.ljust(9, "0")) * factor // 1_000_000_000
 
 
 def parse_duration(text: str | float, *, param: str) -> float:
     """Read a duration in seconds: Go's form (``1h30m``, ``5m0s``, ``250ms``) or a bare number.
 
-    Any negative value means forever, as in Docker Model Runner and Ollama.
+    Any negative value means forever, as in Docker Model Runner and Ollama; so does more than a
+    century, which the system's own timers could not hold.
 
     Returns:
-        Seconds, 0 or more, `FOREVER_S` for a negative one.
+        Seconds, 0 to a century, or `FOREVER_S`.
 
     Raises:
         InvalidParameterError: Not such a duration; names `param`.
     """
-    problem = f"is {text!r}; write a duration like 5m, 90s or -1 for ever"
-    if isinstance(text, bool):
-        raise InvalidParameterError(param=param, problem=problem)
-    if isinstance(text, int | float):
-        seconds = float(text)
-    else:
-        body = text.strip()
-        sign = -1.0 if body.startswith("-") else 1.0
-        body = body.removeprefix("-")
-        parts = _DURATION_PART.findall(body)
-        if parts and "".join(number + unit for number, unit in parts) == body:
-            seconds = sign * sum(float(number) * _SECONDS[unit] for number, unit in parts)
-        elif re.fullmatch(r"\d+(\.\d+)?", body):
-            seconds = sign * float(body)
-        else:
-            raise InvalidParameterError(param=param, problem=problem)
-    if math.isnan(seconds):
-        raise InvalidParameterError(param=param, problem=problem)
-    return FOREVER_S if seconds < 0 else seconds
+    seconds = _signed_seconds(text)
+    if seconds is None or math.isnan(seconds):
+        raise InvalidParameterError(
+            param=param, problem=f"is {text!r:.60}; write a duration like 5m, 90s or -1 for ever"
+        )
+    return abs(seconds) if 0 <= seconds <= _CENTURY_S else FOREVER_S
+
+
+def _signed_seconds(text: object) -> float | None:
+    if isinstance(text, float):
+        return text
+    if isinstance(text, int) and not isinstance(text, bool):
+        # A JSON integer can be too large for a float.
+        return float(text) if abs(text) <= _CENTURY_S else math.inf
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        return None
+    sign, body = match[1], match[2]
+    parts = _DURATION_PART.findall(body)
+    seconds = sum(float(n) * _SECONDS[unit] for n, unit in parts) if parts else float(body)
+    return -seconds if sign else seconds
 
 
 def format_bytes(size_bytes: int) -> str:
