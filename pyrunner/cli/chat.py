@@ -32,7 +32,7 @@ class Chat:
         self._speaker = speaker
         self._messages: list[Message] = []
         self._system = system
-        self._editor: PromptSession[str] = PromptSession(history=_history(history))
+        self._editor: PromptSession[str] = PromptSession(history=open_history(history))
         self._commands: dict[str, Callable[[str], None]] = {
             "/?": self._help,
             "/clear": self._clear,
@@ -102,13 +102,14 @@ class Chat:
         return lambda _: print(f"Unknown command '{name}'. Type /? for help")
 
 
-def _history(path: Path) -> History:
+def open_history(path: Path) -> History:
+    """What was written before: the file at `path`, made for this user only and kept short."""
     if config.environment_value("DOCKER_MODEL_NOHISTORY"):
         return InMemoryHistory()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     content = path.read_bytes()
     if len(content) > HISTORY_MAX_BYTES:
-        _, _, newer = content[len(content) // 2 :].partition(b"\n\n#")
-        path.write_bytes(b"\n#" + newer)
+        _, mark, newer = content[len(content) // 2 :].partition(b"\n#")
+        path.write_bytes(mark + newer)
     return FileHistory(path)

@@ -4,7 +4,7 @@ import contextlib
 import json
 import socketserver
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +19,7 @@ class Reply:
 
     status: int = 200
     content_type: str = "application/json"
-    chunks: Sequence[bytes] = ()
+    chunks: Iterable[bytes] = ()
     is_cut_off: bool = False
 
 

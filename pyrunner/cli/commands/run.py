@@ -24,7 +24,7 @@ class _Wishes:
     system: str
 
 
-@click.command("run", context_settings={"ignore_unknown_options": False})
+@click.command("run")
 @click.argument("model")
 @click.argument("prompt", nargs=-1, metavar="[PROMPT...]")
 @click.option("-d", "--detach", is_flag=True, help="Load the model and come back.")

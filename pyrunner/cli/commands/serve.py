@@ -27,7 +27,8 @@ _SETTINGS = {
 
 @click.command("serve")
 @click.option("--host", metavar="ADDRESS", help="Address of the TCP listener.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the TCP listener; 0 is any.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="PORT",
+              help="Port of the TCP listener; 0 is any.")  # fmt: skip
 @click.option("--socket", metavar="PATH", help="Path of the Unix socket.")
 @click.option("--no-tcp", is_flag=True, help="Listen on the Unix socket only.")
 @click.option("--allow-host", metavar="NAME", multiple=True, help="Also answer to this Host.")
