@@ -1,0 +1,180 @@
+#include "embedder.h"
+
+#include "log_ring.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "llama.h"
+
+namespace pyrunner {
+
+namespace {
+
+constexpr int32_t kMaxTextsPerBatch = 64;
+constexpr int32_t kCausalBatch = 512;
+// A model without a causal mask must see a text in one ubatch.
+constexpr int32_t kMaxNonCausalBatch = 8192;
+
+} // namespace
+
+Embedder::~Embedder() {
+    if (context_ != nullptr) {
+        llama_free(context_);
+    }
+}
+
+Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
+    if (context_ != nullptr || n_ctx < 1 || n_threads < 1) {
+        return kBadArgument;
+    }
+    pooling_ = model_.pooling_type();
+    if (pooling_ == LLAMA_POOLING_TYPE_RANK || llama_model_has_decoder(model_.get()) == false) {
+        return kUnsupported;
+    }
+    const bool is_causal = model_.is_causal();
+    n_batch_ = is_causal ? std::min(kCausalBatch, n_ctx)
+                         : std::min({kMaxNonCausalBatch, n_ctx, model_.n_ctx_train()});
+    n_tokens_max_ = is_causal ? n_ctx : n_batch_;
+
+    llama_context_params native = llama_context_default_params();
+    native.n_ctx = static_cast<uint32_t>(std::max(n_tokens_max_, n_batch_));
+    native.n_batch = static_cast<uint32_t>(n_batch_);
+    native.n_ubatch = native.n_batch;
+    native.n_seq_max = kMaxTextsPerBatch;
+    native.n_threads = n_threads;
+    native.n_threads_batch = n_threads;
+    native.embeddings = true;
+    native.pooling_type = LLAMA_POOLING_TYPE_NONE;
+    native.kv_unified = true;
+    native.no_perf = true;
+    const uint64_t mark = log_ring_mark();
+    context_ = llama_init_from_model(model_.get(), native);
+    if (context_ == nullptr) {
+        error_ = log_ring_errors_since(mark);
+        return kLoadFailed;
+    }
+    if (threadpool_.open(n_threads) == kOk) {
+        llama_attach_threadpool(context_, threadpool_.get(), threadpool_.get());
+    }
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception & error) {
+    error_ = error.what();
+    return kLoadFailed;
+}
+
+Status Embedder::embed(const std::vector<int32_t> & tokens,
+                       const std::vector<int32_t> & lengths,
+                       bool normalize,
+                       std::vector<float> & vectors) noexcept try {
+    std::vector<Text> texts;
+    int32_t n_tokens = 0;
+    for (const int32_t length : lengths) {
+        if (length < 1) {
+            return kBadArgument;
+        }
+        if (length > n_tokens_max_) {
+            return kTooLong;
+        }
+        texts.push_back({n_tokens, length, 0});
+        n_tokens += length;
+    }
+    const auto is_token = [this](int32_t t) { return t >= 0 && t < model_.n_vocab(); };
+    if (context_ == nullptr || static_cast<size_t>(n_tokens) != tokens.size() ||
+        !std::all_of(tokens.begin(), tokens.end(), is_token)) {
+        return kBadArgument;
+    }
+    const auto n_embd = static_cast<size_t>(model_.n_embd());
+    vectors.assign(texts.size() * n_embd, 0.0F);
+
+    for (size_t i = 0; i < texts.size();) {
+        size_t i_end = i + 1;
+        int32_t n_rows = texts[i].n_tokens;
+        while (i_end < texts.size() && i_end - i < kMaxTextsPerBatch &&
+               n_rows + texts[i_end].n_tokens <= n_batch_) {
+            n_rows += texts[i_end++].n_tokens;
+        }
+        // A text longer than a batch is alone and takes several.
+        do {
+            const Status status = run_batch(tokens, texts, i, i_end, vectors);
+            if (status != kOk) {
+                return status;
+            }
+        } while (texts[i].n_done < texts[i].n_tokens);
+        if (llama_memory_t memory = llama_get_memory(context_)) {
+            llama_memory_clear(memory, false);
+        }
+        i = i_end;
+    }
+    for (size_t i = 0; normalize && i < texts.size(); i++) {
+        float * vector = vectors.data() + i * n_embd;
+        double sum = 0.0;
+        for (size_t k = 0; k < n_embd; k++) {
+            sum += static_cast<double>(vector[k]) * static_cast<double>(vector[k]);
+        }
+        const auto scale = static_cast<float>(sum > 0.0 ? 1.0 / std::sqrt(sum) : 0.0);
+        std::transform(vector, vector + n_embd, vector, [scale](float x) { return x * scale; });
+    }
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception & error) {
+    error_ = error.what();
+    return kDecodeFailed;
+}
+
+Status Embedder::run_batch(const std::vector<int32_t> & tokens,
+                           std::vector<Text> & texts,
+                           size_t i_begin,
+                           size_t i_end,
+                           std::vector<float> & vectors) {
+    llama_batch batch = llama_batch_init(n_batch_, 0, 1);
+    for (size_t i = i_begin; i < i_end; i++) {
+        const Text & text = texts[i];
+        const int32_t n_rows = std::min(text.n_tokens - text.n_done, n_batch_ - batch.n_tokens);
+        for (int32_t k = 0; k < n_rows; k++) {
+            const int32_t position = text.n_done + k;
+            const auto row = batch.n_tokens++;
+            batch.token[row] = tokens[static_cast<size_t>(text.first_token + position)];
+            batch.pos[row] = position;
+            batch.n_seq_id[row] = 1;
+            batch.seq_id[row][0] = static_cast<int32_t>(i - i_begin);
+            batch.logits[row] = 1;
+        }
+    }
+    const int status = llama_decode(context_, batch);
+    if (status == 0) {
+        const auto n_embd = static_cast<size_t>(model_.n_embd());
+        for (int32_t row = 0; row < batch.n_tokens; row++) {
+            const size_t i = i_begin + static_cast<size_t>(batch.seq_id[row][0]);
+            pool(llama_get_embeddings_ith(context_, row),
+                 texts[i],
+                 batch.pos[row],
+                 vectors.data() + i * n_embd);
+            texts[i].n_done = batch.pos[row] + 1;
+        }
+    }
+    llama_batch_free(batch);
+    return status == 0 ? kOk : status == 1 ? kNoRoom : kDecodeFailed;
+}
+
+void Embedder::pool(const float * row, const Text & text, int32_t position, float * vector) const {
+    const int32_t n_embd = model_.n_embd();
+    if (pooling_ == LLAMA_POOLING_TYPE_CLS || pooling_ == LLAMA_POOLING_TYPE_LAST) {
+        const int32_t wanted = pooling_ == LLAMA_POOLING_TYPE_CLS ? 0 : text.n_tokens - 1;
+        if (position == wanted) {
+            std::copy(row, row + n_embd, vector);
+        }
+        return;
+    }
+    // Models that do not say are pooled by their mean.
+    const float share = 1.0F / static_cast<float>(text.n_tokens);
+    for (int32_t k = 0; k < n_embd; k++) {
+        vector[k] += share * row[k];
+    }
+}
+
+} // namespace pyrunner

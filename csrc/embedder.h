@@ -1,0 +1,64 @@
+// Owns the context that turns texts into vectors. Engine thread only.
+#pragma once
+
+#include "backend.h"
+#include "model.h"
+#include "status.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+struct llama_context;
+
+namespace pyrunner {
+
+// Embeddings have a context of their own with one unified KV stream: with separate streams
+// llama.cpp overwrites a pooled result with every ubatch, silently. Pooling is done here from
+// token embeddings, so that a text longer than one ubatch is as right as a short one.
+class Embedder {
+public:
+    explicit Embedder(const Model & model) noexcept : model_(model) {}
+    ~Embedder();
+    Embedder(const Embedder &) = delete;
+    Embedder & operator=(const Embedder &) = delete;
+
+    // `n_ctx`: the longest text a causal model takes. Others take at most one ubatch.
+    Status open(int32_t n_ctx, int32_t n_threads) noexcept;
+    const std::string & error() const noexcept { return error_; }
+
+    // Tokens of the longest text embed() takes.
+    int32_t n_tokens_max() const noexcept { return n_tokens_max_; }
+
+    // Embeds texts given as one array of tokens and the number of tokens of each, all at least 1.
+    // `vectors` gets n_texts rows of model.n_embd() floats, of Euclidean length 1 if `normalize`.
+    // kTooLong when a text is longer than n_tokens_max().
+    Status embed(const std::vector<int32_t> & tokens,
+                 const std::vector<int32_t> & lengths,
+                 bool normalize,
+                 std::vector<float> & vectors) noexcept;
+
+private:
+    struct Text {
+        int32_t first_token;
+        int32_t n_tokens;
+        int32_t n_done; // already decoded
+    };
+
+    Status run_batch(const std::vector<int32_t> & tokens,
+                     std::vector<Text> & texts,
+                     size_t i_begin,
+                     size_t i_end,
+                     std::vector<float> & vectors);
+    void pool(const float * row, const Text & text, int32_t position, float * vector) const;
+
+    const Model & model_;
+    llama_context * context_ = nullptr;
+    Threadpool threadpool_;
+    std::string error_;
+    int32_t pooling_ = 0;
+    int32_t n_batch_ = 0;
+    int32_t n_tokens_max_ = 0;
+};
+
+} // namespace pyrunner

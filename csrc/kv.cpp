@@ -1,0 +1,45 @@
+#include "kv.h"
+
+#include <new>
+
+#include "llama.h"
+
+namespace pyrunner {
+
+int32_t kv_length(llama_context * context, int32_t lane) noexcept {
+    return llama_memory_seq_pos_max(llama_get_memory(context), lane) + 1;
+}
+
+void kv_clear(llama_context * context, int32_t lane) noexcept {
+    llama_memory_seq_rm(llama_get_memory(context), lane, -1, -1);
+}
+
+Status kv_truncate(llama_context * context, int32_t lane, int32_t n_keep) noexcept {
+    // seq_rm may also refuse a tail it could drop; nothing has changed then.
+    return llama_memory_seq_rm(llama_get_memory(context), lane, n_keep, -1) ? kOk : kUnsupported;
+}
+
+Status kv_save(llama_context * context, int32_t lane, std::vector<uint8_t> & blob) noexcept try {
+    blob.resize(llama_state_seq_get_size(context, lane));
+    const size_t n_bytes = llama_state_seq_get_data(context, blob.data(), blob.size(), lane);
+    return n_bytes == blob.size() ? kOk : kInternal;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception &) {
+    return kInternal;
+}
+
+Status kv_restore(llama_context * context, int32_t lane, const std::vector<uint8_t> & blob) noexcept
+    try {
+    const size_t n_bytes = llama_state_seq_set_data(context, blob.data(), blob.size(), lane);
+    if (n_bytes == 0) {
+        kv_clear(context, lane);
+        return kUnsupported;
+    }
+    return kOk;
+} catch (const std::exception &) {
+    kv_clear(context, lane);
+    return kInternal;
+}
+
+} // namespace pyrunner

@@ -1,0 +1,32 @@
+// Operations on one lane of a context's KV cache, with what must hold before and after. Engine
+// thread only; `lane` must be in range (the session checks).
+#pragma once
+
+#include "status.h"
+
+#include <cstdint>
+#include <vector>
+
+struct llama_context;
+
+namespace pyrunner {
+
+// Tokens the lane holds: its largest position plus one.
+int32_t kv_length(llama_context * context, int32_t lane) noexcept;
+
+// Empties the lane. Never fails.
+void kv_clear(llama_context * context, int32_t lane) noexcept;
+
+// Keeps positions [0, n_keep). kUnsupported when the memory type cannot drop a tail (recurrent,
+// or a sliding window that has moved on); the lane is unchanged then.
+Status kv_truncate(llama_context * context, int32_t lane, int32_t n_keep) noexcept;
+
+// Copies what the lane holds into `blob`, which is resized.
+Status kv_save(llama_context * context, int32_t lane, std::vector<uint8_t> & blob) noexcept;
+
+// Replaces what the lane holds by a blob that kv_save made in this context. On failure the lane
+// is empty.
+Status
+kv_restore(llama_context * context, int32_t lane, const std::vector<uint8_t> & blob) noexcept;
+
+} // namespace pyrunner

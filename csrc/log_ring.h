@@ -1,0 +1,30 @@
+// llama.cpp's log lines, kept in a bounded ring until Python drains them. Any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace pyrunner {
+
+// Lines kept; older ones are overwritten, and drain() says how many were lost.
+constexpr size_t kLogRingLines = 512;
+
+// Makes ggml and llama.cpp log into the ring instead of stderr. Call once.
+void log_ring_install() noexcept;
+
+struct LogLine {
+    int32_t level = 0; // ggml_log_level: 1 debug, 2 info, 3 warning, 4 error
+    std::string text;  // without the line break
+};
+
+// Takes the oldest line out of the ring. Returns false when there is none.
+bool log_ring_take(LogLine & line) noexcept;
+
+// The error lines logged since `mark`, joined with "; ", at most 1,000 bytes. Does not drain.
+std::string log_ring_errors_since(uint64_t mark);
+
+// A position for log_ring_errors_since.
+uint64_t log_ring_mark() noexcept;
+
+} // namespace pyrunner

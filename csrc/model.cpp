@@ -1,0 +1,206 @@
+#include "model.h"
+
+#include "log_ring.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "llama.h"
+
+namespace pyrunner {
+
+Model::~Model() {
+    if (model_ != nullptr) {
+        llama_model_free(model_);
+    }
+}
+
+bool Model::on_progress(float progress, void * self) noexcept {
+    auto * model = static_cast<Model *>(self);
+    model->progress_ = progress;
+    return !model->is_cancelled_;
+}
+
+Status Model::load(const std::vector<std::string> & paths, const ModelParams & params) noexcept
+    try {
+    if (model_ != nullptr || paths.empty()) {
+        return kBadArgument;
+    }
+    const uint64_t mark = log_ring_mark();
+    llama_model_params native = llama_model_default_params();
+    native.n_gpu_layers = params.n_gpu_layers;
+    native.load_mode = params.use_mmap ? LLAMA_LOAD_MODE_AUTO : LLAMA_LOAD_MODE_NONE;
+    native.vocab_only = params.vocab_only;
+    native.progress_callback = on_progress;
+    native.progress_callback_user_data = this;
+
+    std::vector<const char *> c_paths;
+    c_paths.reserve(paths.size());
+    for (const std::string & path : paths) {
+        c_paths.push_back(path.c_str());
+    }
+    model_ = llama_model_load_from_splits(c_paths.data(), c_paths.size(), native);
+    if (model_ == nullptr) {
+        if (is_cancelled_) {
+            return kCancelled;
+        }
+        error_ = log_ring_errors_since(mark);
+        return kLoadFailed;
+    }
+    scan_vocab();
+    progress_ = 1.0F;
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception & error) {
+    error_ = error.what();
+    return kLoadFailed;
+}
+
+void Model::scan_vocab() {
+    vocab_ = llama_model_get_vocab(model_);
+    n_vocab_ = llama_vocab_n_tokens(vocab_);
+    for (int32_t token = 0; token < n_vocab_; token++) {
+        // The stored text is never shorter than the bytes it stands for.
+        const auto n_bytes = static_cast<int32_t>(std::strlen(llama_vocab_get_text(vocab_, token)));
+        max_piece_bytes_ = std::max(max_piece_bytes_, n_bytes);
+        if (llama_vocab_is_eog(vocab_, token)) {
+            eog_tokens_.push_back(token);
+        }
+    }
+}
+
+int32_t Model::n_ctx_train() const noexcept {
+    return llama_model_n_ctx_train(model_);
+}
+
+int32_t Model::n_embd() const noexcept {
+    return llama_model_n_embd_out(model_);
+}
+
+uint64_t Model::n_params() const noexcept {
+    return llama_model_n_params(model_);
+}
+
+uint64_t Model::size_bytes() const noexcept {
+    return llama_model_size(model_);
+}
+
+bool Model::has_encoder() const noexcept {
+    return llama_model_has_encoder(model_);
+}
+
+std::string Model::description() const {
+    char text[256];
+    const int32_t n = llama_model_desc(model_, text, sizeof(text));
+    return n < 0 ? std::string() : std::string(text);
+}
+
+bool Model::is_causal() const {
+    return meta(meta("general.architecture") + ".attention.causal") != "false";
+}
+
+int32_t Model::pooling_type() const {
+    const std::string text = meta(meta("general.architecture") + ".pooling_type");
+    return text.size() == 1 && text[0] >= '0' && text[0] <= '4' ? text[0] - '0' : 0;
+}
+
+std::string Model::meta(const std::string & key) const {
+    const int32_t n_bytes = llama_model_meta_val_str(model_, key.c_str(), nullptr, 0);
+    if (n_bytes < 0) {
+        return {};
+    }
+    std::string value(static_cast<size_t>(n_bytes) + 1, '\0');
+    llama_model_meta_val_str(model_, key.c_str(), value.data(), value.size());
+    value.pop_back();
+    return value;
+}
+
+std::vector<std::string> Model::meta_keys() const {
+    std::vector<std::string> keys;
+    const int32_t n_keys = llama_model_meta_count(model_);
+    for (int32_t i = 0; i < n_keys; i++) {
+        char key[512];
+        if (llama_model_meta_key_by_index(model_, i, key, sizeof(key)) >= 0) {
+            keys.emplace_back(key);
+        }
+    }
+    return keys;
+}
+
+std::string Model::chat_template() const {
+    const char * text = llama_model_chat_template(model_, nullptr);
+    return text == nullptr ? std::string() : std::string(text);
+}
+
+Status Model::tokenize(const char * text,
+                       size_t n_bytes,
+                       bool add_special,
+                       bool parse_special,
+                       std::vector<int32_t> & tokens) const noexcept try {
+    if (n_bytes > static_cast<size_t>(INT32_MAX) / 2) {
+        return kTooLong;
+    }
+    const auto length = static_cast<int32_t>(n_bytes);
+    // One token per byte and the two that `add_special` may add is an upper bound for most
+    // tokenizers; the negative answer gives the exact need for the others.
+    tokens.resize(n_bytes + 2);
+    int32_t n = llama_tokenize(vocab_,
+                               text,
+                               length,
+                               tokens.data(),
+                               static_cast<int32_t>(tokens.size()),
+                               add_special,
+                               parse_special);
+    if (n == INT32_MIN) {
+        return kTooLong;
+    }
+    if (n < 0) {
+        tokens.resize(static_cast<size_t>(-n));
+        n = llama_tokenize(vocab_, text, length, tokens.data(), -n, add_special, parse_special);
+    }
+    if (n < 0) {
+        return kInternal;
+    }
+    tokens.resize(static_cast<size_t>(n));
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception &) {
+    return kBadArgument;
+}
+
+Status Model::detokenize(const std::vector<int32_t> & tokens,
+                         bool render_special,
+                         std::string & bytes) const noexcept try {
+    for (const int32_t token : tokens) {
+        if (token < 0 || token >= n_vocab_) {
+            return kBadArgument;
+        }
+        append_piece(token, render_special, bytes);
+    }
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception &) {
+    return kInternal;
+}
+
+void Model::append_piece(int32_t token, bool render_special, std::string & bytes) const {
+    const size_t start = bytes.size();
+    bytes.resize(start + static_cast<size_t>(max_piece_bytes_) + 8);
+    const int32_t n = llama_token_to_piece(vocab_,
+                                           token,
+                                           bytes.data() + start,
+                                           static_cast<int32_t>(bytes.size() - start),
+                                           0,
+                                           render_special);
+    bytes.resize(start + static_cast<size_t>(std::max(n, 0)));
+}
+
+bool Model::is_end_of_generation(int32_t token) const noexcept {
+    return llama_vocab_is_eog(vocab_, token);
+}
+
+} // namespace pyrunner

@@ -1,0 +1,90 @@
+#include "sampler.h"
+
+#include "model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "llama.h"
+
+namespace pyrunner {
+
+Sampler::~Sampler() {
+    if (chain_ != nullptr) {
+        llama_sampler_free(chain_);
+    }
+}
+
+Status Sampler::open(const Model & model,
+                     const SamplerParams & params,
+                     const std::vector<int32_t> & bias_tokens,
+                     const std::vector<float> & biases,
+                     const std::vector<int32_t> & history) noexcept try {
+    n_vocab_ = model.n_vocab();
+    std::vector<llama_logit_bias> native_biases;
+    for (size_t i = 0; i < bias_tokens.size(); i++) {
+        native_biases.push_back({bias_tokens[i], biases[i]});
+    }
+    if (params.ignore_eos) {
+        for (const int32_t token : model.end_of_generation_tokens()) {
+            native_biases.push_back({token, -INFINITY});
+        }
+    }
+    const bool has_penalties = params.repeat_last_n > 0 &&
+                               (params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F ||
+                                params.frequency_penalty != 0.0F);
+    is_plain_greedy_ = params.temperature <= 0.0F && native_biases.empty() && !has_penalties;
+    if (is_plain_greedy_) {
+        return kOk;
+    }
+
+    chain_ = llama_sampler_chain_init(llama_sampler_chain_default_params());
+    const auto add = [this](llama_sampler * sampler) { llama_sampler_chain_add(chain_, sampler); };
+    if (!native_biases.empty()) {
+        add(llama_sampler_init_logit_bias(
+            n_vocab_, static_cast<int32_t>(native_biases.size()), native_biases.data()));
+    }
+    if (has_penalties) {
+        add(llama_sampler_init_penalties(n_vocab_,
+                                         params.repeat_last_n,
+                                         params.repeat_penalty,
+                                         params.frequency_penalty,
+                                         params.presence_penalty));
+    }
+    if (params.temperature <= 0.0F) {
+        add(llama_sampler_init_greedy());
+    } else {
+        add(llama_sampler_init_top_k(params.top_k));
+        add(llama_sampler_init_typical(params.typical_p, 1));
+        add(llama_sampler_init_top_p(params.top_p, 1));
+        add(llama_sampler_init_min_p(params.min_p, 1));
+        add(llama_sampler_init_temp(params.temperature));
+        add(llama_sampler_init_dist(params.seed));
+    }
+    for (const int32_t token : history) {
+        llama_sampler_accept(chain_, token);
+    }
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception &) {
+    return kInternal;
+}
+
+int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & candidates) {
+    if (is_plain_greedy_) {
+        return static_cast<int32_t>(std::max_element(logits, logits + n_vocab_) - logits);
+    }
+    candidates.resize(static_cast<size_t>(n_vocab_));
+    for (int32_t token = 0; token < n_vocab_; token++) {
+        candidates[static_cast<size_t>(token)] = {token, logits[token], 0.0F};
+    }
+    llama_token_data_array array = {candidates.data(), candidates.size(), -1, false};
+    llama_sampler_apply(chain_, &array);
+    const int32_t token = array.data[array.selected].id;
+    llama_sampler_accept(chain_, token);
+    return token;
+}
+
+} // namespace pyrunner

@@ -1,0 +1,57 @@
+// One sampler chain per sequence, built from plain parameters. Engine thread only.
+#pragma once
+
+#include "status.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+struct llama_sampler;
+struct llama_token_data;
+
+namespace pyrunner {
+
+class Model;
+
+struct SamplerParams {
+    float temperature = 0.8F; // 0: the most likely token
+    int32_t top_k = 40;       // 0: all
+    float top_p = 0.95F;
+    float min_p = 0.05F;
+    float typical_p = 1.0F;
+    float repeat_penalty = 1.0F;
+    int32_t repeat_last_n = 64;
+    float presence_penalty = 0.0F;
+    float frequency_penalty = 0.0F;
+    uint32_t seed = 0;
+    bool ignore_eos = false; // end-of-generation tokens are never chosen
+};
+
+// The order of the chain is that of llama.cpp's common defaults: bias, penalties, top-k, typical,
+// top-p, min-p, temperature, draw. Equal parameters and seed therefore choose equal tokens.
+class Sampler {
+public:
+    Sampler() noexcept = default;
+    ~Sampler();
+    Sampler(const Sampler &) = delete;
+    Sampler & operator=(const Sampler &) = delete;
+
+    // `history` is what the penalties have seen already, oldest first: the prompt.
+    Status open(const Model & model,
+                const SamplerParams & params,
+                const std::vector<int32_t> & bias_tokens,
+                const std::vector<float> & biases,
+                const std::vector<int32_t> & history) noexcept;
+
+    // Chooses a token from one row of `n_vocab` logits and remembers it. `candidates` is scratch
+    // space that all samplers of a session share.
+    int32_t sample(const float * logits, std::vector<llama_token_data> & candidates);
+
+private:
+    llama_sampler * chain_ = nullptr;
+    int32_t n_vocab_ = 0;
+    bool is_plain_greedy_ = false; // nothing but the largest logit matters: no candidate array
+};
+
+} // namespace pyrunner

@@ -1,0 +1,342 @@
+#include "session.h"
+
+#include "kv.h"
+#include "log_ring.h"
+
+#include <algorithm>
+#include <new>
+
+#include "llama.h"
+
+namespace pyrunner {
+
+namespace {
+
+constexpr int32_t kMaxLanes = 256; // LLAMA_MAX_SEQ
+
+} // namespace
+
+// Out of line, as is the destructor: llama_token_data is complete only here.
+Session::Session(const Model & model) noexcept : model_(model) {}
+
+Session::~Session() {
+    if (context_ != nullptr) {
+        llama_free(context_);
+    }
+}
+
+bool Session::on_abort(void * self) {
+    const auto * session = static_cast<const Session *>(self);
+    return session->is_chunk_running_ && session->is_interrupted_;
+}
+
+Status Session::open(const SessionParams & params) noexcept try {
+    if (context_ != nullptr || params.n_lanes < 1 || params.n_lanes > kMaxLanes ||
+        params.n_ctx < 1 || params.n_batch < 1 || params.n_threads < 1) {
+        return kBadArgument;
+    }
+    if (model_.has_encoder()) {
+        return kUnsupported;
+    }
+    params_ = params;
+    params_.n_batch = std::max(params.n_batch, params.n_lanes);
+    const auto n_lanes = static_cast<uint32_t>(params_.n_lanes);
+    const uint64_t mark = log_ring_mark();
+
+    llama_context_params native = llama_context_default_params();
+    native.n_ctx = static_cast<uint32_t>(params_.n_ctx) * n_lanes; // divided again among the lanes
+    native.n_seq_max = n_lanes;
+    native.n_batch = static_cast<uint32_t>(params_.n_batch);
+    native.n_ubatch = native.n_batch;
+    native.n_outputs_max = n_lanes;
+    native.n_threads = params_.n_threads;
+    native.n_threads_batch = params_.n_threads;
+    native.kv_unified = false;
+    native.no_perf = true;
+    native.abort_callback = on_abort;
+    native.abort_callback_data = this;
+    context_ = llama_init_from_model(model_.get(), native);
+    if (context_ == nullptr) {
+        error_ = log_ring_errors_since(mark);
+        return kLoadFailed;
+    }
+    if (llama_get_memory(context_) == nullptr) {
+        return kUnsupported;
+    }
+    n_ctx_ = static_cast<int32_t>(llama_n_ctx_seq(context_));
+
+    if (threadpool_.open(params_.n_threads) == kOk) {
+        llama_attach_threadpool(context_, threadpool_.get(), threadpool_.get());
+    }
+    const auto n_rows = static_cast<size_t>(n_rows_max());
+    for (int i = 0; i < 2; i++) {
+        plans_[i].resize(n_rows);
+        results_[i].resize(static_cast<size_t>(2 * params_.n_lanes));
+        results_[i].clear();
+    }
+    lanes_.resize(n_lanes);
+    lengths_.assign(n_lanes, 0);
+    n_seq_ids_.assign(n_rows, 1);
+    seq_ids_.resize(n_rows);
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception & error) {
+    error_ = error.what();
+    return kLoadFailed;
+}
+
+// GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.
+bool Session::is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) const {
+    int32_t n_outputs = 0;
+    int32_t next_position = -1;
+    for (int32_t i = begin; i < end; i++) {
+        const auto row = static_cast<size_t>(i);
+        const int32_t lane = plan.lanes[row];
+        if (!is_lane(lane) || plan.tokens[row] < 0 || plan.tokens[row] >= model_.n_vocab()) {
+            return false;
+        }
+        const bool is_new_lane = i == begin || lane != plan.lanes[row - 1];
+        if (is_new_lane && i > begin && lane < plan.lanes[row - 1]) {
+            return false;
+        }
+        if (is_new_lane) {
+            next_position = lengths_[static_cast<size_t>(lane)];
+        }
+        if (plan.positions[row] != next_position || next_position >= n_ctx_) {
+            return false;
+        }
+        next_position++;
+        const int8_t output = plan.outputs[row];
+        if (output < kRowSilent || output > kRowLogits ||
+            (output == kRowSample && lanes_[static_cast<size_t>(lane)].sampler == nullptr)) {
+            return false;
+        }
+        n_outputs += output == kRowSilent ? 0 : 1;
+    }
+    return n_outputs <= params_.n_lanes;
+}
+
+int Session::decode(const StepPlan & plan, int32_t begin, int32_t end) {
+    const auto first = static_cast<size_t>(begin);
+    llama_batch batch = {};
+    batch.n_tokens = end - begin;
+    // llama_batch is not const-correct; llama_decode does not write through these.
+    batch.token = const_cast<int32_t *>(plan.tokens.data()) + first;
+    batch.pos = const_cast<int32_t *>(plan.positions.data()) + first;
+    batch.n_seq_id = n_seq_ids_.data();
+    batch.seq_id = seq_ids_.data();
+    batch.logits = const_cast<int8_t *>(plan.outputs.data()) + first;
+    for (int32_t i = begin; i < end; i++) {
+        seq_ids_[static_cast<size_t>(i - begin)] =
+            const_cast<int32_t *>(plan.lanes.data()) + static_cast<size_t>(i);
+    }
+    const int status = llama_decode(context_, batch);
+    // -1 and 1 leave memory as it was; 2 and below -1 keep the ubatches that were done, so ask.
+    for (int32_t i = begin; i < end; i++) {
+        const int32_t lane = plan.lanes[static_cast<size_t>(i)];
+        lengths_[static_cast<size_t>(lane)] =
+            status == 0 ? plan.positions[static_cast<size_t>(i)] + 1 : kv_length(context_, lane);
+    }
+    return status;
+}
+
+Status Session::begin(int32_t n_decode, int32_t n_chunk) noexcept try {
+    if (context_ == nullptr || is_begun_ || n_decode < 0 || n_chunk < 0 || n_decode + n_chunk < 1 ||
+        n_decode > params_.n_batch || n_chunk > params_.n_batch ||
+        n_decode + n_chunk > n_rows_max()) {
+        return kBadArgument;
+    }
+    const StepPlan & plan = plans_[i_plan_];
+    if (!is_valid_part(plan, 0, n_decode) || !is_valid_part(plan, n_decode, n_decode + n_chunk)) {
+        return kBadArgument;
+    }
+    is_chunk_running_ = false;
+    if (n_decode > 0) {
+        const int status = decode(plan, 0, n_decode);
+        if (status != 0) {
+            return status == 1 ? kNoRoom : kDecodeFailed;
+        }
+    }
+    n_decode_ = n_decode;
+    n_chunk_ = n_chunk;
+    is_begun_ = true;
+    i_plan_ = 1 - i_plan_;
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception & error) {
+    error_ = error.what();
+    return kDecodeFailed;
+}
+
+Status Session::finish() noexcept try {
+    if (!is_begun_) {
+        return kBadArgument;
+    }
+    is_begun_ = false;
+    const StepPlan & plan = plans_[1 - i_plan_];
+    i_result_ = 1 - i_result_;
+    StepResult & result = results_[i_result_];
+    result.clear();
+    output_rows_.clear();
+    if (n_decode_ > 0) {
+        collect(plan, 0, n_decode_);
+    }
+    if (n_chunk_ == 0) {
+        return kOk;
+    }
+    is_chunk_running_ = true;
+    const int status = decode(plan, n_decode_, n_decode_ + n_chunk_);
+    is_chunk_running_ = false;
+    is_interrupted_ = false;
+    if (status != 0) {
+        for (int32_t i = n_decode_; i < n_decode_ + n_chunk_; i++) {
+            const auto row = static_cast<size_t>(i);
+            const int32_t length = lengths_[static_cast<size_t>(plan.lanes[row])];
+            result.n_chunk_committed += plan.positions[row] < length ? 1 : 0;
+        }
+        return status == 2 ? kAborted : status == 1 ? kNoRoom : kDecodeFailed;
+    }
+    result.n_chunk_committed = n_chunk_;
+    collect(plan, n_decode_, n_decode_ + n_chunk_);
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception & error) {
+    error_ = error.what();
+    return kDecodeFailed;
+}
+
+void Session::collect(const StepPlan & plan, int32_t begin, int32_t end) {
+    StepResult & result = results_[i_result_];
+    output_rows_.clear();
+    i_first_output_ = result.n_outputs;
+    for (int32_t i = begin; i < end; i++) {
+        const auto row = static_cast<size_t>(i);
+        if (plan.outputs[row] == kRowSilent) {
+            continue;
+        }
+        const auto entry = static_cast<size_t>(result.n_outputs);
+        output_rows_.push_back(i - begin);
+        result.lanes[entry] = plan.lanes[row];
+        result.tokens[entry] = -1;
+        result.is_end[entry] = 0;
+        if (plan.outputs[row] == kRowSample) {
+            Lane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
+            const float * logits = llama_get_logits_ith(context_, i - begin);
+            const int32_t token = lane.sampler->sample(logits, candidates_);
+            result.tokens[entry] = token;
+            emit(lane, token, result);
+        }
+        result.n_outputs++;
+        result.text_offsets[entry + 1] = static_cast<int32_t>(result.text.size());
+    }
+}
+
+void Session::emit(Lane & lane, int32_t token, StepResult & result) {
+    const auto entry = static_cast<size_t>(result.n_outputs);
+    if (model_.is_end_of_generation(token)) {
+        result.is_end[entry] = 1;
+        return;
+    }
+    const bool is_shown =
+        std::binary_search(lane.preserved_tokens.begin(), lane.preserved_tokens.end(), token);
+    piece_.clear();
+    model_.append_piece(token, is_shown, piece_);
+    lane.text.push(piece_.data(), piece_.size(), result.text);
+}
+
+Status Session::open_lane(int32_t lane,
+                          const SamplerParams & params,
+                          const std::vector<int32_t> & bias_tokens,
+                          const std::vector<float> & biases,
+                          const std::vector<int32_t> & history,
+                          const std::vector<int32_t> & preserved_tokens) noexcept try {
+    if (!is_lane(lane) || bias_tokens.size() != biases.size()) {
+        return kBadArgument;
+    }
+    const auto is_token = [this](int32_t t) { return t >= 0 && t < model_.n_vocab(); };
+    if (!std::all_of(bias_tokens.begin(), bias_tokens.end(), is_token) ||
+        !std::all_of(history.begin(), history.end(), is_token)) {
+        return kBadArgument;
+    }
+    auto sampler = std::make_unique<Sampler>();
+    const Status status = sampler->open(model_, params, bias_tokens, biases, history);
+    if (status != kOk) {
+        return status;
+    }
+    Lane & target = lanes_[static_cast<size_t>(lane)];
+    target.sampler = std::move(sampler);
+    target.text = Utf8Holdback();
+    target.preserved_tokens = preserved_tokens;
+    std::sort(target.preserved_tokens.begin(), target.preserved_tokens.end());
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+}
+
+Status Session::close_lane(int32_t lane, std::string & text) noexcept try {
+    if (!is_lane(lane)) {
+        return kBadArgument;
+    }
+    Lane & target = lanes_[static_cast<size_t>(lane)];
+    target.text.flush(text);
+    target.sampler.reset();
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+}
+
+Status Session::clear_lane(int32_t lane) noexcept {
+    if (!is_lane(lane) || is_begun_) {
+        return kBadArgument;
+    }
+    kv_clear(context_, lane);
+    lengths_[static_cast<size_t>(lane)] = 0;
+    return kOk;
+}
+
+Status Session::truncate_lane(int32_t lane, int32_t n_keep) noexcept {
+    if (!is_lane(lane) || is_begun_ || n_keep < 0 || n_keep > lane_length(lane)) {
+        return kBadArgument;
+    }
+    const Status status = kv_truncate(context_, lane, n_keep);
+    if (status == kOk) {
+        lengths_[static_cast<size_t>(lane)] = n_keep;
+    }
+    return status;
+}
+
+Status Session::move_lane(int32_t from, int32_t to) noexcept {
+    if (!is_lane(from) || !is_lane(to) || from == to || is_begun_ ||
+        lanes_[static_cast<size_t>(to)].sampler != nullptr) {
+        return kBadArgument;
+    }
+    Status status = kv_save(context_, from, blob_);
+    if (status == kOk) {
+        kv_clear(context_, to);
+        status = kv_restore(context_, to, blob_);
+    }
+    if (status != kOk) {
+        lengths_[static_cast<size_t>(to)] = 0;
+        return status;
+    }
+    std::swap(lanes_[static_cast<size_t>(to)], lanes_[static_cast<size_t>(from)]);
+    lengths_[static_cast<size_t>(to)] = lengths_[static_cast<size_t>(from)];
+    return clear_lane(from);
+}
+
+int32_t Session::lane_length(int32_t lane) const noexcept {
+    return is_lane(lane) ? lengths_[static_cast<size_t>(lane)] : -1;
+}
+
+const float * Session::logits(int32_t i_output) noexcept {
+    const int32_t i = i_output - i_first_output_;
+    if (i < 0 || static_cast<size_t>(i) >= output_rows_.size()) {
+        return nullptr;
+    }
+    return llama_get_logits_ith(context_, output_rows_[static_cast<size_t>(i)]);
+}
+
+} // namespace pyrunner

@@ -1,0 +1,127 @@
+// Owns one llama_context for generation: lanes, the step, lent logits. One thread (the engine's)
+// calls everything except interrupt().
+#pragma once
+
+#include "backend.h"
+#include "model.h"
+#include "sampler.h"
+#include "status.h"
+#include "step_buffers.h"
+#include "text.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct llama_context;
+struct llama_token_data;
+
+namespace pyrunner {
+
+struct SessionParams {
+    int32_t n_ctx = 4096;  // tokens per lane; llama.cpp rounds it up
+    int32_t n_lanes = 1;   // 1..256
+    int32_t n_batch = 512; // rows of one part of a step; also the ubatch
+    int32_t n_threads = 1;
+};
+
+class Session {
+public:
+    explicit Session(const Model & model) noexcept;
+    ~Session();
+    Session(const Session &) = delete;
+    Session & operator=(const Session &) = delete;
+
+    // Allocates the context: KV memory is touched here. kOutOfMemory, kUnsupported (an encoder
+    // model, or no KV memory) or kLoadFailed with error().
+    Status open(const SessionParams & params) noexcept;
+    const std::string & error() const noexcept { return error_; }
+
+    int32_t n_ctx() const noexcept { return n_ctx_; } // tokens one lane really holds
+    int32_t n_lanes() const noexcept { return params_.n_lanes; }
+    int32_t n_batch() const noexcept { return params_.n_batch; }
+    int32_t n_rows_max() const noexcept { return params_.n_batch + params_.n_lanes; }
+
+    // Two plans: begin() takes plan_at(i_plan()) and makes the other one current, so that a plan
+    // can be written while a step runs. Their memory never moves after open().
+    StepPlan & plan_at(int i_plan) noexcept { return plans_[i_plan]; }
+    int i_plan() const noexcept { return i_plan_; }
+    // What the last finish() produced; overwritten by the finish() after the next.
+    const StepResult & result() const noexcept { return results_[i_result_]; }
+
+    // Checks the current plan and starts its forward passes: at most two, running rows first.
+    // kBadArgument (nothing has happened), kNoRoom (nothing has happened), kDecodeFailed.
+    Status begin(int32_t n_decode, int32_t n_chunk) noexcept;
+    // Waits for them, samples, turns tokens into text. kAborted when interrupt() stopped the
+    // chunk: result().n_chunk_committed says what was kept, and it has no outputs. The rows of
+    // running sequences are never aborted.
+    Status finish() noexcept;
+    // Any thread: stop the prompt chunk that is being read, or the next one if none is. Sticky
+    // until a chunk has seen it, so that a cancel between plan and chunk is not lost.
+    void interrupt() noexcept { is_interrupted_ = true; }
+
+    // Prepares a lane for a new sequence: its sampler and its text state; cells are untouched.
+    Status open_lane(int32_t lane,
+                     const SamplerParams & params,
+                     const std::vector<int32_t> & bias_tokens,
+                     const std::vector<float> & biases,
+                     const std::vector<int32_t> & history,
+                     const std::vector<int32_t> & preserved_tokens) noexcept;
+    // Appends what the lane's text state still holds back; then forgets sampler and text state.
+    Status close_lane(int32_t lane, std::string & text) noexcept;
+    Status clear_lane(int32_t lane) noexcept;
+    Status truncate_lane(int32_t lane, int32_t n_keep) noexcept;
+    // Moves cells, sampler and text state; `to` must be closed, and is cleared first.
+    Status move_lane(int32_t from, int32_t to) noexcept;
+    int32_t lane_length(int32_t lane) const noexcept; // -1 when out of range
+
+    // Row of `n_vocab` logits of the i-th output of the last step, or null. Outputs of running
+    // rows are gone when the same step also read a chunk.
+    const float * logits(int32_t i_output) noexcept;
+
+private:
+    struct Lane {
+        std::unique_ptr<Sampler> sampler;
+        Utf8Holdback text;
+        std::vector<int32_t> preserved_tokens; // control tokens that are shown, sorted
+    };
+
+    bool is_lane(int32_t lane) const noexcept { return lane >= 0 && lane < params_.n_lanes; }
+    bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) const;
+    int decode(const StepPlan & plan, int32_t begin, int32_t end);
+    void collect(const StepPlan & plan, int32_t begin, int32_t end);
+    void emit(Lane & lane, int32_t token, StepResult & result);
+    static bool on_abort(void * self);
+
+    const Model & model_;
+    SessionParams params_;
+    int32_t n_ctx_ = 0;
+    llama_context * context_ = nullptr;
+    Threadpool threadpool_;
+    std::string error_;
+
+    StepPlan plans_[2];
+    StepResult results_[2];
+    int i_plan_ = 0;
+    int i_result_ = 0;
+    int32_t n_decode_ = 0; // of the step between begin() and finish()
+    int32_t n_chunk_ = 0;
+    bool is_begun_ = false;
+
+    std::vector<Lane> lanes_;
+    std::vector<int32_t> lengths_; // tokens per lane, kept beside llama.cpp's to check plans
+    std::vector<llama_token_data> candidates_;
+    std::vector<int32_t> output_rows_; // batch row of each output of the last decode
+    int32_t i_first_output_ = 0;       // index of the first of them among the step's outputs
+    std::vector<int32_t> n_seq_ids_;   // all ones; llama_batch wants it
+    std::vector<int32_t *> seq_ids_;
+    std::string piece_;
+    std::vector<uint8_t> blob_;
+
+    std::atomic<bool> is_interrupted_{false};
+    bool is_chunk_running_ = false; // the abort callback spares running sequences
+};
+
+} // namespace pyrunner

@@ -1,0 +1,291 @@
+cdef class _SessionMemory:
+    """Owns the C++ session; everything that lends its memory keeps this alive."""
+
+    cdef CppSession * native
+    cdef Model model  # the session reads it, so it must go last
+
+    def __dealloc__(self):
+        with nogil:
+            del self.native
+
+
+cdef class Session:
+    """Lanes of KV cache and the step over them. One thread, except `interrupt`.
+
+    A step is `begin(n_decode, n_chunk)` and `finish()`. Before it, fill `plan`: four memoryviews
+    ``(tokens, positions, lanes, outputs)`` of `n_rows_max` items, int32 but for the int8
+    `outputs`; running rows first, then the prompt chunk, each sorted by lane. After it, read
+    `result`: ``(lanes, tokens, is_end, text_offsets)``, `n_outputs`, `text` and
+    `n_chunk_committed`. Both are memory of csrc; the next `begin` takes the plan and makes the
+    other of its two copies current.
+    """
+
+    cdef _SessionMemory memory
+    cdef _LendCounter counter
+    cdef tuple plan_views
+
+    def __cinit__(self, Model model not None, *, int32_t n_ctx, int32_t n_lanes, int32_t n_batch,
+                  int32_t n_threads):
+        cdef SessionParams params
+        cdef Status status
+        params.n_ctx = n_ctx
+        params.n_lanes = n_lanes
+        params.n_batch = n_batch
+        params.n_threads = n_threads
+        self.counter = _LendCounter()
+        self.memory = _SessionMemory()
+        self.memory.model = model
+        self.memory.native = new CppSession(deref(model.loaded()))
+        with nogil:
+            status = self.memory.native.open(params)
+        check(<int> status, "creating the context", self.error)
+        # begin() alternates between two plans, so the views of both are made once.
+        self.plan_views = (self._views_of(0), self._views_of(1))
+
+    cdef tuple _views_of(self, int i_plan):
+        cdef StepPlan * plan = &self.memory.native.plan_at(i_plan)
+        cdef Py_ssize_t n_rows = self.memory.native.n_rows_max()
+        return (
+            _int32s(self.memory, plan.tokens.data(), n_rows, False),
+            _int32s(self.memory, plan.positions.data(), n_rows, False),
+            _int32s(self.memory, plan.lanes.data(), n_rows, False),
+            _int8s(self.memory, plan.outputs.data(), n_rows, False),
+        )
+
+    @property
+    def error(self):
+        """Words about the last failure."""
+        return self.memory.native.error().decode("utf-8", "replace")
+
+    @property
+    def n_ctx(self):
+        """Tokens one lane holds."""
+        return self.memory.native.n_ctx()
+
+    @property
+    def n_lanes(self):
+        """Sequences that can run at once."""
+        return self.memory.native.n_lanes()
+
+    @property
+    def n_batch(self):
+        """Rows of either part of a step at most."""
+        return self.memory.native.n_batch()
+
+    @property
+    def n_rows_max(self):
+        """Rows of a whole step at most."""
+        return self.memory.native.n_rows_max()
+
+    @property
+    def plan(self):
+        """The plan to fill: ``(tokens, positions, lanes, outputs)``, writable."""
+        return self.plan_views[self.memory.native.i_plan()]
+
+    def begin(self, int32_t n_decode, int32_t n_chunk):
+        """Take the plan and start its forward passes. Releases the GIL.
+
+        Args:
+            n_decode: Rows of running sequences, 0..`n_batch`.
+            n_chunk: Rows of the prompt chunk after them, 0..`n_batch`.
+
+        Returns:
+            OK, or NO_ROOM when nothing has happened.
+
+        Raises:
+            BufferError: A row of logits is still lent; the step would overwrite it.
+            InvariantError: The plan breaks a rule of csrc/step_buffers.h; nothing has happened.
+            DecodeError: The session is dead.
+        """
+        cdef Status status
+        if self.counter.n_lent:
+            raise BufferError("a row of logits is lent; release it before the next step")
+        with nogil:
+            status = self.memory.native.begin(n_decode, n_chunk)
+        return check(<int> status, "the step", self.error)
+
+    def finish(self):
+        """Wait for the step, sample, make text. Releases the GIL.
+
+        Returns:
+            OK; ABORTED after `interrupt` and NO_ROOM when the chunk did not fit: then only
+            `n_chunk_committed` rows of it are in the cache and it has no outputs.
+
+        Raises:
+            DecodeError: The session is dead.
+        """
+        cdef Status status
+        with nogil:
+            status = self.memory.native.finish()
+        return check(<int> status, "the step", self.error)
+
+    def step(self, int32_t n_decode, int32_t n_chunk):
+        """`begin` and `finish`."""
+        status = self.begin(n_decode, n_chunk)
+        return status if status else self.finish()
+
+    def interrupt(self):
+        """Stop the prompt chunk that is being read, or the next one if none is. Any thread."""
+        self.memory.native.interrupt()
+
+    @property
+    def n_outputs(self):
+        """Entries of `result`."""
+        return self.memory.native.result().n_outputs
+
+    @property
+    def n_chunk_committed(self):
+        """Rows of the last chunk that are in the cache."""
+        return self.memory.native.result().n_chunk_committed
+
+    @property
+    def result(self):
+        """Of the last step: ``(lanes, tokens, is_end, text_offsets)``, read-only."""
+        cdef const StepResult * result = &self.memory.native.result()
+        cdef Py_ssize_t n = result.n_outputs
+        return (
+            _int32s(self.memory, result.lanes.data(), n, True),
+            _int32s(self.memory, result.tokens.data(), n, True),
+            _int8s(self.memory, result.is_end.data(), n, True),
+            _int32s(self.memory, result.text_offsets.data(), n + 1, True),
+        )
+
+    @property
+    def text(self):
+        """UTF-8 of all entries of the last step, to be cut at `text_offsets`."""
+        return <bytes> self.memory.native.result().text
+
+    def open_lane(self, int32_t lane, dict params not None, *, bias_tokens=(), biases=(),
+                  history=(), preserved_tokens=()):
+        """Give a lane the sampler and the text state of a new sequence.
+
+        Args:
+            lane: 0..`n_lanes` - 1.
+            params: Fields of csrc's SamplerParams, all of them.
+            bias_tokens: Token ids whose logits get the `biases` at the same index.
+            biases: See `bias_tokens`.
+            history: Tokens the penalties have seen, oldest first.
+            preserved_tokens: Control tokens whose text is part of the answer.
+        """
+        cdef SamplerParams native
+        cdef vector[int32_t] native_bias_tokens = bias_tokens
+        cdef vector[float] native_biases = biases
+        cdef vector[int32_t] native_history = history
+        cdef vector[int32_t] native_preserved = preserved_tokens
+        cdef Status status
+        native.temperature = params["temperature"]
+        native.top_k = params["top_k"]
+        native.top_p = params["top_p"]
+        native.min_p = params["min_p"]
+        native.typical_p = params["typical_p"]
+        native.repeat_penalty = params["repeat_penalty"]
+        native.repeat_last_n = params["repeat_last_n"]
+        native.presence_penalty = params["presence_penalty"]
+        native.frequency_penalty = params["frequency_penalty"]
+        native.seed = params["seed"]
+        native.ignore_eos = params["ignore_eos"]
+        with nogil:
+            status = self.memory.native.open_lane(lane, native, native_bias_tokens, native_biases,
+                                                  native_history, native_preserved)
+        check(<int> status, "opening a lane")
+
+    def close_lane(self, int32_t lane):
+        """Forget a lane's sampler and text state; cells stay.
+
+        Returns:
+            Bytes that were held back: U+FFFD when the text ends inside a character, else empty.
+        """
+        cdef string text
+        check(<int> self.memory.native.close_lane(lane, text), "closing a lane")
+        return <bytes> text
+
+    def clear_lane(self, int32_t lane):
+        """Empty a lane's cells."""
+        check(<int> self.memory.native.clear_lane(lane), "clearing a lane")
+
+    def truncate_lane(self, int32_t lane, int32_t n_keep):
+        """Keep the first `n_keep` tokens of a lane, 0..its length.
+
+        Raises:
+            UnsupportedParameterError: The model's memory cannot drop a tail; nothing has changed.
+        """
+        check(<int> self.memory.native.truncate_lane(lane, n_keep), "truncating a lane")
+
+    def move_lane(self, int32_t source, int32_t to):
+        """Move cells, sampler and text state to the closed lane `to`, whose cells are lost."""
+        cdef Status status
+        with nogil:
+            status = self.memory.native.move_lane(source, to)
+        check(<int> status, "moving a lane")
+
+    def lane_length(self, int32_t lane):
+        """Tokens in a lane."""
+        cdef int32_t length = self.memory.native.lane_length(lane)
+        if length < 0:
+            raise InvariantError("lane out of range")
+        return length
+
+    def logits(self, int32_t i_output):
+        """Lend one row of logits without copying it.
+
+        A read-only memoryview of `n_vocab` float32. The row belongs to the context and the next
+        step overwrites it, so `begin` refuses to run while a view is alive: read, then release.
+
+        Args:
+            i_output: Index among the outputs of the last step, 0..`n_outputs` - 1. Not a position
+                in the prompt, not a lane. Outputs of running rows are gone when the same step
+                also read a chunk.
+
+        Raises:
+            IndexError: No such output, or its row is gone.
+        """
+        cdef const float * row = self.memory.native.logits(i_output)
+        if row == NULL:
+            raise IndexError(f"no row of logits for output {i_output}")
+        return _memory(self.memory, <void *> row, self.memory.model.n_vocab, b"f", sizeof(float),
+                       True, self.counter)
+
+
+cdef class Embedder:
+    """Turns token sequences into vectors, in a context of its own. One thread."""
+
+    cdef CppEmbedder * native
+    cdef Model model
+
+    def __cinit__(self, Model model not None, *, int32_t n_ctx, int32_t n_threads):
+        cdef Status status
+        self.model = model
+        self.native = new CppEmbedder(deref(model.loaded()))
+        with nogil:
+            status = self.native.open(n_ctx, n_threads)
+        check(<int> status, "embeddings", self.native.error().decode("utf-8", "replace"))
+
+    def __dealloc__(self):
+        with nogil:
+            del self.native
+
+    @property
+    def n_tokens_max(self):
+        """Tokens of the longest text `embed` takes."""
+        return self.native.n_tokens_max()
+
+    def embed(self, tokens not None, lengths not None, bint normalize=True):
+        """Embed texts packed one after the other. Releases the GIL.
+
+        Args:
+            tokens: Token ids of all texts, in order.
+            lengths: Tokens of each text, 1..`n_tokens_max`; they add up to ``len(tokens)``.
+            normalize: Scale each vector to Euclidean length 1.
+
+        Returns:
+            A read-only memoryview of ``len(lengths) * n_embd`` float32 that owns its memory.
+        """
+        cdef vector[int32_t] native_tokens = tokens
+        cdef vector[int32_t] native_lengths = lengths
+        cdef _Floats floats = _Floats()
+        cdef Status status
+        with nogil:
+            status = self.native.embed(native_tokens, native_lengths, normalize, floats.values)
+        check(<int> status, "embedding", self.native.error().decode("utf-8", "replace"))
+        return _memory(floats, floats.values.data(), floats.values.size(), b"f", sizeof(float),
+                       True)

@@ -1,0 +1,140 @@
+# What Cython sees of csrc: declarations only. Contracts are in the headers.
+
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint32_t, uint64_t
+from libcpp cimport bool
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+
+cdef extern from "status.h" namespace "pyrunner" nogil:
+    ctypedef enum Status:
+        kOk
+        kNoRoom
+        kAborted
+        kCancelled
+        kBadArgument
+        kOutOfMemory
+        kLoadFailed
+        kDecodeFailed
+        kTemplateFailed
+        kUnsupported
+        kTooLong
+        kInternal
+
+
+cdef extern from "log_ring.h" namespace "pyrunner" nogil:
+    cdef cppclass LogLine:
+        int32_t level
+        string text
+
+    bool log_ring_take(LogLine & line) noexcept
+
+
+cdef extern from "backend.h" namespace "pyrunner" nogil:
+    void backend_init(const char * folder) noexcept
+    string backend_devices() except +
+
+
+cdef extern from "model.h" namespace "pyrunner" nogil:
+    cdef cppclass ModelParams:
+        int32_t n_gpu_layers
+        bool use_mmap
+        bool vocab_only
+
+    cdef cppclass CppModel "pyrunner::Model":
+        CppModel() noexcept
+        Status load(const vector[string] & paths, const ModelParams & params) noexcept
+        float progress() noexcept
+        void cancel() noexcept
+        const string & error() noexcept
+        bool is_loaded() noexcept
+        int32_t n_vocab() noexcept
+        int32_t n_ctx_train() noexcept
+        int32_t n_embd() noexcept
+        uint64_t n_params() noexcept
+        uint64_t size_bytes() noexcept
+        bool is_causal() except +
+        string description() except +
+        string meta(const string & key) except +
+        vector[string] meta_keys() except +
+        string chat_template() except +
+        Status tokenize(const char * text, size_t n_bytes, bool add_special, bool parse_special,
+                        vector[int32_t] & tokens) noexcept
+        Status detokenize(const vector[int32_t] & tokens, bool render_special,
+                          string & out) noexcept
+        const vector[int32_t] & end_of_generation_tokens() noexcept
+
+
+cdef extern from "sampler.h" namespace "pyrunner" nogil:
+    cdef cppclass SamplerParams:
+        float temperature
+        int32_t top_k
+        float top_p
+        float min_p
+        float typical_p
+        float repeat_penalty
+        int32_t repeat_last_n
+        float presence_penalty
+        float frequency_penalty
+        uint32_t seed
+        bool ignore_eos
+
+
+cdef extern from "step_buffers.h" namespace "pyrunner" nogil:
+    cdef cppclass StepPlan:
+        vector[int32_t] tokens
+        vector[int32_t] positions
+        vector[int32_t] lanes
+        vector[int8_t] outputs
+
+    cdef cppclass StepResult:
+        vector[int32_t] lanes
+        vector[int32_t] tokens
+        vector[int8_t] is_end
+        vector[int32_t] text_offsets
+        string text
+        int32_t n_outputs
+        int32_t n_chunk_committed
+
+
+cdef extern from "session.h" namespace "pyrunner" nogil:
+    cdef cppclass SessionParams:
+        int32_t n_ctx
+        int32_t n_lanes
+        int32_t n_batch
+        int32_t n_threads
+
+    cdef cppclass CppSession "pyrunner::Session":
+        CppSession(const CppModel & model) noexcept
+        Status open(const SessionParams & params) noexcept
+        const string & error() noexcept
+        int32_t n_ctx() noexcept
+        int32_t n_lanes() noexcept
+        int32_t n_batch() noexcept
+        int32_t n_rows_max() noexcept
+        StepPlan & plan_at(int i_plan) noexcept
+        int i_plan() noexcept
+        const StepResult & result() noexcept
+        Status begin(int32_t n_decode, int32_t n_chunk) noexcept
+        Status finish() noexcept
+        void interrupt() noexcept
+        Status open_lane(int32_t lane, const SamplerParams & params,
+                         const vector[int32_t] & bias_tokens, const vector[float] & biases,
+                         const vector[int32_t] & history,
+                         const vector[int32_t] & preserved_tokens) noexcept
+        Status close_lane(int32_t lane, string & text) noexcept
+        Status clear_lane(int32_t lane) noexcept
+        Status truncate_lane(int32_t lane, int32_t n_keep) noexcept
+        Status move_lane(int32_t source, int32_t to) noexcept
+        int32_t lane_length(int32_t lane) noexcept
+        const float * logits(int32_t i_output) noexcept
+
+
+cdef extern from "embedder.h" namespace "pyrunner" nogil:
+    cdef cppclass CppEmbedder "pyrunner::Embedder":
+        CppEmbedder(const CppModel & model) noexcept
+        Status open(int32_t n_ctx, int32_t n_threads) noexcept
+        const string & error() noexcept
+        int32_t n_tokens_max() noexcept
+        Status embed(const vector[int32_t] & tokens, const vector[int32_t] & lengths,
+                     bool normalize, vector[float] & vectors) noexcept
