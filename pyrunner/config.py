@@ -9,7 +9,9 @@ Only this module reads the environment.
 
 import dataclasses
 import difflib
+import math
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +24,16 @@ from pyrunner import units
 from pyrunner.errors import ConfigError, InvalidParameterError
 
 _PREFIX = "PYRUNNER_"
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+def _between(default: Any, least: float, most: float) -> Any:
+    """Make a number's field that `load` checks; both ends are allowed."""
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+def _one_of(default: str, *choices: str) -> Any:
+    return field(default=default, metadata={"choices": choices})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +46,11 @@ class RegistryConfig:
     """Organisation of references that name none."""
     insecure: tuple[str, ...] = ()
     """Hosts (``host`` or ``host:port``) spoken to in plain HTTP, besides loopback."""
-    timeout_s: float = 30.0
+    timeout_s: float = _between(30.0, 0.001, 3600)
     """Longest silence of a registry before the attempt counts as failed."""
-    max_attempts: int = 5
+    max_attempts: int = _between(5, 1, 100)
     """Tries of one request before giving up, the first included."""
-    n_parallel_layers: int = 3
+    n_parallel_layers: int = _between(3, 1, 64)
     """Layers of one pull or push in flight at once."""
 
 
@@ -46,15 +58,15 @@ class RegistryConfig:
 class EngineConfig:
     """How a model is loaded. Part of the worker's identity: another value is another worker."""
 
-    n_ctx: int = 0
+    n_ctx: int = _between(0, 0, 2**24)
     """Tokens per sequence; 0 takes the model's packaged context size, at most 8192."""
-    n_lanes: int = 4
-    """Sequences that run at once, 1..64."""
-    n_batch: int = 512
+    n_lanes: int = _between(4, 1, 64)
+    """Sequences that run at once."""
+    n_batch: int = _between(512, 1, 2**16)
     """Tokens of one step at most, prompt chunk and running sequences together."""
-    n_threads: int = 0
+    n_threads: int = _between(0, 0, 512)
     """Threads of a step; 0 takes one per physical core this process may use."""
-    n_gpu_layers: int = -1
+    n_gpu_layers: int = _between(-1, -1, 2**16)
     """Layers offloaded to a GPU when the build has one; -1 means all."""
     use_mmap: bool = True
     """Map the model file instead of reading it."""
@@ -64,17 +76,17 @@ class EngineConfig:
 class RuntimeConfig:
     """Which models stay loaded."""
 
-    keep_alive_s: float = 300.0
+    keep_alive_s: float = _between(300.0, 0, math.inf)
     """Idle time after which a worker exits; 0 at once, inf never. Text: ``5m``, ``-1``."""
-    memory_budget_bytes: int = 0
+    memory_budget_bytes: int = _between(0, 0, math.inf)
     """Bytes all loaded models may take together; 0 takes 80 % of this machine's memory."""
-    load_timeout_s: float = 300.0
+    load_timeout_s: float = _between(300.0, 0, 86400)
     """Longest wait of one request for its model."""
-    orphan_grace_s: float = 10.0
+    orphan_grace_s: float = _between(10.0, 0, 3600)
     """How long a worker without a server waits for one before it exits."""
-    drain_s: float = 10.0
+    drain_s: float = _between(10.0, 0, 3600)
     """How long a stopping server or worker lets running streams finish."""
-    max_queue: int = 256
+    max_queue: int = _between(256, 1, 2**16)
     """Requests one worker holds, running and waiting; one more gets 503."""
 
 
@@ -84,7 +96,7 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     """Address of the TCP listener."""
-    port: int = 12434
+    port: int = _between(12434, 0, 65535)
     """Port of the TCP listener; 0 lets the system choose."""
     socket: str = ""
     """Path of the Unix socket; empty means ``pyrunner.sock`` in the runtime folder."""
@@ -92,9 +104,9 @@ class ServerConfig:
     """Host names accepted besides loopback and Docker's names for this machine."""
     allowed_origins: tuple[str, ...] = ()
     """Web origins accepted besides loopback's; ``*`` accepts all."""
-    n_streams: int = 64
+    n_streams: int = _between(64, 1, 4096)
     """Streams served at once; one more gets 503."""
-    max_body_bytes: int = 10 * 1024 * 1024
+    max_body_bytes: int = _between(10 * 1024 * 1024, 1024, 2**32)
     """Largest request body."""
 
 
@@ -102,8 +114,8 @@ class ServerConfig:
 class LogConfig:
     """What is logged."""
 
-    level: str = "info"
-    """debug, info, warning or error."""
+    level: str = _one_of("info", "debug", "info", "warning", "error")
+    """How much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,13 +147,14 @@ class Settings:
         )
 
 
-_SECTIONS: dict[str, type[Any]] = {
+SECTIONS: dict[str, type[Any]] = {
     "registry": RegistryConfig,
     "engine": EngineConfig,
     "runtime": RuntimeConfig,
     "server": ServerConfig,
     "log": LogConfig,
 }
+"""What `Settings` is made of, in the order of the reference page."""
 
 
 def load(
@@ -164,16 +177,15 @@ def load(
             found[key] = (value, label)
     sections: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for section, cls in _SECTIONS.items():
+    for section, cls in SECTIONS.items():
         hints = get_type_hints(cls)
         given: dict[str, object] = {}
         for each in dataclasses.fields(cls):
             key = f"{section}.{each.name}"
             sources[key] = "default"
             if key in found:
-                value, label = found.pop(key)
-                given[each.name] = _coerce(value, hints[each.name], key, label)
-                sources[key] = label
+                value, sources[key] = found.pop(key)
+                given[each.name] = _read(value, each, hints[each.name], (key, sources[key]))
         sections[section] = cls(**given)
     for key, (_, label) in found.items():
         raise ConfigError(key=key, source=label, problem=_near_miss(key))
@@ -210,25 +222,34 @@ def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def known_keys() -> Iterator[tuple[str, object]]:
     """Every ``section.key`` with its default, in the order of the reference page."""
-    for section, cls in _SECTIONS.items():
+    for section, cls in SECTIONS.items():
         for each in dataclasses.fields(cls):
             yield f"{section}.{each.name}", each.default
 
 
 def _home(env: Mapping[str, str]) -> Path:
-    given = env.get("PYRUNNER_HOME")
-    return Path(given).expanduser().absolute() if given else platformdirs.user_data_path("pyrunner")
+    return _folder(env, "PYRUNNER_HOME") or platformdirs.user_data_path("pyrunner")
 
 
 def _runtime_dir(env: Mapping[str, str], home: Path) -> Path:
-    given = env.get("PYRUNNER_RUNTIME_DIR")
+    given = _folder(env, "PYRUNNER_RUNTIME_DIR")
     if given:
-        return Path(given).expanduser().absolute()
+        return given
     # A home of one's own keeps everything below it, so two of them never meet in one ledger.
     session = env.get("XDG_RUNTIME_DIR")
-    if session and "PYRUNNER_HOME" not in env:
+    if session and not env.get("PYRUNNER_HOME"):
         return Path(session) / "pyrunner"
     return home / "run"
+
+
+def _folder(env: Mapping[str, str], name: str) -> Path | None:
+    given = env.get(name)
+    if not given:
+        return None
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError as error:  # ~somebody who does not exist
+        raise ConfigError(key=name, source="environment", problem=str(error)) from error
 
 
 def _file(path: Path) -> Iterator[tuple[str, object, str]]:
@@ -264,17 +285,28 @@ def _command_line(overrides: Mapping[str, object]) -> Iterator[tuple[str, object
 
 
 def _near_miss(key: str) -> str:
-    near = difflib.get_close_matches(key, [known for known, _ in known_keys()], n=2)
+    known = [each for each, _ in known_keys()]
+    # PYRUNNER_PORT names no section: then what comes closest is the key without one.
+    tails = {each.partition(".")[2]: each for each in known}
+    near = difflib.get_close_matches(key, known, n=2) or [
+        tails[each]
+        for each in difflib.get_close_matches(key.strip(".").replace(".", "_"), tails, n=2)
+    ]
     return f"unknown setting; did you mean {' or '.join(near)}?" if near else "unknown setting"
 
 
-def _coerce(value: object, hint: object, key: str, source: str) -> object:
+def _read(
+    value: object, setting: "dataclasses.Field[Any]", hint: object, origin: tuple[str, str]
+) -> object:
+    key, source = origin
     try:
-        return _convert(value, hint, key)
+        result = _convert(value, hint, key)
+        _check(result, setting.metadata)
     except InvalidParameterError as error:
         raise ConfigError(key=key, source=source, problem=error.problem) from error
     except ValueError as error:
-        raise ConfigError(key=key, source=source, problem=f"is {value!r}: {error}") from error
+        raise ConfigError(key=key, source=source, problem=f"is {value!r:.80}: {error}") from error
+    return result
 
 
 def _convert(value: object, hint: object, key: str) -> object:
@@ -283,9 +315,7 @@ def _convert(value: object, hint: object, key: str) -> object:
     if hint is int:
         if key.endswith("_bytes") and isinstance(value, str):
             return units.parse_bytes(value, param=key)
-        if isinstance(value, bool | float):
-            raise ValueError("write a whole number")
-        return int(value)  # type: ignore[call-overload]  # a ValueError here is the answer
+        return _whole_number(value)
     if hint is float:
         return units.parse_duration(value, param=key)  # type: ignore[arg-type]  # it checks
     if hint is str:
@@ -293,7 +323,22 @@ def _convert(value: object, hint: object, key: str) -> object:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         raise ValueError("write a list")
-    return tuple(_string(item).strip() for item in items if item)
+    return tuple(item for each in items if (item := _string(each).strip()))
+
+
+def _check(value: object, allowed: Mapping[str, Any]) -> None:
+    if "choices" in allowed and value not in allowed["choices"]:
+        raise ValueError(f"write one of {', '.join(allowed['choices'])}")
+    if "least" in allowed and not allowed["least"] <= value <= allowed["most"]:
+        raise ValueError(f"write a value in {allowed['least']}..{allowed['most']}")
+
+
+def _whole_number(value: object) -> int:
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("write a whole number")
 
 
 def _string(value: object) -> str:
