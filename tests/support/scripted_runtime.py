@@ -116,6 +116,7 @@ class ScriptedRunner:
     ) -> EmbeddingResult:
         self.runtime.requests.append(request)
         self.runtime.keep_alives.append(keep_alive_s)
+        self.runtime.started.release()
         tick = threading.Event()
         while not self.runtime.embeds.is_set():
             if is_cancelled():
