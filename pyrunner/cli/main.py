@@ -118,7 +118,8 @@ def run(arguments: Sequence[str], *, prog_name: str) -> int:
     except errors.PyrunnerError as error:
         _print_error(prog_name, error)
         return exit_code(error)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
+        # click turns a closed pipe into the second; nothing else in here raises it.
         return _close_pipe()
     except Exception as error:  # noqa: BLE001 - the root of the main thread
         _report_bug(prog_name, error)
@@ -153,7 +154,7 @@ def _print_error(prog_name: str, error: errors.PyrunnerError) -> None:
 
 def _close_pipe() -> int:
     # The reader has gone; nothing may be flushed to it when the interpreter exits.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return BROKEN_PIPE
 
 

@@ -59,7 +59,8 @@ def _folder(settings: config.Settings) -> Path:
 
 def _start(settings: config.Settings, socket: Path, log: int) -> "subprocess.Popen[bytes]":
     # Its own session: Ctrl-C on this terminal is for the answer, not for the server.
-    command = (sys.executable, "-m", "pyrunner", "serve", "--no-tcp", "--until-eof")
+    # -P: a folder named pyrunner where the person happens to stand is not the program.
+    command = (sys.executable, "-P", "-m", "pyrunner", "serve", "--no-tcp", "--until-eof")
     chosen = ("--socket", str(socket), "--log-level", settings.log.level)
     return subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
         (*command, *chosen), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True

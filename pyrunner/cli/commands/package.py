@@ -30,8 +30,8 @@ class _Sources:
 @click.option("-l", "--license", "licenses", type=_FILE, metavar="FILE", multiple=True,
               help="A licence text; may be given again.")  # fmt: skip
 @click.option("--mmproj", type=_FILE, metavar="FILE", help="Multimodal projector.")
-@click.option("--context-size", type=click.IntRange(min=1), metavar="N",
-              help="Tokens of context the model is loaded with.")  # fmt: skip
+@click.option("--context-size", type=int, metavar="N",
+              help="Tokens of context the model is loaded with; -1: no limit.")  # fmt: skip
 @click.option("--push", is_flag=True, help="Push it to its registry at once.")
 def package_command(model: str, *, push: bool, **sources: object) -> None:
     """Make a model of a GGUF file.

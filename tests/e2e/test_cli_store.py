@@ -1,0 +1,191 @@
+"""The command line without a server: it works on the store of this machine."""
+
+import json
+import subprocess
+
+import pytest
+from support.command_line import PYRUNNER, environment, run
+from support.random_model import Shape, write_random_model
+
+NAME = "localhost:5000/test/tiny"
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory):
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    shape: Shape = {
+        "n_layer": 1,
+        "n_embd": 32,
+        "n_head": 1,
+        "n_head_kv": 1,
+        "n_ff": 64,
+        "n_ctx_train": 512,
+    }
+    return write_random_model(path, vocab="llama-spm", quantize="Q8_0", **shape)
+
+
+@pytest.fixture
+def model(home, gguf):
+    done = run("package", "--gguf", str(gguf), NAME, home=home)
+    assert done.returncode == 0, done.stderr
+    return json.loads(run("inspect", NAME, home=home).stdout)
+
+
+def test_list_of_an_empty_store_is_a_header(home):
+    done = run("ls", home=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    columns = ("MODEL NAME", "PARAMETERS", "QUANTIZATION", "ARCHITECTURE", "MODEL ID", "CREATED")
+    assert done.stdout == "  ".join((*columns, "CONTEXT", "SIZE\n"))
+
+
+def test_list_json_is_json_and_nothing_else(home, model):
+    done = run("ls", "--json", home=home)
+    assert json.loads(done.stdout + done.stderr) == [model]
+
+
+def test_list_quiet_prints_short_ids(home, model):
+    assert run("ls", "-q", home=home).stdout == model["id"][7:19] + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "n_rows"), [("localhost:5000/test/tiny", 1), (f"{NAME}:latest", 1), ("tiny:2", 0)]
+)
+@pytest.mark.usefixtures("model")
+def test_list_of_one_name_filters(home, text, n_rows):
+    assert len(run("ls", text, home=home).stdout.splitlines()) == 1 + n_rows
+
+
+def test_list_quiet_and_openai_exclude_each_other(home):
+    done = run("ls", "-q", "--openai", home=home)
+    assert done.returncode == 2
+    assert "cannot be used together" in done.stderr
+
+
+def test_inspect_shows_what_was_packaged(model):
+    assert model["tags"] == [f"{NAME}:latest"]
+    assert model["config"]["architecture"] == "llama"
+    assert model["config"]["context_size"] == 512
+
+
+@pytest.mark.usefixtures("model")
+def test_inspect_openai_has_openais_shape(home):
+    shown = json.loads(run("inspect", "--openai", NAME, home=home).stdout)
+    assert (shown["object"], shown["id"]) == ("model", f"{NAME}:latest")
+    assert shown["dmr"]["context_window"] == 512
+
+
+def test_inspect_of_an_unknown_model_exits_with_4_and_a_way_out(home):
+    done = run("inspect", "none", home=home)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (
+        "pyrunner: Model 'none' was not found in the store. Pull it with: pyrunner pull none\n"
+    )
+
+
+@pytest.mark.usefixtures("model")
+def test_tag_then_rm_of_each_name_removes_the_model_with_the_last(home):
+    assert run("tag", NAME, "mine:v1", home=home).returncode == 0
+    first = run("rm", NAME, home=home)
+    assert first.stdout == f"Untagged: {NAME}:latest\n"
+    last = run("rm", "mine:v1", home=home)
+    assert last.stdout.startswith("Untagged: docker.io/ai/mine:v1\nDeleted: sha256:")
+    assert run("ls", "--json", home=home).stdout == "[]\n"
+
+
+def test_rm_by_id_of_a_model_with_two_names_needs_force(home, model):
+    run("tag", NAME, "mine", home=home)
+    refused = run("rm", model["id"], home=home)
+    assert refused.returncode == 2
+    assert "must be forced" in refused.stderr
+    forced = run("rm", "--force", model["id"], home=home)
+    assert forced.stdout.count("Untagged") == 2
+
+
+@pytest.mark.usefixtures("model")
+def test_package_from_a_model_changes_its_context(home):
+    done = run("package", "--from", NAME, "--context-size", "256", "mine", home=home)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(run("inspect", "mine", home=home).stdout)["config"]["context_size"] == 256
+
+
+def test_package_of_a_text_file_exits_with_2_and_names_it(home):
+    path = home / "not.gguf"
+    path.write_text("hello")
+    done = run("package", "--gguf", str(path), "mine", home=home)
+    assert done.returncode == 2
+    assert str(path) in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_package_without_weights_says_what_to_give(home):
+    done = run("package", "mine", home=home)
+    assert done.returncode == 2
+    assert "--gguf FILE" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["ps"], ["unload", "--all"], ["logs"], ["run", "-d", "x"]])
+def test_commands_about_a_server_exit_with_3_without_one(home, command):
+    done = run(*command, home=home)
+    assert done.returncode == 3
+    assert "Start one with: pyrunner serve" in done.stderr
+
+
+def test_status_without_a_server_exits_with_1(home):
+    done = run("status", home=home)
+    assert done.returncode == 1
+    assert done.stdout.startswith("Docker Model Runner is not running\n")
+
+
+def test_status_json_without_a_server_exits_with_0(home):
+    done = run("status", "--json", home=home)
+    assert done.returncode == 0
+    assert json.loads(done.stdout + done.stderr)["running"] is False
+
+
+def test_version_without_a_server_says_not_reachable(home):
+    assert "Version:    (not reachable)" in run("version", home=home).stdout
+
+
+@pytest.mark.parametrize("command", [["ls"], ["status"], ["run", "x", "hi"]])
+def test_a_named_server_that_does_not_answer_is_not_replaced_by_the_store(home, command):
+    done = run(*command, home=home, extra={"MODEL_RUNNER_HOST": f"unix://{home}/none"})
+    assert done.returncode == (1 if command == ["status"] else 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--set", "server.prot=1"], "did you mean server.port"),
+        (["--set", "server.port"], "has no '='"),
+        (["--keep-alive", "soon"], "write a duration"),
+        (["--memory-budget", "much"], "write a size"),
+        (["--port", "70000"], "0<=x<=65535"),
+    ],
+)
+def test_serve_with_a_wrong_setting_exits_with_2_and_a_hint(home, arguments, hint):
+    done = run("serve", *arguments, home=home)
+    assert done.returncode == 2
+    assert hint in done.stderr
+
+
+def test_run_without_any_prompt_says_so(home):
+    done = run("run", "x", home=home, stdin="\n")
+    assert done.returncode == 2
+    assert "prompt is empty" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(home):
+    process = subprocess.Popen(
+        (*PYRUNNER, "--help"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(home),
+        cwd=home,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    with process:
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
