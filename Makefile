@@ -1,0 +1,40 @@
+# One line per verb. The first `make demo` or `make test` sets everything up: the needs are checked,
+# .venv/ is made, llama.cpp/ fetched, the extension built. PYTHON=/path/to/bin/python skips that and
+# uses the pyrunner installed there as it is.
+
+ifneq ($(origin PYTHON),command line)
+PYTHON := .venv/bin/python
+SETUP  := .venv/.built
+endif
+BIN        := $(abspath $(dir $(PYTHON)))
+export PATH := $(BIN):$(PATH)
+# `python -m` would import the source tree from the current folder instead of what is installed.
+export PYTHONSAFEPATH := 1
+
+NATIVE := CMakeLists.txt $(shell find csrc pyrunner/_native tests/csrc \
+              -name '*.h' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.pxd' -o -name CMakeLists.txt)
+
+.PHONY: demo test check bench wheel clean setup
+.DELETE_ON_ERROR:
+
+demo:  $(SETUP) ; @scripts/demo
+test:  $(SETUP) ; @TESTED_PYRUNNER=$(if $(SETUP),tree,installed) pytest $(ARGS)
+check: $(SETUP) ; @scripts/check
+bench: $(SETUP) ; @python benchmarks/openmp.py
+wheel: $(SETUP) ; @scripts/get-llama-cpp && python -m pip wheel --no-deps --wheel-dir dist .
+clean:          ; rm -rf build dist .venv .*_cache
+setup: $(SETUP)
+
+.venv/.made: pyproject.toml scripts/check-needs
+	@interpreter=$$(scripts/check-needs) && echo "==> .venv with $$interpreter" && "$$interpreter" -m venv .venv
+	@echo "==> build, test and check requirements" && python scripts/requirements.py | \
+	    python -m pip install --quiet --disable-pip-version-check -r /dev/stdin
+	@touch $@
+
+# The build requirements live in .venv and the build folder is kept, so that paths stay the same and
+# a second build compiles what changed and nothing else.
+.venv/.built: .venv/.made $(NATIVE)
+	@scripts/get-llama-cpp
+	@echo "==> building pyrunner (minutes the first time)" && python -m pip install -v --no-deps \
+	    --disable-pip-version-check --no-build-isolation -C cmake.define.PYRUNNER_BUILD_TESTS=ON -e .
+	@touch $@
