@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pyrunner.config import Settings
+from pyrunner.models.demo import DemoModel
 from pyrunner.models.store import Store
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 def open_store(settings: Settings) -> Store:
     """The store of these settings; nothing is touched before its first use."""
-    return Store(settings.store_path, settings.registry)
+    return Store(settings.store_path, settings.registry, DemoModel())
 
 
 def open_client(settings: Settings) -> "RegistryClient":

@@ -17,6 +17,11 @@ def is_full_id(text: str) -> bool:
     return _ID.fullmatch(text.strip()) is not None
 
 
+def is_name(text: str) -> bool:
+    """Whether the text can be a reference rather than an id."""
+    return not is_full_id(text) and _SHORT_ID.fullmatch(text.strip()) is None
+
+
 def resolve(entries: Entries, text: str, parse: Callable[[str], Reference]) -> Digest | None:
     """By id, by 12-digit id, by digest, by name; in this order.
 

@@ -5,6 +5,7 @@ processes: the index changes under a lock, leases protect what is used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -44,7 +45,7 @@ class BuiltinModel(Protocol):
         """The name that means this model and no other."""
 
     def import_into(self, store: "Store") -> None:
-        """Put it into the store under its reference."""
+        """Put it into the store under its reference, unless this very version is there."""
 
 
 class Store:
@@ -69,14 +70,21 @@ class Store:
     def parse(self, text: str) -> Reference:
         """Read a reference, completed with this store's defaults.
 
+        The name of the model that ships with us means that model whatever the defaults are.
+
         Raises:
             InvalidReferenceError: It is none.
         """
-        return Reference.parse(
+        reference = Reference.parse(
             text,
             default_registry=self._names.default_registry,
             default_org=self._names.default_org,
         )
+        builtin = self._builtin.reference if self._builtin else None
+        is_default = reference.registry == self._names.default_registry
+        if builtin and is_default and reference.repository == builtin.repository:
+            return replace(reference, registry=builtin.registry)
+        return reference
 
     def is_builtin(self, reference: Reference) -> bool:
         """Whether this name means the model that ships with the program, whatever its tag."""
@@ -106,11 +114,11 @@ class Store:
             ModelNotFoundError: Not in the store.
             StoreCorruptError: It is, but its manifest or config cannot be read.
         """
+        builtin = self._builtin
+        if builtin and lookup.is_name(text) and self.parse(text) == builtin.reference:
+            builtin.import_into(self)
         entries = self._entries()
         digest = self._resolve(entries, text) or lookup.by_last_part(entries, text)
-        if digest is None and self._imports_builtin(text):
-            entries = self._entries()
-            digest = self._resolve(entries, text)
         if digest is None:
             raise ModelNotFoundError(reference=text)
         return self._read(entries, digest)
@@ -132,6 +140,10 @@ class Store:
             if model.id in index.digests(self._entries()):
                 raise StoreCorruptError(path=str(self.path), problem=f"{text} misses blobs")
         raise ModelNotFoundError(reference=text)
+
+    def holder(self, reference: Reference) -> Digest | None:
+        """The id of the model that has exactly this name, None when there is none."""
+        return index.owner(self._entries(), str(reference))
 
     def tag(self, source_text: str, target_text: str) -> Reference:
         """Give a model one more name; a name that another model had moves.
@@ -280,11 +292,3 @@ class Store:
 
     def _resolve(self, entries: Entries, text: str) -> Digest | None:
         return lookup.resolve(entries, text, self.parse)
-
-    def _imports_builtin(self, text: str) -> bool:
-        if self._builtin is None or lookup.is_full_id(text):
-            return False
-        if self.parse(text) != self._builtin.reference:
-            return False
-        self._builtin.import_into(self)
-        return True

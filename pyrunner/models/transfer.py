@@ -1,11 +1,31 @@
-"""Pull and push: models between a registry and the store. Signatures; the bodies follow."""
+"""Pull and push: models between a registry and the store.
+
+Layers travel in threads named ``pull-N`` and ``push-N``, which end with the call; progress is told
+in the caller's thread, so a callback that raises cancels cleanly.
+"""
 
 from dataclasses import dataclass
+from functools import partial
 
-from pyrunner.models.progress import OnProgress, ProgressEvent
+from pyrunner import units
+from pyrunner.errors import DigestMismatchError, StoreCorruptError, UnsupportedParameterError
+from pyrunner.models.artifact import check_is_model, unsupported
+from pyrunner.models.layer_pool import LayerPool, Report
+from pyrunner.models.leases import Lease
+from pyrunner.models.progress import Mode, OnProgress, ProgressEvent
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
-from pyrunner.registry.client import RegistryClient
+from pyrunner.registry.client import FetchedManifest, RegistryClient
+from pyrunner.registry.download import fetch_blob
+from pyrunner.registry.manifest import (
+    MANIFEST_TYPE,
+    Descriptor,
+    Manifest,
+    decode_manifest,
+    index_media_type,
+)
+from pyrunner.registry.reference import HUGGING_FACE, Reference
+from pyrunner.registry.upload import Upload
 
 __all__ = ["OnProgress", "ProgressEvent", "PullOutcome", "pull", "push"]
 
@@ -22,12 +42,173 @@ class PullOutcome:
 def pull(
     store: Store, client: RegistryClient, reference_text: str, on_progress: OnProgress
 ) -> PullOutcome:
-    """Bring a model into the store."""
-    raise NotImplementedError
+    """Bring a model into the store.
+
+    What an earlier attempt brought is used: whole blobs as they are, partial ones continued.
+
+    Args:
+        store: Where it goes.
+        client: Asks the registry.
+        reference_text: A tag, or a digest, which a model that is here answers without a network.
+        on_progress: Told in this thread. When it raises, the pull ends with that error and
+            what has arrived is kept.
+
+    Raises:
+        InvalidReferenceError: No reference.
+        ModelNotFoundError: The registry does not have it.
+        UnsupportedArtifactError: It is no model.
+        DigestMismatchError: The registry sent other bytes than promised; they are gone.
+        RegistryAuthError: The registry wants (other) credentials.
+        RegistryUnavailableError: It cannot be reached or broke off; a new pull continues.
+        StoreError: The disk is full, or worse.
+    """
+    reference = store.parse(reference_text)
+    if store.is_builtin(reference) or (reference.digest and _is_here(store, reference)):
+        return _cached(store.find(reference_text), on_progress)
+    _refuse_hugging_face(reference)
+    fetched = client.manifest(reference)
+    manifest = _model_manifest(fetched, reference)
+    with store.lease([fetched.digest, *(each.digest for each in manifest.blobs)]) as lease:
+        missing = [each for each in manifest.blobs if not store.blobs.has(each)]
+        if not missing and _has_model(store, fetched):
+            return _cached(store.put(fetched.content, reference, lease), on_progress)
+        _fetch_all(store, client, reference, manifest, lease, on_progress)
+        model = store.put(fetched.content, reference, lease)
+    on_progress(_success("Model pulled successfully", "pull"))
+    return PullOutcome(model, is_cached=False)
 
 
 def push(
     store: Store, client: RegistryClient, reference_text: str, on_progress: OnProgress
 ) -> None:
-    """Send a model of the store to its registry."""
-    raise NotImplementedError
+    """Send a model of the store to the registry its reference names.
+
+    Blobs that the repository has are not sent again.
+
+    Args:
+        store: Where it is.
+        client: Speaks to the registry.
+        reference_text: A tag of the store.
+        on_progress: Told in this thread. When it raises, the push ends with that error.
+
+    Raises:
+        ModelNotFoundError: Not in the store.
+        UnsupportedParameterError: The reference names no tag, or Hugging Face.
+        RegistryAuthError: No right to push.
+        RegistryUnavailableError: The registry cannot be reached or broke off.
+        RegistryProtocolError: The registry refuses the model; says why.
+    """
+    reference = store.parse(reference_text)
+    _refuse_hugging_face(reference)
+    if reference.digest is not None or store.is_builtin(reference):
+        raise UnsupportedParameterError(
+            param=reference.familiar, hint="Tag the model under a name of yours and push that."
+        )
+    model, lease = store.acquire(str(reference))
+    with lease:
+        manifest = model.manifest
+        pool = LayerPool("push", client.config.n_parallel_layers, manifest.layers, on_progress)
+        send = partial(_send_blob, store, client, reference)
+        pool.run(send, manifest.layers)
+        # A registry may check that the blobs of a manifest are there: the config comes last of
+        # them, and then the manifest.
+        pool.run(send, (manifest.config,))
+        media_type = manifest.media_type or MANIFEST_TYPE
+        client.put_manifest(reference, store.manifest_bytes(model), media_type)
+    on_progress(_success("Model pushed successfully", "push"))
+
+
+def _refuse_hugging_face(reference: Reference) -> None:
+    if reference.registry == HUGGING_FACE:
+        raise UnsupportedParameterError(
+            param=str(reference),
+            hint="Models of Hugging Face come with a later version; "
+            "until then download the GGUF file and package it with: pyrunner package --gguf FILE",
+        )
+
+
+def _is_here(store: Store, reference: Reference) -> bool:
+    try:
+        model = store.find(str(reference))
+    except LookupError:
+        return False
+    return all(store.blobs.has(each) for each in model.manifest.blobs)
+
+
+def _has_model(store: Store, fetched: FetchedManifest) -> bool:
+    try:
+        return store.find(fetched.digest).id == fetched.digest
+    except (LookupError, StoreCorruptError):
+        return False
+
+
+def _model_manifest(fetched: FetchedManifest, reference: Reference) -> Manifest:
+    index_type = index_media_type(fetched.content, source=reference.registry)
+    if index_type is not None:
+        raise unsupported(str(reference), index_type)
+    manifest = decode_manifest(fetched.content, source=reference.registry)
+    check_is_model(manifest, reference=str(reference))
+    return manifest
+
+
+def _fetch_all(
+    store: Store,
+    client: RegistryClient,
+    reference: Reference,
+    manifest: Manifest,
+    lease: Lease,
+    on_progress: OnProgress,
+) -> None:
+    pool = LayerPool("pull", client.config.n_parallel_layers, manifest.layers, on_progress)
+    fetch = partial(_fetch_blob, store, client, reference, lease)
+    # The config first: it is small, and without it nothing else is of use.
+    pool.run(fetch, (manifest.config,))
+    pool.run(fetch, manifest.layers)
+
+
+def _fetch_blob(
+    store: Store,
+    client: RegistryClient,
+    reference: Reference,
+    lease: Lease,
+    descriptor: Descriptor,
+    report: Report,
+) -> None:
+    while True:
+        sink = store.incoming(descriptor, lease, report.cancelled.is_set)
+        if sink is None:
+            break
+        n_resumed = sink.n_bytes
+        with sink:
+            try:
+                fetch_blob(client, reference, descriptor, sink, report.cancelled, report.on_bytes)
+                sink.publish()
+                break
+            except DigestMismatchError:
+                # What an earlier attempt left may be what is wrong; now it is gone.
+                if n_resumed == 0:
+                    raise
+    report.on_bytes(descriptor.size)
+
+
+def _send_blob(
+    store: Store,
+    client: RegistryClient,
+    reference: Reference,
+    descriptor: Descriptor,
+    report: Report,
+) -> None:
+    if not client.has_blob(reference, descriptor.digest, report.cancelled):
+        upload = Upload(client, reference, report.cancelled, report.on_bytes)
+        upload.run(descriptor, store.blobs.path(descriptor.digest))
+    report.on_bytes(descriptor.size)
+
+
+def _cached(model: StoredModel, on_progress: OnProgress) -> PullOutcome:
+    size = units.format_bytes_decimal(model.size_bytes)
+    on_progress(_success(f"Using cached model: {size}", "pull"))
+    return PullOutcome(model, is_cached=True)
+
+
+def _success(message: str, mode: Mode) -> ProgressEvent:
+    return ProgressEvent(type="success", message=message, mode=mode)

@@ -1,13 +1,237 @@
-"""The OCI distribution API, typed. Signatures; the bodies follow."""
+"""The OCI distribution API, typed: manifests, blobs, uploads. Credentials and retries inside."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Never, Self
+
+import msgspec
 
 from pyrunner.config import RegistryConfig
+from pyrunner.errors import (
+    DigestMismatchError,
+    ModelNotFoundError,
+    RegistryAuthError,
+    RegistryProtocolError,
+)
+from pyrunner.registry.auth import DockerCredentials
+from pyrunner.registry.challenge import parse_challenge
+from pyrunner.registry.digest import Digest
+from pyrunner.registry.hosts import base_url
+from pyrunner.registry.manifest import ACCEPTED_TYPES, MAX_MANIFEST_BYTES
+from pyrunner.registry.reference import Reference
+from pyrunner.registry.tokens import Authorizer, CredentialSource
+from pyrunner.registry.transport import Body, BytesBody, Request, Response, Transport
+
+PULL = "pull"
+PUSH = "pull,push"
+_MAX_ERROR_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """A manifest or index as a registry sent it; `digest` is that of `content`."""
+
+    content: bytes
+    digest: Digest
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Errors(msgspec.Struct):
+    errors: tuple[_Error, ...] = ()
 
 
 class RegistryClient:
-    """Manifests and blobs of registries. Any thread. Close it, or use `with`."""
+    """Speaks to any number of registries. Any thread. Close it, or use `with`.
 
-    def __init__(self, config: RegistryConfig) -> None:
+    Args:
+        config: Time limits, attempts, hosts without TLS.
+        credentials: Instead of Docker's own (tests).
+        transport: Instead of a new one (tests).
+    """
+
+    def __init__(
+        self,
+        config: RegistryConfig,
+        credentials: CredentialSource | None = None,
+        transport: Transport | None = None,
+    ) -> None:
         self.config = config
+        self.transport = transport or Transport(config)
+        self._authorizer = Authorizer(config, self.transport, credentials or DockerCredentials())
+
+    def manifest(
+        self, reference: Reference, cancelled: threading.Event | None = None
+    ) -> FetchedManifest:
+        """What a tag or a digest stands for.
+
+        Raises:
+            ModelNotFoundError: The registry does not have it.
+            DigestMismatchError: Other bytes than a digest, asked for or announced, promised.
+            RegistryAuthError: 401 or 403 after one new token.
+            RegistryUnavailableError: No answer within the attempts.
+            RegistryProtocolError: More than 4 MiB, or no OCI answer.
+        """
+        headers = {"Accept": ", ".join(ACCEPTED_TYPES)}
+        with self.send(
+            reference, "GET", f"manifests/{reference.target}", headers=headers, cancelled=cancelled
+        ) as response:
+            if response.status != 200:
+                self.refuse(reference, response)
+            announced = response.headers.get("Docker-Content-Digest", "")
+            content = response.read(MAX_MANIFEST_BYTES)
+        digest = Digest.of(content)
+        for expected in (reference.digest, announced):
+            if expected and expected.startswith("sha256:") and expected != digest:
+                raise DigestMismatchError(expected=expected, actual=digest, size_bytes=len(content))
+        return FetchedManifest(content, digest)
+
+    def put_manifest(
+        self,
+        reference: Reference,
+        content: bytes,
+        media_type: str,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Publish a manifest whose blobs are all there, under the reference's tag.
+
+        Raises:
+            RegistryAuthError: No right to push.
+            RegistryUnavailableError: No answer within the attempts.
+            RegistryProtocolError: The registry refuses it; says why.
+        """
+        with self.send(
+            reference,
+            "PUT",
+            f"manifests/{reference.target}",
+            headers={"Content-Type": media_type},
+            make_body=lambda: BytesBody(content),
+            actions=PUSH,
+            cancelled=cancelled,
+        ) as response:
+            if response.status not in {200, 201, 202, 204}:
+                self.refuse(reference, response)
+
+    def has_blob(
+        self, reference: Reference, digest: str, cancelled: threading.Event | None = None
+    ) -> bool:
+        """Whether the repository has a blob, asked on the way to pushing it.
+
+        Raises:
+            RegistryAuthError: No right to push.
+            RegistryUnavailableError: No answer within the attempts.
+        """
+        with self.send(
+            reference, "HEAD", f"blobs/{digest}", actions=PUSH, cancelled=cancelled
+        ) as response:
+            if response.status in {401, 403}:
+                self.refuse(reference, response)
+            return response.status == 200
+
+    def send(  # noqa: PLR0913 - all but the first three are named and have defaults
+        self,
+        reference: Reference,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        make_body: Callable[[], Body] | None = None,
+        actions: str = PULL,
+        is_repeatable: bool = True,
+        cancelled: threading.Event | None = None,
+    ) -> Response:
+        """Send one request of a repository, with a token or password once it is asked for.
+
+        Args:
+            reference: The repository.
+            method: HTTP method.
+            path: Below ``/v2/<repository>/``, or a whole URL that the registry gave us.
+            headers: Besides ``Authorization``.
+            make_body: See `Request`.
+            actions: What a token has to allow.
+            is_repeatable: See `Request`.
+            cancelled: See `Transport.send`.
+
+        Returns:
+            Any answer but one that asks for credentials; the caller closes it.
+
+        Raises:
+            RegistryAuthError: 401 although the newest credentials were sent.
+            RegistryUnavailableError: No answer within the attempts.
+        """
+        cancelled = cancelled or threading.Event()
+        url = path
+        if "://" not in path:
+            root = base_url(reference.registry, self.config.insecure)
+            url = f"{root}/v2/{reference.repository}/{path}"
+        authorization = self._authorizer.header(reference, actions)
+        for _ in range(2):
+            sent = dict(headers or {})
+            if authorization is not None:
+                sent["Authorization"] = authorization
+            request = Request(
+                method=method,
+                url=url,
+                registry=reference.registry,
+                headers=sent,
+                make_body=make_body,
+                is_repeatable=is_repeatable,
+            )
+            response = self.transport.send(request, cancelled)
+            if response.status != 401:
+                return response
+            challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
+            response.close()
+            authorization = None
+            if challenge is not None:
+                authorization = self._authorizer.answer(challenge, reference, actions, cancelled)
+            if authorization is None:
+                break
+        raise RegistryAuthError(
+            registry=reference.registry, repository=reference.repository, status=401
+        )
+
+    def refuse(self, reference: Reference, response: Response) -> Never:
+        """Turn an answer that is no success into the error it means."""
+        if response.status in {401, 403}:
+            raise RegistryAuthError(
+                registry=reference.registry,
+                repository=reference.repository,
+                status=response.status,
+            )
+        if response.status == 404:
+            raise ModelNotFoundError(reference=str(reference), where="registry")
+        raise RegistryProtocolError(
+            registry=reference.registry,
+            problem=f"HTTP {response.status}{_explanation(response)}",
+        )
 
     def close(self) -> None:
         """Close idle connections."""
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _explanation(response: Response) -> str:
+    """What the registry says in OCI's error form, cut and without control characters."""
+    try:
+        errors = msgspec.json.decode(response.read(_MAX_ERROR_BYTES), type=_Errors).errors
+    except (msgspec.DecodeError, UnicodeDecodeError, RegistryProtocolError):
+        return ""
+    said = "; ".join(f"{each.code}: {each.message}" for each in errors)
+    return f" - {''.join(c if c.isprintable() else ' ' for c in said)[:300]}" if said else ""

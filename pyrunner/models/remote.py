@@ -1,0 +1,80 @@
+"""What a registry says about a model, without pulling it."""
+
+from dataclasses import dataclass
+
+from pyrunner.errors import DigestMismatchError
+from pyrunner.models.artifact import (
+    MAX_CONFIG_BYTES,
+    ModelConfig,
+    check_is_model,
+    parse_config,
+    unsupported,
+)
+from pyrunner.models.store import Store
+from pyrunner.registry.client import RegistryClient
+from pyrunner.registry.digest import Digest
+from pyrunner.registry.manifest import Descriptor, decode_manifest, index_media_type
+from pyrunner.registry.reference import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteModel:
+    """One model of a registry; its names there are not known."""
+
+    id: str
+    """sha256 of the manifest's bytes, as in the store."""
+    config: ModelConfig
+    created: int
+    """Unix seconds, 0 when unknown."""
+    size_bytes: int
+    """All layers together."""
+
+
+def describe(store: Store, client: RegistryClient, reference_text: str) -> RemoteModel:
+    """Fetch manifest and config of a model; the store is not changed.
+
+    Args:
+        store: Completes the reference, and answers for the model that ships with the program,
+            which no registry is asked for.
+        client: Asks the registry.
+        reference_text: A tag or a digest.
+
+    Raises:
+        InvalidReferenceError: No reference.
+        ModelNotFoundError: The registry does not have it.
+        UnsupportedArtifactError: It is no model.
+        DigestMismatchError: The config is another than the manifest promised.
+        RegistryAuthError: The registry wants (other) credentials.
+        RegistryUnavailableError: It cannot be reached. Retryable.
+    """
+    reference = store.parse(reference_text)
+    if store.is_builtin(reference):
+        model = store.find(reference_text)
+        return RemoteModel(
+            id=model.id, config=model.config, created=model.created, size_bytes=model.size_bytes
+        )
+    fetched = client.manifest(reference)
+    index_type = index_media_type(fetched.content, source=reference.registry)
+    if index_type is not None:
+        raise unsupported(str(reference), index_type)
+    manifest = decode_manifest(fetched.content, source=reference.registry)
+    check_is_model(manifest, reference=str(reference))
+    content = _config(client, reference, manifest.config)
+    artifact = parse_config(content, path=f"{reference} ({manifest.config.digest})")
+    return RemoteModel(
+        id=fetched.digest,
+        config=artifact.config,
+        created=artifact.created,
+        size_bytes=manifest.size_bytes,
+    )
+
+
+def _config(client: RegistryClient, reference: Reference, config: Descriptor) -> bytes:
+    with client.send(reference, "GET", f"blobs/{config.digest}") as response:
+        if response.status != 200:
+            client.refuse(reference, response)
+        content = response.read(MAX_CONFIG_BYTES)
+    actual = Digest.of(content)
+    if actual != config.digest:
+        raise DigestMismatchError(expected=config.digest, actual=actual, size_bytes=len(content))
+    return content

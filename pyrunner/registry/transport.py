@@ -1,0 +1,299 @@
+"""HTTP to registries: the only file that knows `requests`, and where its errors are translated.
+
+Importing it costs 0.17 s. Any thread; a response belongs to the thread that asked.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
+from typing import Protocol, Self
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from pyrunner import __version__
+from pyrunner.config import RegistryConfig
+from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
+from pyrunner.registry.hosts import check_redirect, is_plain_http, is_same_origin
+
+MAX_REDIRECTS = 10
+MAX_DELAY_S = 60.0
+"""Longest wait before another attempt; a registry that asks for more is given up."""
+CHUNK_BYTES = 128 * 1024
+_RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_FIRST_DELAY_S = 0.5
+_CONNECT_TIMEOUT_S = 15.0
+_AUTHORIZATION = "Authorization"
+
+Wait = Callable[[threading.Event, float], None]
+
+
+class Body(Protocol):
+    """What a request carries: a file-like object of known length."""
+
+    def __len__(self) -> int:
+        """Bytes."""
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """The next bytes."""
+
+
+class BytesBody:
+    """A request body from memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._i = 0
+
+    def __len__(self) -> int:
+        """Bytes."""
+        return len(self._content)
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """The next bytes."""
+        end = len(self._content) if n_bytes < 0 else self._i + n_bytes
+        chunk = self._content[self._i : end]
+        self._i += len(chunk)
+        return chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request, which may be sent several times."""
+
+    method: str
+    url: str
+    registry: str
+    """Whom errors name."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    make_body: Callable[[], Body] | None = None
+    """Called anew for each time it is sent."""
+    is_repeatable: bool = True
+    """Whether sending it twice does no harm."""
+
+
+class Response:
+    """An answer whose body has not been read. Close it, or use `with`."""
+
+    def __init__(self, response: requests.Response, registry: str) -> None:
+        self.status = response.status_code
+        self.url = response.url or ""
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._registry = registry
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body in pieces of at most 128 KiB, not decoded.
+
+        Raises:
+            RegistryUnavailableError: The connection broke, or stayed silent for too long.
+        """
+        try:
+            yield from self._response.raw.stream(CHUNK_BYTES, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unavailable(self._registry, error) from error
+
+    def read(self, max_bytes: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            RegistryProtocolError: It is longer than `max_bytes`; reading stopped there.
+            RegistryUnavailableError: The connection broke.
+        """
+        content = bytearray()
+        for chunk in self.chunks():
+            content += chunk
+            if len(content) > max_bytes:
+                self.close()
+                raise RegistryProtocolError(
+                    registry=self._registry,
+                    problem=f"an answer of more than {max_bytes} bytes where a short one belongs",
+                )
+        return bytes(content)
+
+    def close(self) -> None:
+        """Give the connection back, or close it when the body was not read."""
+        self._response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _wait(cancelled: threading.Event, delay_s: float) -> None:
+    cancelled.wait(delay_s)
+
+
+class Transport:
+    """Sends requests: time limits, redirects, and another attempt where one makes sense.
+
+    Args:
+        config: Time limit, number of attempts, hosts without TLS.
+        wait: How to wait between attempts; tests record instead.
+    """
+
+    def __init__(self, config: RegistryConfig, wait: Wait = _wait) -> None:
+        self._config = config
+        self._wait = wait
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, keeps no secret
+        self._session = requests.Session()
+        self._session.headers.clear()
+        self._session.headers["User-Agent"] = f"pyrunner/{__version__}"
+        # Digests are of the bytes as stored; a compressed transfer would only get in the way.
+        self._session.headers["Accept-Encoding"] = "identity"
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.auth = _keep_as_it_is  # or requests would look into ~/.netrc
+
+    def send(self, request: Request, cancelled: threading.Event) -> Response:
+        """Send until an answer comes that is worth looking at.
+
+        Answers of 408, 429 and 5xx, and failed connections, are tried again with growing,
+        jittered delays or after what ``Retry-After`` says, if the request is repeatable.
+
+        Args:
+            request: What to send.
+            cancelled: Set by another thread to end waiting at once.
+
+        Raises:
+            RegistryUnavailableError: No such answer within the configured attempts.
+            RegistryProtocolError: A redirect that leads nowhere, or in circles.
+        """
+        for attempt in range(1, self._config.max_attempts + 1):
+            is_last = attempt == self._config.max_attempts or not request.is_repeatable
+            try:
+                response = self._follow(request)
+            except RegistryUnavailableError as error:
+                if is_last or isinstance(error.__cause__, requests.exceptions.SSLError):
+                    raise
+                self.pause(attempt, cancelled, registry=request.registry)
+                continue
+            if response.status not in _RETRYABLE:
+                return response
+            asked_s = _retry_after_s(response.headers.get("Retry-After", ""))
+            response.close()
+            if is_last or asked_s > MAX_DELAY_S:
+                raise RegistryUnavailableError(
+                    registry=request.registry, problem=f"it answers HTTP {response.status}"
+                )
+            self.pause(attempt, cancelled, registry=request.registry, at_least_s=asked_s)
+        raise AssertionError
+
+    def pause(
+        self, attempt: int, cancelled: threading.Event, *, registry: str, at_least_s: float = 0.0
+    ) -> None:
+        """Wait before the attempt after number `attempt`.
+
+        Raises:
+            RegistryUnavailableError: Cancelled meanwhile.
+        """
+        grown_s = _FIRST_DELAY_S * 2 ** (attempt - 1) * self._jitter.uniform(0.5, 1.5)
+        self._wait(cancelled, min(MAX_DELAY_S, max(grown_s, at_least_s)))
+        if cancelled.is_set():
+            raise RegistryUnavailableError(registry=registry, problem="cancelled")
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._session.close()
+
+    def _follow(self, request: Request) -> Response:
+        url, headers = request.url, dict(request.headers)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._send_once(request, url, headers)
+            location = response.headers.get("Location")
+            follows = response.status in _REDIRECTS and request.method in {"GET", "HEAD"}
+            if not follows or location is None:
+                return response
+            response.close()
+            target = urljoin(url, location)
+            check_redirect(url, target, registry=request.registry)
+            if not is_same_origin(url, target):
+                headers.pop(_AUTHORIZATION, None)
+            url = target
+        raise RegistryProtocolError(
+            registry=request.registry, problem=f"more than {MAX_REDIRECTS} redirects"
+        )
+
+    def _send_once(self, request: Request, url: str, headers: Mapping[str, str]) -> Response:
+        try:
+            response = self._session.request(
+                request.method,
+                url,
+                headers=dict(headers),
+                data=request.make_body() if request.make_body else None,
+                stream=True,
+                timeout=(min(_CONNECT_TIMEOUT_S, self._config.timeout_s), self._config.timeout_s),
+                allow_redirects=False,
+                proxies=self._proxies(url),
+            )
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            raise RegistryProtocolError(
+                registry=request.registry, problem=f"the address {url[:200]!r}"
+            ) from error
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise _unavailable(request.registry, error) from error
+        return Response(response, request.registry)
+
+    def _proxies(self, url: str) -> dict[str, str] | None:
+        # None for a key takes the environment's proxy away; this machine needs none for itself.
+        if is_plain_http(urlsplit(url).netloc, ()):
+            return {"http": None, "https": None, "all": None}  # type: ignore[dict-item]
+        return None
+
+
+def _keep_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
+
+
+def _unavailable(registry: str, error: Exception) -> RegistryUnavailableError:
+    problem = "the connection broke"
+    if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
+        problem = f"TLS failed ({_root_cause(error)})"
+    elif isinstance(
+        error, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError | TimeoutError
+    ):
+        problem = "it did not answer in time"
+    elif isinstance(error, requests.exceptions.ProxyError):
+        problem = "the proxy refused"
+    elif isinstance(error, requests.exceptions.ConnectionError):
+        problem = f"no connection ({_root_cause(error)})"
+    return RegistryUnavailableError(registry=registry, problem=problem)
+
+
+def _root_cause(error: BaseException) -> str:
+    """The innermost reason, without addresses that carry signatures."""
+    reason: BaseException = error
+    for _ in range(8):
+        inner = (getattr(reason, "reason", None), *reason.args[:1], reason.__cause__)
+        nested = [each for each in inner if isinstance(each, BaseException)]
+        if not nested:
+            break
+        reason = nested[0]
+    text = getattr(reason, "strerror", None) or type(reason).__name__
+    return str(text)[:200]
+
+
+def _retry_after_s(header: str) -> float:
+    """Seconds a registry asks us to wait, 0 when it does not say."""
+    if header.isdecimal():
+        return float(header[:9])
+    try:
+        at = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
