@@ -168,7 +168,7 @@ def _read(path: Path) -> list[Entry]:
     try:
         # A file that is too long was cut, so it is no JSON any more.
         return msgspec.json.decode(data, type=_File).workers
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Workers it named lose their keepers' servers sooner or later and leave by themselves.
         _logger.warning("%s is not a ledger (%s); starting an empty one", path, error)
         return []

@@ -56,7 +56,7 @@ class Decoder(Generic[FrameT]):
             del self._pending[:end]
             try:
                 yield self._decoder.decode(body)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise WorkerProtocolError(problem=str(error)) from error
 
 

@@ -78,5 +78,5 @@ def decode_launch(data: bytes) -> Launch:
     """
     try:
         return msgspec.msgpack.decode(data, type=Launch)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WorkerProtocolError(problem=str(error)) from error

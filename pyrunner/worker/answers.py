@@ -1,0 +1,181 @@
+"""The requests in flight, from admission to their last frame."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyrunner import log
+from pyrunner.engine.request import Errored, Finished, StepEvent, Text
+from pyrunner.errors import PyrunnerError
+from pyrunner.types import EmbeddingResult
+from pyrunner.wire.frames import Delta, Done, Failed, FromWorker, Vectors
+from pyrunner.worker.messages import Cancel, Order
+from pyrunner.worker.ports import Parser, Piece, Prompts
+from pyrunner.worker.prepare import RequestFrame, prepare
+
+_logger = log.get("worker")
+
+
+class Peer(Protocol):
+    """The other end of one connection, as the worker's logic sees it; hashed by identity."""
+
+    def send(self, frame: FromWorker) -> bool:
+        """Send without waiting. False: it is gone, or has stopped reading; drop it."""
+        ...
+
+    def close(self) -> None:
+        """Close when everything sent has left."""
+        ...
+
+    def drop(self) -> None:
+        """Close now, whatever is still on its way."""
+        ...
+
+
+class EnginePort(Protocol):
+    """The engine thread as the I/O thread sees it."""
+
+    def order(self, order: Order) -> None:
+        """Queue an order."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make the running step end soon."""
+        ...
+
+
+@dataclass(slots=True)
+class Answer:
+    """One request and whom to answer."""
+
+    request_id: int
+    peer: Peer
+    frame: RequestFrame
+    parser: Parser | None = None
+    """None until the engine has the request."""
+
+
+class Answers:
+    """All of them. `on_end` is called once for each that leaves, however it ended."""
+
+    def __init__(self, engine: EnginePort, on_end: Callable[[], None]) -> None:
+        self._engine = engine
+        self._on_end = on_end
+        self._by_id: dict[int, Answer] = {}
+        self._by_peer: dict[Peer, Answer] = {}
+        self._n_started = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def peers(self) -> Iterator[Peer]:
+        """Whoever waits for an answer."""
+        return iter(list(self._by_peer))
+
+    def start(self, peer: Peer, frame: RequestFrame, prompts: Prompts | None) -> None:
+        """Admit a request; without `prompts` it waits for `submit_all`."""
+        self._n_started += 1
+        answer = Answer(self._n_started, peer, frame)
+        self._by_id[answer.request_id] = answer
+        self._by_peer[peer] = answer
+        if prompts is not None:
+            self._submit(answer, prompts)
+
+    def submit_all(self, prompts: Prompts) -> None:
+        """The model is loaded: hand over what waited for it, in the order it came."""
+        for answer in list(self._by_id.values()):
+            if answer.parser is None:
+                self._submit(answer, prompts)
+
+    def cancel(self, peer: Peer) -> None:
+        """Whoever asked went away. Peers without a request are ignored."""
+        answer = self._by_peer.get(peer)
+        if answer is not None:
+            self._stop(answer)
+            self._forget(answer)
+
+    def fail_all(self, error: PyrunnerError) -> None:
+        """Answer everything with one error."""
+        for answer in list(self._by_id.values()):
+            self._stop(answer)
+            self._end(answer, failed(error))
+
+    def stepped(self, events: Sequence[StepEvent]) -> None:
+        """Pass on what one step brought: at most one `Delta` per request."""
+        pieces: dict[int, list[Piece]] = {}
+        for event in events:
+            answer = self._by_id.get(event.request_id)
+            if answer is not None:  # the others were cancelled in the meantime
+                try:
+                    self._take(answer, event, pieces.setdefault(event.request_id, []))
+                except PyrunnerError as error:
+                    self._stop(answer)
+                    self._end(answer, failed(error))
+        for request_id, found in pieces.items():
+            answer = self._by_id.get(request_id)
+            if answer is not None:
+                self._deliver(answer, found)
+
+    def embedded(self, request_id: int, result: EmbeddingResult | PyrunnerError) -> None:
+        """Pass on vectors."""
+        answer = self._by_id.get(request_id)
+        if answer is not None:
+            if isinstance(result, PyrunnerError):
+                self._end(answer, failed(result))
+            else:
+                self._end(answer, Vectors(result=result))
+
+    def _submit(self, answer: Answer, prompts: Prompts) -> None:
+        try:
+            prepared = prepare(answer.frame, answer.request_id, prompts)
+        except PyrunnerError as error:
+            self._end(answer, failed(error))
+            return
+        answer.parser = prepared.parser
+        self._engine.order(prepared.order)
+
+    def _take(self, answer: Answer, event: StepEvent, pieces: list[Piece]) -> None:
+        if answer.parser is None:
+            raise AssertionError("an event before the submission")
+        match event:
+            case Text():
+                if event.text:
+                    pieces.extend(answer.parser.feed(event.text))
+            case Finished():
+                if event.text:
+                    pieces.extend(answer.parser.feed(event.text))
+                rest, finish = answer.parser.finish(event.finish)
+                if self._deliver(answer, [*pieces, *rest]):
+                    self._end(answer, Done(finish=finish))
+            case Errored():
+                self._end(answer, failed(event.error))
+
+    def _deliver(self, answer: Answer, pieces: Sequence[Piece]) -> bool:
+        if not pieces or answer.peer.send(Delta(events=tuple(pieces))):
+            return True
+        _logger.warning("request %d: its consumer does not read; cancelled", answer.request_id)
+        answer.peer.drop()
+        self._stop(answer)
+        self._forget(answer)
+        return False
+
+    def _stop(self, answer: Answer) -> None:
+        if answer.parser is not None:
+            self._engine.order(Cancel(answer.request_id))
+            # A prompt chunk can take a second: the lane has to be free within 150 ms.
+            self._engine.interrupt()
+
+    def _end(self, answer: Answer, frame: FromWorker) -> None:
+        answer.peer.send(frame)
+        answer.peer.close()
+        self._forget(answer)
+
+    def _forget(self, answer: Answer) -> None:
+        del self._by_id[answer.request_id]
+        del self._by_peer[answer.peer]
+        self._on_end()
+
+
+def failed(error: PyrunnerError) -> Failed:
+    """The frame of an error."""
+    return Failed(code=error.code, facts=error.facts)

@@ -1,0 +1,216 @@
+"""The engine thread: loads the model, then steps it for as long as there is work.
+
+It owns the loop. Everybody else sends orders; what it has to say goes to the mailbox.
+"""
+
+import queue
+import threading
+from collections import deque
+
+from pyrunner import log
+from pyrunner.engine.request import Errored
+from pyrunner.errors import PyrunnerError, WorkerCrashedError
+from pyrunner.types import EmbeddingResult
+from pyrunner.wire.launch import Launch
+from pyrunner.worker.messages import (
+    Broken,
+    Cancel,
+    Embedded,
+    EmbedInputs,
+    Loaded,
+    LoadFailed,
+    Loading,
+    Mailbox,
+    Order,
+    Stepped,
+    Stop,
+    Submit,
+)
+from pyrunner.worker.ports import Backend, Loop
+
+_logger = log.get("worker")
+
+_PROGRESS_STEP = 0.01
+"""llama.cpp reports every tensor; more often than this nobody can see."""
+
+
+class EngineThread:
+    """`order`, `interrupt` and `stop` are for any thread; the rest runs in the engine thread."""
+
+    def __init__(self, backend: Backend, launch: Launch, mailbox: Mailbox) -> None:
+        self._backend = backend
+        self._launch = launch
+        self._mailbox = mailbox
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._embeddings: deque[_Embedding] = deque()
+        self._loop: Loop | None = None
+        self._is_stopping = False
+        self._reported = 0.0
+        # A daemon, because native code that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self.run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load."""
+        self._thread.start()
+
+    def order(self, order: Order) -> None:
+        """Queue an order; they are carried out between steps, in this sequence."""
+        self._orders.put(order)
+
+    def interrupt(self) -> None:
+        """Make the step that is running end soon, so that the orders are seen."""
+        loop = self._loop
+        if loop is not None:
+            loop.interrupt()
+
+    def stop(self, deadline_s: float) -> bool:
+        """End the thread, also while it loads.
+
+        Returns:
+            Whether it ended within `deadline_s` seconds.
+        """
+        self._is_stopping = True
+        self._orders.put(Stop())
+        self.interrupt()
+        self._thread.join(deadline_s)
+        return not self._thread.is_alive()
+
+    def run(self) -> None:
+        """Load, work until told to stop, free the model."""
+        if self.load():
+            self.work()
+        if self._loop is not None:
+            self._loop.close()
+
+    def work(self) -> None:
+        """Turn until told to stop. What goes wrong is reported and ends it."""
+        try:
+            while not self._is_stopping:
+                self.turn()
+        except PyrunnerError as error:
+            _logger.exception("the engine failed")
+            self._mailbox.post(Broken(error))
+        except Exception as error:  # the thread's root: nobody above could answer the requests
+            _logger.exception("the engine thread failed")
+            self._mailbox.post(Broken(self._crash(error)))
+
+    def load(self) -> bool:
+        """Load the model; False when it failed or was given up."""
+        try:
+            loaded = self._backend.load(self._launch, self._on_progress)
+        except PyrunnerError as error:
+            _logger.exception("loading failed")
+            self._mailbox.post(LoadFailed(error))
+            return False
+        except Exception as error:
+            _logger.exception("loading failed")
+            self._mailbox.post(LoadFailed(self._crash(error)))
+            return False
+        if loaded is None:
+            return False
+        self._loop, prompts = loaded
+        self._mailbox.post(Loaded(self._loop, prompts))
+        return True
+
+    def turn(self) -> None:
+        """Carry out all orders, embed one group of inputs, take one step.
+
+        Waits for an order when there is nothing to do.
+        """
+        loop = self._loop
+        if loop is None:
+            raise AssertionError("turn before load")
+        self._take_orders(loop, is_idle=not (loop.has_work or self._embeddings))
+        if self._embeddings and not self._is_stopping:
+            self._embed_group(loop)
+        if loop.has_work and not self._is_stopping:
+            events = loop.step()
+            if events:
+                self._mailbox.post(Stepped(events))
+
+    def _on_progress(self, fraction: float) -> bool:
+        if fraction >= self._reported + _PROGRESS_STEP:
+            self._reported = fraction
+            self._mailbox.post(Loading(fraction))
+        return not self._is_stopping
+
+    def _crash(self, error: Exception) -> WorkerCrashedError:
+        return WorkerCrashedError(reference=self._launch.reference, how=repr(error))
+
+    def _take_orders(self, loop: Loop, *, is_idle: bool) -> None:
+        if is_idle:
+            self._carry_out(loop, self._orders.get())
+        while True:
+            try:
+                order = self._orders.get_nowait()
+            except queue.Empty:
+                return
+            self._carry_out(loop, order)
+
+    def _carry_out(self, loop: Loop, order: Order) -> None:
+        match order:
+            case Submit(request):
+                try:
+                    loop.submit(request)
+                except PyrunnerError as error:
+                    event = Errored(request_id=request.request_id, error=error)
+                    self._mailbox.post(Stepped((event,)))
+            case EmbedInputs():
+                self._embeddings.append(_Embedding(order))
+            case Cancel(request_id):
+                loop.cancel(request_id)
+                for each in self._embeddings:
+                    each.is_cancelled |= each.order.request_id == request_id
+            case Stop():
+                self._is_stopping = True
+
+    def _embed_group(self, loop: Loop) -> None:
+        """Embed a step's worth of the oldest request, so that streams go on in between."""
+        job = self._embeddings[0]
+        if not job.is_cancelled:
+            try:
+                group = job.next_group(self._launch.engine.n_batch)
+                job.add(loop.embed(group, normalize=job.order.normalize))
+            except PyrunnerError as error:
+                self._mailbox.post(Embedded(job.order.request_id, error))
+                job.is_cancelled = True
+        if job.is_cancelled or job.is_complete:
+            self._embeddings.popleft()
+        if job.is_complete and not job.is_cancelled:
+            self._mailbox.post(Embedded(job.order.request_id, job.result()))
+
+
+class _Embedding:
+    """One embedding request on its way through several groups."""
+
+    def __init__(self, order: EmbedInputs) -> None:
+        self.order = order
+        self.is_cancelled = False
+        self._n_done = 0
+        self._parts: list[EmbeddingResult] = []
+
+    @property
+    def is_complete(self) -> bool:
+        return self._n_done == len(self.order.inputs)
+
+    def next_group(self, max_tokens: int) -> list[list[int]]:
+        """The next inputs that together have at most `max_tokens`; at least one."""
+        group: list[list[int]] = []
+        n_tokens = 0
+        for tokens in self.order.inputs[self._n_done :]:
+            n_tokens += len(tokens)
+            if group and n_tokens > max_tokens:
+                break
+            group.append(list(tokens))
+        return group
+
+    def add(self, part: EmbeddingResult) -> None:
+        self._parts.append(part)
+        self._n_done += len(part.vectors)
+
+    def result(self) -> EmbeddingResult:
+        return EmbeddingResult(
+            vectors=tuple(vector for part in self._parts for vector in part.vectors),
+            n_embd=self._parts[0].n_embd,
+            n_tokens=sum(part.n_tokens for part in self._parts),
+        )

@@ -1,0 +1,151 @@
+"""What the engine thread and the I/O thread tell each other.
+
+Orders go down an unbounded queue, because the I/O thread bounds the requests it admits; reports
+come up a bounded one with a byte on a socket pair that wakes the I/O thread.
+"""
+
+import contextlib
+import queue
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pyrunner.engine.request import GenerationRequest, StepEvent
+from pyrunner.errors import PyrunnerError
+from pyrunner.types import EmbeddingResult
+from pyrunner.worker.ports import Loop, Prompts
+
+MAX_REPORTS = 1024
+"""Steps that may wait for the I/O thread; then the engine waits (the I/O thread is the faster)."""
+
+_STOP_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Order: generate."""
+
+    request: GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedInputs:
+    """Order: make one vector per input."""
+
+    request_id: int
+    inputs: tuple[Sequence[int], ...]
+    normalize: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Order: nobody wants this answer any more."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Order: end the thread."""
+
+
+Order = Submit | EmbedInputs | Cancel | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Report: so much of the model is loaded, 0..1."""
+
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Report: requests can be submitted."""
+
+    loop: Loop
+    prompts: Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """Report: there will be no model."""
+
+    error: PyrunnerError
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Report: what one step brought."""
+
+    events: Sequence[StepEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Report: the vectors of one request, or why there are none."""
+
+    request_id: int
+    result: EmbeddingResult | PyrunnerError
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Report: the engine thread has ended and no answer will follow."""
+
+    error: PyrunnerError
+
+
+Report = Loading | Loaded | LoadFailed | Stepped | Embedded | Broken
+
+
+class Mailbox:
+    """Reports on their way up: the engine thread posts, the I/O thread waits on `fileno`."""
+
+    def __init__(self) -> None:
+        self._reports: queue.Queue[Report] = queue.Queue(MAX_REPORTS)
+        self._ear, self._bell = socket.socketpair()
+        self._ear.settimeout(0.0)
+        self._bell.settimeout(0.0)
+        self._is_closed = False
+
+    def fileno(self) -> int:
+        """Readable when there is something to `take`."""
+        return self._ear.fileno()
+
+    @property
+    def bell_fd(self) -> int:
+        """For `signal.set_wakeup_fd`: any byte wakes the I/O thread."""
+        return self._bell.fileno()
+
+    def post(self, report: Report) -> None:
+        """Hand a report up, waiting while the box is full; after `close` it is dropped."""
+        while not self._is_closed:
+            try:
+                self._reports.put(report, timeout=_STOP_POLL_S)
+            except queue.Full:
+                continue
+            self.ring()
+            return
+
+    def ring(self) -> None:
+        """Wake the I/O thread. A full pair is as good: it is awake already."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._bell.send(b"!")
+
+    def take(self) -> Iterator[Report]:
+        """Every report that is there."""
+        with contextlib.suppress(BlockingIOError):
+            while self._ear.recv(4096):
+                pass
+        while True:
+            try:
+                yield self._reports.get_nowait()
+            except queue.Empty:
+                return
+
+    def close(self) -> None:
+        """The I/O thread ends: nobody takes any more."""
+        self._is_closed = True
+        self._ear.close()
+        self._bell.close()

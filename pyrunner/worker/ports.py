@@ -1,0 +1,132 @@
+"""What the worker needs from below, as interfaces.
+
+The real parts are `pyrunner.engine.loop.EngineLoop` and `pyrunner.chat.conversation.ChatFormat`
+(see `native`); tests drive the same worker with a scripted engine.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pyrunner.engine.request import GenerationRequest, StepEvent
+from pyrunner.types import (
+    ChatRequest,
+    EmbeddingResult,
+    FinishEvent,
+    ModelInfo,
+    ReasoningEvent,
+    TextEvent,
+    ToolCallEvent,
+)
+from pyrunner.wire.launch import Launch
+
+Piece = TextEvent | ReasoningEvent | ToolCallEvent
+"""A part of an answer."""
+
+OnProgress = Callable[[float], bool]
+"""Told the fraction that is loaded, 0..1; answers False to give up."""
+
+
+class Loop(Protocol):
+    """Runs requests. Only the engine thread calls it, but for `interrupt` and the counts."""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` would do something."""
+        ...
+
+    @property
+    def n_running(self) -> int:
+        """Requests that hold a lane."""
+        ...
+
+    @property
+    def info(self) -> ModelInfo:
+        """What was loaded."""
+        ...
+
+    def submit(self, request: GenerationRequest) -> None:
+        """Queue a request. Raises InvalidRequestError leaves and keeps nothing then."""
+        ...
+
+    def cancel(self, request_id: int) -> None:
+        """End a request; unknown ones are ignored."""
+        ...
+
+    def step(self) -> Sequence[StepEvent]:
+        """One forward pass. Raises DecodeError when the session is broken."""
+        ...
+
+    def interrupt(self) -> None:
+        """Any thread: cut the running prompt chunk short."""
+        ...
+
+    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult:
+        """One vector per input."""
+        ...
+
+    def close(self) -> None:
+        """Free native memory."""
+        ...
+
+
+class Parser(Protocol):
+    """Turns the text of one answer into pieces. Only the I/O thread calls it."""
+
+    def feed(self, text: str) -> Sequence[Piece]:
+        """Pieces that are complete with this text."""
+        ...
+
+    def finish(self, finish: FinishEvent) -> tuple[Sequence[Piece], FinishEvent]:
+        """What was held back, and the finish with its reason corrected."""
+        ...
+
+
+class Rendered(Protocol):
+    """A conversation as the model reads it."""
+
+    @property
+    def tokens(self) -> list[int]:
+        """The prompt."""
+        ...
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Stop strings that the format needs besides the request's own."""
+        ...
+
+    @property
+    def preserved_tokens(self) -> Sequence[int]:
+        """Control tokens whose text the parser looks for."""
+        ...
+
+    @property
+    def parser(self) -> Parser:
+        """For the answer."""
+        ...
+
+
+class Prompts(Protocol):
+    """Text to tokens. Only the I/O thread calls it; native work happens without the GIL."""
+
+    def render(self, request: ChatRequest) -> Rendered:
+        """Apply the chat template. Raises TemplateError."""
+        ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """Tokens of a raw prompt or an embedding input, with the model's special ones."""
+        ...
+
+
+class Backend(Protocol):
+    """Makes the two from model files."""
+
+    def load(self, launch: Launch, on_progress: OnProgress, /) -> tuple[Loop, Prompts] | None:
+        """Load the model, in the engine thread.
+
+        Returns:
+            None when `on_progress` gave up.
+
+        Raises:
+            NativeError, InvalidRequestError: It cannot be loaded.
+        """
+        ...

@@ -1,0 +1,65 @@
+"""From a request's frame to an order for the engine. Runs on the I/O thread."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pyrunner.engine.request import GenerationRequest
+from pyrunner.types import FinishEvent, TextEvent
+from pyrunner.wire.frames import Chat, Complete, Embed
+from pyrunner.worker.messages import EmbedInputs, Submit
+from pyrunner.worker.ports import Parser, Piece, Prompts
+
+RequestFrame = Chat | Complete | Embed
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What goes to the engine, and what reads the text that comes back."""
+
+    order: Submit | EmbedInputs
+    parser: Parser
+
+
+def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
+    """Render and tokenise.
+
+    Raises:
+        InvalidRequestError: A leaf of it: the template refuses, a token is out of range.
+    """
+    match frame:
+        case Chat(request=chat):
+            rendered = prompts.render(chat)
+            limits = replace(chat.limits, stop=(*chat.limits.stop, *rendered.stop))
+            generation = GenerationRequest(
+                request_id=request_id,
+                tokens=rendered.tokens,
+                sampling=chat.sampling,
+                limits=limits,
+                preserved_tokens=tuple(rendered.preserved_tokens),
+            )
+            return Prepared(Submit(generation), rendered.parser)
+        case Complete(request=raw):
+            tokens = _tokens(raw.prompt, prompts)
+            generation = GenerationRequest(
+                request_id=request_id, tokens=tokens, sampling=raw.sampling, limits=raw.limits
+            )
+            return Prepared(Submit(generation), PlainText())
+        case Embed(request=embedding):
+            inputs = tuple(_tokens(each, prompts) for each in embedding.inputs)
+            return Prepared(EmbedInputs(request_id, inputs, embedding.normalize), PlainText())
+
+
+class PlainText:
+    """The parser of an answer that is nothing but text."""
+
+    def feed(self, text: str) -> Sequence[Piece]:
+        """All of it, at once."""
+        return (TextEvent(text=text),)
+
+    def finish(self, finish: FinishEvent) -> tuple[Sequence[Piece], FinishEvent]:
+        """Nothing was held back."""
+        return (), finish
+
+
+def _tokens(prompt: str | tuple[int, ...], prompts: Prompts) -> Sequence[int]:
+    return prompts.tokenize(prompt) if isinstance(prompt, str) else prompt

@@ -1,0 +1,82 @@
+"""The process: what it inherits, its signals, its two threads, and how it ends."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import FrameType
+
+from pyrunner import log
+from pyrunner.wire.launch import MAX_LAUNCH_BYTES, decode_launch
+from pyrunner.worker.engine_thread import EngineThread
+from pyrunner.worker.io_loop import IoLoop
+from pyrunner.worker.log_bound import bound_log
+from pyrunner.worker.messages import Mailbox
+from pyrunner.worker.ports import Backend
+from pyrunner.worker.service import Service
+
+_logger = log.get("worker")
+
+_SWITCH_INTERVAL_S = 0.0005
+"""With the default of 5 ms a busy I/O thread makes the engine wait that long after each step."""
+
+_STOP_S = 3.0
+"""How long the engine may take to notice that it is over; then the process ends without it."""
+
+
+def run(backend: Backend) -> int:
+    """Be a worker: read the launch parameters from standard input and serve until it is over.
+
+    The calling thread becomes the I/O thread. Returns the exit status.
+    """
+    launch = decode_launch(_read_all(0))
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    log.set_up(launch.log_level)
+    threading.current_thread().name = "io"
+    _logger.info("worker %d for %s (%s)", os.getpid(), launch.reference, launch.mode)
+    mailbox = Mailbox()
+    engine = EngineThread(backend, launch, mailbox)
+    service = Service(launch, engine, time.monotonic)
+    listener = socket.socket(fileno=launch.listener_fd)
+    loop = IoLoop(listener, service, mailbox, time.monotonic, lambda: bound_log(2))
+    _drain_on_sigterm(service, mailbox)
+    engine.start()
+    try:
+        loop.run()
+    finally:
+        has_stopped = engine.stop(_STOP_S)
+        _logger.info("worker %d ends with status %d", os.getpid(), service.exit_status)
+        if not has_stopped:
+            # Native code that hangs would make a normal exit wait, or crash at its teardown.
+            os._exit(service.exit_status)
+        signal.set_wakeup_fd(-1)
+        mailbox.close()
+        loop.close()
+    return service.exit_status
+
+
+def _drain_on_sigterm(service: Service, mailbox: Mailbox) -> None:
+    def on_sigterm(_number: int, _frame: FrameType | None) -> None:
+        # The handler runs between two bytecodes of the I/O thread, maybe in the middle of a
+        # frame; so it only leaves a note.
+        service.request_drain("SIGTERM")
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.set_wakeup_fd(mailbox.bell_fd, warn_on_full_buffer=False)
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Read the launch parameters, and leave the null device in their place."""
+    data = b""
+    while len(data) <= MAX_LAUNCH_BYTES:
+        piece = os.read(descriptor, MAX_LAUNCH_BYTES)
+        if not piece:
+            break
+        data += piece
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
+    return data
