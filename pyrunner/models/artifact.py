@@ -138,7 +138,7 @@ def encode_config(config: ModelConfig, diff_ids: Sequence[str]) -> bytes:
     document = {
         "config": config,
         "descriptor": {},
-        "rootfs": {"type": "rootfs", "diff_ids": [str.__str__(each) for each in diff_ids]},
+        "rootfs": {"type": "rootfs", "diff_ids": list(diff_ids)},
     }
     return msgspec.json.encode(document)
 

@@ -115,7 +115,7 @@ class Incoming:
         self.restart()
         self.close()
         raise DigestMismatchError(
-            expected=self.descriptor.digest, actual=actual, size_bytes=n_bytes
+            expected=self.descriptor.digest.text, actual=actual, size_bytes=n_bytes
         )
 
 

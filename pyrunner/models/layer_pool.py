@@ -102,7 +102,7 @@ class LayerPool:
             message=f"{_VERBS[self._mode]}: {n_bytes / _MIB:.2f} MB",
             mode=self._mode,
             total=sum(self._sizes.values()),
-            layer_id=descriptor.digest,
+            layer_id=descriptor.digest.text,
             layer_size=descriptor.size,
             layer_current=n_bytes,
         )

@@ -113,7 +113,7 @@ def _from_files(
     files = [describe(each, artifact.GGUF) for each in shards]
     files += _extra_files(options, on_message)
     config = _config(headers, options.context_size)
-    content = artifact.encode_config(config, [each.layer.digest for each in files])
+    content = artifact.encode_config(config, [each.layer.digest.text for each in files])
     blob = _Blob(artifact.CONFIG_V01, content)
     return _store(store, blob, [each.layer for each in files], files, target)
 
@@ -136,7 +136,7 @@ def _from_model(
         document: dict[str, Any] = msgspec.json.decode(raw)
         if options.context_size is not None:
             document.setdefault("config", {})["context_size"] = options.context_size
-        diff_ids = [str.__str__(each.digest) for each in layers]
+        diff_ids = [each.digest.text for each in layers]
         document["rootfs"] = {"type": "rootfs", "diff_ids": diff_ids}
         content = msgspec.json.encode(document)
         config = _Blob(config_type, content)

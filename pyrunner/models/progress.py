@@ -14,10 +14,10 @@ MIN_STEP_BYTES = 1024 * 1024
 Mode = Literal["pull", "push"]
 
 
-class _Layer(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Layer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: str = ""
     size: int
     current: int
-    id: str = ""
 
 
 class _Line(msgspec.Struct, frozen=True):

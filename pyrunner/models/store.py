@@ -208,7 +208,7 @@ class Store:
             removed = [Removed("Untagged", name) for name in gone]
             if len(gone) == len(names):
                 change.entries = index.without_manifest(change.entries, digest)
-                removed.append(Removed("Deleted", digest))
+                removed.append(Removed("Deleted", digest.text))
             else:
                 change.entries = index.without_name(change.entries, gone[0])
         self.collect()

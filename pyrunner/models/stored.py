@@ -89,7 +89,7 @@ def read_model(blobs: BlobFolder, digest: str, names: list[str]) -> StoredModel:
     artifact = parse_config(content, path=str(blobs.path(manifest.config.digest)))
     paths = {kind: _paths(blobs, manifest, artifact.config, kind) for kind in LayerKind}
     return StoredModel(
-        id=digest,
+        id=Digest(digest).text,
         references=tuple(Reference.parse(name) for name in names),
         manifest=manifest,
         config=artifact.config,

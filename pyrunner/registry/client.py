@@ -88,7 +88,9 @@ class RegistryClient:
         digest = Digest.of(content)
         for expected in (reference.digest, announced):
             if expected and expected.startswith("sha256:") and expected != digest:
-                raise DigestMismatchError(expected=expected, actual=digest, size_bytes=len(content))
+                raise DigestMismatchError(
+                    expected=str(expected), actual=digest.text, size_bytes=len(content)
+                )
         return FetchedManifest(content, digest)
 
     def put_manifest(

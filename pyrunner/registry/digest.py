@@ -14,8 +14,8 @@ _N_HEX = 64
 class Digest(str):
     """``sha256:`` and 64 lower-case hex digits; every instance is one.
 
-    A string, so that it can be a key, a JSON value and a part of an URL. `hex` is safe as a file
-    name. Other algorithms are refused: no registry of models uses them.
+    A string, so that it can be a key and a part of an URL; `text` is the plain one for JSON.
+    `hex` is safe as a file name. Other algorithms are refused: no registry of models uses them.
 
     Raises:
         InvalidReferenceError: The text is no such digest; points at the first wrong character.
@@ -50,6 +50,11 @@ class Digest(str):
     def hex(self) -> str:
         """The 64 digits, which name the blob's file."""
         return self[len(_PREFIX) :]
+
+    @property
+    def text(self) -> str:
+        """The same as a plain string: msgspec encodes no subclasses."""
+        return str.__str__(self)
 
     @property
     def short(self) -> str:

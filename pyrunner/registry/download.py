@@ -102,7 +102,7 @@ def _open(
     if length.isdecimal() and int(length) != descriptor.size:
         response.close()
         raise DigestMismatchError(
-            expected=descriptor.digest, actual="of another length", size_bytes=int(length)
+            expected=descriptor.digest.text, actual="of another length", size_bytes=int(length)
         )
     return response
 
