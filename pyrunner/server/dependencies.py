@@ -23,8 +23,8 @@ class Dependencies:
     settings: Settings
     runtime: Models
     store: Store
-    open_client: Callable[[str | None], RegistryClient]
-    """Makes a registry client; the argument is a bearer token or None."""
+    open_client: Callable[[], RegistryClient]
+    """Makes a registry client for one transfer."""
     admission: Admission
     clock: Callable[[], float] = field(default=unix_clock)
     """Unix seconds."""

@@ -36,7 +36,7 @@ with open_server(api.settings, application=api.application) as server:
 
 
 @contextmanager
-def serving(home: Path, drain_s: float) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+def _serving(home: Path, drain_s: float) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(home), str(drain_s)],
@@ -56,14 +56,14 @@ def serving(home: Path, drain_s: float) -> Iterator[tuple["subprocess.Popen[str]
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
 def test_signal_to_an_idle_server_ends_it_and_removes_the_socket(home: Path, number: int) -> None:
-    with serving(home, PATIENCE_S) as (process, _):
+    with _serving(home, PATIENCE_S) as (process, _):
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == 0
     assert not (home / "run" / "pyrunner.sock").exists()
 
 
 def test_signal_drains_for_a_bounded_time_and_ends_streams_with_an_error(home: Path) -> None:
-    with serving(home, 0.3) as (process, port):
+    with _serving(home, 0.3) as (process, port):
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
             answer = _start_stream(connection)
             process.send_signal(signal.SIGTERM)
@@ -73,7 +73,7 @@ def test_signal_drains_for_a_bounded_time_and_ends_streams_with_an_error(home: P
 
 
 def test_second_signal_ends_the_drain(home: Path) -> None:
-    with serving(home, 1000.0) as (process, port):
+    with _serving(home, 1000.0) as (process, port):
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
             answer = _start_stream(connection)
             process.send_signal(signal.SIGTERM)

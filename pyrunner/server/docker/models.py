@@ -3,11 +3,12 @@
 import falcon
 
 from pyrunner.errors import ModelNotFoundError, MultipleTagsError, PyrunnerError
+from pyrunner.models import remote
 from pyrunner.models.store import Store
 from pyrunner.server.dependencies import Dependencies
 from pyrunner.server.docker import rendering
 from pyrunner.server.docker.queries import flag
-from pyrunner.server.docker.remote import inspect_remote
+from pyrunner.server.docker.repackaging import Repackaging
 from pyrunner.server.docker.transferring import Pushing
 from pyrunner.server.docker.transfers import Transfers
 from pyrunner.server.errors import respond_error, respond_json, respond_text
@@ -32,13 +33,14 @@ class ModelItem:
         self._store = dependencies.store
         self._transfers = transfers
         self._pushing = Pushing(dependencies, transfers)
+        self._repackaging = Repackaging(dependencies)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """One model of the store or, with ``remote``, of its registry."""
         try:
             if flag(req, "remote"):
-                with self._transfers.admit():
-                    document = inspect_remote(self._dependencies, name)
+                with self._transfers.admit(), self._dependencies.open_client() as client:
+                    document = rendering.remote_model(remote.describe(self._store, client, name))
             else:
                 document = rendering.model(self._store.find(name))
         except ModelNotFoundError as error:
@@ -61,7 +63,7 @@ class ModelItem:
             respond_json(resp, 200, [{each.kind: each.what} for each in removed])
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """Tag or push."""
+        """Tag, push or repackage."""
         name, _, action = name.rpartition("/")
         if not name:
             raise falcon.HTTPRouteNotFound
@@ -69,6 +71,8 @@ class ModelItem:
             self._tag(req, resp, name)
         elif action == "push":
             self._pushing.push(req, resp, name)
+        elif action == "repackage":
+            self._repackaging.repackage(req, resp, name)
         else:
             respond_text(resp, 404, f'unknown action "{action[:100]}"')
 

@@ -7,6 +7,7 @@ import msgspec
 
 from pyrunner import units
 from pyrunner.models.artifact import ModelConfig
+from pyrunner.models.remote import RemoteModel
 from pyrunner.models.stored import StoredModel
 from pyrunner.runtime.runner import RunnerStatus
 from pyrunner.server.paths import LLAMA_CPP
@@ -23,6 +24,15 @@ def model(stored: StoredModel) -> dict[str, Any]:
         **tags,
         "created": stored.created,
         "config": config(stored.config),
+    }
+
+
+def remote_model(described: RemoteModel) -> dict[str, Any]:
+    """One model of a registry: no tags."""
+    return {
+        "id": described.id,
+        "created": described.created,
+        "config": config(described.config),
     }
 
 

@@ -1,7 +1,5 @@
 """``POST /models/create`` (pull) and ``POST /models/{name}/push``."""
 
-from contextlib import closing
-
 import falcon
 import msgspec
 
@@ -11,6 +9,7 @@ from pyrunner.errors import (
     ModelNotFoundError,
     PyrunnerError,
     RegistryAuthError,
+    UnsupportedParameterError,
 )
 from pyrunner.models import transfer
 from pyrunner.models.progress import Mode
@@ -24,11 +23,6 @@ from pyrunner.server.waiting import ClientWatch
 
 class _Pull(msgspec.Struct):
     source: str = msgspec.field(name="from", default="")
-    bearer_token: str | None = msgspec.field(name="bearer-token", default=None)
-
-
-class _Push(msgspec.Struct):
-    bearer_token: str | None = msgspec.field(name="bearer-token", default=None)
 
 
 class Pulling:
@@ -48,7 +42,7 @@ class Pulling:
             watch = ClientWatch(req.env, dependencies.admission)
 
             def pull(on_progress: transfer.OnProgress) -> None:
-                with closing(dependencies.open_client(asked.bearer_token)) as client:
+                with dependencies.open_client() as client:
                     transfer.pull(dependencies.store, client, asked.source, on_progress)
 
             running = self._transfers.start("pull", pull, watch)
@@ -68,11 +62,11 @@ class Pushing:
         """Push a model and tell its progress."""
         dependencies = self._dependencies
         try:
-            asked = convert(_read(dependencies, req), _Push)
+            _read(dependencies, req)
             watch = ClientWatch(req.env, dependencies.admission)
 
             def push(on_progress: transfer.OnProgress) -> None:
-                with closing(dependencies.open_client(asked.bearer_token)) as client:
+                with dependencies.open_client() as client:
                     transfer.push(dependencies.store, client, name, on_progress)
 
             running = self._transfers.start("push", push, watch)
@@ -86,6 +80,10 @@ def _read(dependencies: Dependencies, req: falcon.Request) -> dict[str, object]:
     document = decode_json(data) if data.strip() else {}
     if not isinstance(document, dict):
         raise InvalidParameterError(param="body", problem="has to be a JSON object")
+    if document.get("bearer-token"):
+        raise UnsupportedParameterError(
+            param="bearer-token", hint="Credentials come from Docker's config.json: docker login."
+        )
     return document
 
 

@@ -144,7 +144,7 @@ class Transfers:
         transfer = Transfer(work, lambda: self._end(transfer, cleanup))
         with self._lock:
             self._running.add(transfer)
-        transfer.start(f"{mode}-{next(self._numbers)}")
+        transfer.start(f"transfer-{next(self._numbers)}")
         return transfer
 
     def close(self, deadline_s: float) -> None:

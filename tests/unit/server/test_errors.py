@@ -1,0 +1,136 @@
+"""One table from errors to HTTP."""
+
+import pytest
+
+from pyrunner import errors
+from pyrunner.errors import (
+    MemoryBudgetError,
+    ModelLoadError,
+    ModelLoadingError,
+    StoreLockedError,
+    WorkerCrashedError,
+)
+from pyrunner.server.errors import TABLE
+
+CHAT = {"model": "ai/tiny", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def test_every_leaf_has_a_row_and_every_row_is_a_leaf():
+    assert set(TABLE) == set(errors.LEAVES.values())
+
+
+def _fail(api, error, path="/v1/chat/completions"):
+    def load(_is_cancelled):
+        raise error
+
+    api.runtime.on_load = load
+    return api.post(path, CHAT)
+
+
+def test_openai_route_answers_the_envelope(api):
+    result = _fail(api, ModelLoadError(path="m.gguf", problem="bad magic"))
+    assert result.status_code == 500
+    assert result.json == {
+        "error": {
+            "message": "The model m.gguf could not be loaded: bad magic",
+            "type": "server_error",
+            "param": None,
+            "code": "model_load_failed",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "retry_after"),
+    [
+        (MemoryBudgetError(needed_bytes=2, free_bytes=1, budget_bytes=1), "5"),
+        (ModelLoadingError(reference="ai/tiny", retry_after_s=7), "7"),
+        (StoreLockedError(path="x", timeout_s=30), "1"),
+    ],
+    ids=["budget", "loading", "locked"],
+)
+def test_busy_is_503_with_retry_after(api, error, retry_after):
+    result = _fail(api, error)
+    assert result.status_code == 503
+    assert result.headers["retry-after"] == retry_after
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (WorkerCrashedError(reference="ai/tiny", how="signal 9"), "true"),
+        (ModelLoadError(path="m", problem="p"), "false"),
+        (ZeroDivisionError("secret"), "false"),
+    ],
+    ids=["retryable", "final", "bug"],
+)
+def test_openai_clients_are_told_whether_to_try_again(api, error, expected):
+    assert _fail(api, error).headers["x-should-retry"] == expected
+
+
+def test_bug_is_500_without_details_and_logged_with_them(api, caplog):
+    result = _fail(api, ZeroDivisionError("secret"))
+    assert result.status_code == 500
+    assert result.json["error"]["code"] == "internal"
+    assert "secret" not in result.text
+    assert "secret" in caplog.text
+
+
+def test_invariant_error_is_a_bug_and_not_a_known_error(api):
+    assert _fail(api, errors.InvariantError("secret")).json["error"]["code"] == "internal"
+
+
+def test_cancelled_stream_of_the_worker_is_shutting_down(api):
+    import msgspec
+    from support.scripted_runtime import FINISH
+
+    from pyrunner.types import FinishReason
+
+    api.runtime.script = (msgspec.structs.replace(FINISH, reason=FinishReason.CANCELLED),)
+    result = api.post("/v1/chat/completions", CHAT)
+    assert result.status_code == 503
+    assert result.json["error"]["code"] == "shutting_down"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "text"),
+    [
+        ("GET", "/nope", "404 page not found\n"),
+        ("PUT", "/healthz", "404 page not found\n"),
+        ("POST", "/logs", "404 page not found\n"),
+        ("PUT", "/models", "not found\n"),
+        ("POST", "/models/x", "not found\n"),
+        ("GET", "/engines/nope", "not found\n"),
+        ("POST", "/engines/ps", "not found\n"),
+        ("GET", "/engines", "not found\n"),
+    ],
+)
+def test_unknown_route_and_wrong_method_are_404_text(api, method, path, text):
+    result = api.client.simulate_request(method, path)
+    assert (result.status_code, result.text) == (404, text)
+    assert result.headers["content-type"] == "text/plain; charset=utf-8"
+    assert result.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/chat/completions"),
+        ("POST", "/v1/audio/speech"),
+        ("GET", "/engines/v1/nope"),
+        ("GET", "/engines/llama.cpp/v1"),
+    ],
+)
+def test_unknown_openai_route_is_404_in_the_envelope(api, method, path):
+    result = api.client.simulate_request(method, path)
+    assert result.status_code == 404
+    assert "not found" in result.json["error"]["message"]
+
+
+def test_unknown_backend_is_404(api):
+    for path in ("chat/completions", "completions", "embeddings"):
+        result = api.post(f"/engines/vllm/v1/{path}", CHAT)
+        assert result.status_code == 404
+        assert result.json["error"]["code"] == "backend_not_found"
+    for path in ("models", "models/x"):
+        assert api.get(f"/engines/vllm/v1/{path}").status_code == 404
