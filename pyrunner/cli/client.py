@@ -164,7 +164,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def quoted(reference: str) -> str:
     """A model's name as part of a path: the slashes and colons of a reference stay readable."""
-    return quote(reference, safe="/:@")
+    return quote(reference, safe="/:@", errors="replace")
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:

@@ -106,7 +106,7 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str], *, prog_name: str) -> int:
     """Run one command line and return its exit code. Never raises, never prints a traceback."""
-    _make_output_tolerant()
+    _tolerate_any_bytes()
     try:
         code = cli.main(list(arguments), prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
@@ -137,9 +137,9 @@ def exit_code(error: errors.PyrunnerError) -> int:
     return next((EXIT_CODES[cls] for cls in kind.__mro__ if cls in EXIT_CODES), FAILED)
 
 
-def _make_output_tolerant() -> None:
-    # A model may answer with a character the terminal's encoding lacks.
-    for stream in (sys.stdout, sys.stderr):
+def _tolerate_any_bytes() -> None:
+    # A model may answer with a character the terminal's encoding lacks; a prompt may be anything.
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 

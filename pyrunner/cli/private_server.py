@@ -12,26 +12,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyrunner import config
 from pyrunner.cli.address import Address
 from pyrunner.cli.client import Client
-from pyrunner.errors import ServerAnswerError
+from pyrunner.errors import ServerAnswerError, ServerUnreachableError
 
 START_TIMEOUT_S = 30.0
 """Longest wait until the server answers."""
 STOP_MARGIN_S = 5.0
 """How much longer than `RuntimeConfig.drain_s` it may take to stop."""
+ORPHAN_GRACE_S = 1
+"""How long a worker may outlive it when there was no time to unload."""
 _PAUSE_S = 0.02
 _MAX_SOCKET_PATH_BYTES = 100
 _TAIL_BYTES = 2000
 
 
 @contextmanager
-def running(settings: config.Settings) -> Iterator[Client]:
+def running(settings: config.Settings, model: str) -> Iterator[Client]:
     """Run a server and hand out its client; it has stopped when the block is left.
+
+    Args:
+        settings: Those of the command; the server reads the same sources.
+        model: What the command uses; unloaded at the end.
 
     Raises:
         ServerAnswerError: It did not start; says its last words.
@@ -39,9 +45,13 @@ def running(settings: config.Settings) -> Iterator[Client]:
     folder = _folder(settings)
     try:
         with (folder / "log").open("wb") as log:
-            process = _start(settings, folder / "sock", log.fileno())
+            process = _start(folder / "sock", log.fileno())
         try:
-            yield _wait(process, folder)
+            client = _wait(process, folder)
+            try:
+                yield client
+            finally:
+                _unload(client, model)
         finally:
             _stop(process, settings.runtime.drain_s)
     finally:
@@ -57,11 +67,11 @@ def _folder(settings: config.Settings) -> Path:
     return Path(tempfile.mkdtemp(prefix="pyrunner-"))
 
 
-def _start(settings: config.Settings, socket: Path, log: int) -> "subprocess.Popen[bytes]":
+def _start(socket: Path, log: int) -> "subprocess.Popen[bytes]":
     # Its own session: Ctrl-C on this terminal is for the answer, not for the server.
     # -P: a folder named pyrunner where the person happens to stand is not the program.
     command = (sys.executable, "-P", "-m", "pyrunner", "serve", "--no-tcp", "--until-eof")
-    chosen = ("--socket", str(socket), "--log-level", settings.log.level)
+    chosen = ("--socket", str(socket), "--set", f"runtime.orphan_grace_s={ORPHAN_GRACE_S}")
     return subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
         (*command, *chosen), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
     )
@@ -81,6 +91,11 @@ def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> Client:
             status=0, message=f"The server for this command did not start.\n{log.strip()}"
         )
     return client
+
+
+def _unload(client: Client, model: str) -> None:
+    with suppress(ServerAnswerError, ServerUnreachableError):
+        client.call("POST", "/engines/unload", {"models": [model]})
 
 
 def _stop(process: "subprocess.Popen[bytes]", drain_s: float) -> None:

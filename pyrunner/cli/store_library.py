@@ -10,6 +10,7 @@ from pyrunner.models import catalog
 
 if TYPE_CHECKING:
     from pyrunner.models.progress import ProgressEvent
+    from pyrunner.models.remote import RemoteModel
     from pyrunner.models.stored import StoredModel
 
 
@@ -22,7 +23,7 @@ class StoreLibrary:
 
     def list(self) -> list[dict[str, Any]]:
         """Every model, in the order of the index."""
-        return [as_json(each) for each in self._store.list()]
+        return [_as_json(each, each.tags) for each in self._store.list()]
 
     def inspect(self, reference: str, *, is_remote: bool = False) -> dict[str, Any]:
         """One model of the store, or what its registry says of it.
@@ -31,22 +32,26 @@ class StoreLibrary:
             ModelNotFoundError: Not there.
         """
         if not is_remote:
-            return as_json(self._store.find(reference))
-        raise NotImplementedError
+            model = self._store.find(reference)
+            return _as_json(model, model.tags)
+        from pyrunner.models import remote
+
+        with catalog.open_client(self._settings) as client:
+            return _as_json(remote.describe(self._store, client, reference), [])
 
     def pull(self, reference: str, on_progress: OnProgress) -> None:
         """Fetch a model from its registry into the store."""
         from pyrunner.models import transfer
 
-        client = catalog.open_client(self._settings)
-        transfer.pull(self._store, client, reference, _lines_to(on_progress))
+        with catalog.open_client(self._settings) as client:
+            transfer.pull(self._store, client, reference, _lines_to(on_progress))
 
     def push(self, reference: str, on_progress: OnProgress) -> None:
         """Upload a model of the store to its registry."""
         from pyrunner.models import transfer
 
-        client = catalog.open_client(self._settings)
-        transfer.push(self._store, client, reference, _lines_to(on_progress))
+        with catalog.open_client(self._settings) as client:
+            transfer.push(self._store, client, reference, _lines_to(on_progress))
 
     def remove(self, reference: str, *, is_forced: bool) -> Sequence[dict[str, str]]:
         """Drop a tag or a model, and the blobs that nothing else needs."""
@@ -62,10 +67,10 @@ def _lines_to(on_progress: OnProgress) -> "Callable[[ProgressEvent], None]":
     return lambda event: on_progress(json.loads(event.to_json()))
 
 
-def as_json(model: "StoredModel") -> dict[str, Any]:
-    """A model as ``GET /models`` shows it."""
+def _as_json(model: "StoredModel | RemoteModel", names: Sequence[str]) -> dict[str, Any]:
+    # As GET /models shows it: no key for no tags.
     import msgspec
 
-    tags = {"tags": model.tags} if model.references else {}
+    tags = {"tags": [*names]} if names else {}
     about = {"config": msgspec.to_builtins(model.config)}
     return {"id": model.id} | tags | {"created": model.created} | about

@@ -67,7 +67,9 @@ def _put(link: Path) -> None:
         link.symlink_to(_script())
         return
     # A source tree that is not installed has no script to link to.
-    link.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pyrunner.cli.plugin "$@"\n')
+    link.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m pyrunner.cli.plugin "$@"\n'
+    )
     link.chmod(0o755)
 
 

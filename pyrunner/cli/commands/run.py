@@ -56,7 +56,8 @@ def run_command(
 
 
 def _prompt(words: tuple[str, ...]) -> str:
-    prompt = " ".join(words)
+    # An argument that is no UTF-8 arrives with surrogates, which no JSON may hold.
+    prompt = " ".join(words).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if sys.stdin is None or sys.stdin.isatty():
         return prompt
     piped = sys.stdin.read().strip("\n")
@@ -76,7 +77,7 @@ def _server(settings: config.Settings, wishes: _Wishes) -> Iterator[Client]:
         connect.need_server(settings)
     else:
         click.echo("No server is running; starting one for this command.", err=True)
-        with private_server.running(settings) as client:
+        with private_server.running(settings, wishes.model) as client:
             yield client
 
 
