@@ -20,7 +20,7 @@ NATIVE := CMakeLists.txt $(shell find csrc pyrunner/_native tests/csrc \
 demo:  $(SETUP) ; @scripts/demo
 test:  $(SETUP) ; @TESTED_PYRUNNER=$(if $(SETUP),tree,installed) pytest $(ARGS)
 check: $(SETUP) ; @scripts/check
-bench: $(SETUP) ; @python benchmarks/openmp.py
+bench: $(SETUP) ; @for each in $(or $(ARGS),benchmarks/*.py); do echo "==> $$each" && python $$each || exit; done
 wheel: $(SETUP) ; @scripts/get-llama-cpp && python -m pip wheel --no-deps --wheel-dir dist .
 clean:          ; rm -rf build dist .venv .*_cache
 setup: $(SETUP)

@@ -5,7 +5,7 @@ model of SmolLM2's 135M shape, and runs every variant in turn, round after round
 else the machine does hits all of them alike. A figure is the median over rounds; a ratio is the
 median of the rounds' own ratios to the first variant.
 
-    make bench ARGS="--rounds 10"
+    make bench ARGS=benchmarks/openmp.py
 """
 
 import argparse

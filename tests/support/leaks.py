@@ -30,12 +30,12 @@ def snapshot() -> Snapshot:
     )
 
 
-def leaked_since(before: Snapshot) -> list[str]:
+def leaked_since(before: Snapshot, patience_s: float = PATIENCE_S) -> list[str]:
     """Say what is here now and was not `before`, after giving it time to end."""
     if not _new(before):
         return []
     gc.collect()  # an object without an owner closes its file here, and warns about it
-    give_up = time.monotonic() + PATIENCE_S
+    give_up = time.monotonic() + patience_s
     tick = threading.Event()
     while (found := _new(before)) and time.monotonic() < give_up:
         tick.wait(_POLL_S)
