@@ -1,0 +1,54 @@
+"""Token sequences to vectors."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from pyrunner._native import Embedder, Model
+from pyrunner.errors import ContextLengthError, InvalidParameterError
+from pyrunner.types import EmbeddingResult
+
+_FLOAT_BYTES = 4
+
+
+class Embeddings:
+    """Owns the embedding context, which is made on first use: many models never need one."""
+
+    def __init__(self, model: Model, *, n_ctx: int, n_threads: int) -> None:
+        self._model = model
+        self._n_ctx = n_ctx
+        self._n_threads = n_threads
+        self._embedder: Embedder | None = None
+
+    def rows(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview:
+        """Embed and return the memory itself: ``len(inputs) * n_embd`` float32, row by row.
+
+        Raises:
+            InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
+            ContextLengthError: An input is longer than the model takes.
+        """
+        if self._embedder is None:
+            self._embedder = Embedder(self._model, n_ctx=self._n_ctx, n_threads=self._n_threads)
+        if not inputs or not all(inputs):
+            raise InvalidParameterError(param="input", problem="is empty")
+        n_vocab = self._model.n_vocab
+        for tokens in inputs:
+            if len(tokens) > self._embedder.n_tokens_max:
+                raise ContextLengthError(n_tokens=len(tokens), n_ctx=self._embedder.n_tokens_max)
+            if min(tokens) < 0 or max(tokens) >= n_vocab:
+                raise InvalidParameterError(
+                    param="input", problem=f"has a token outside 0..{n_vocab - 1}"
+                )
+        packed = list(chain.from_iterable(inputs))
+        return self._embedder.embed(packed, [len(tokens) for tokens in inputs], normalize)
+
+    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult:
+        """Embed into one value per input; see `rows` for the errors."""
+        rows = self.rows(inputs, normalize=normalize).cast("B")
+        n_row_bytes = self._model.n_embd * _FLOAT_BYTES
+        return EmbeddingResult(
+            vectors=tuple(
+                bytes(rows[at : at + n_row_bytes]) for at in range(0, len(rows), n_row_bytes)
+            ),
+            n_embd=self._model.n_embd,
+            n_tokens=sum(len(tokens) for tokens in inputs),
+        )

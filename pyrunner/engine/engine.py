@@ -1,0 +1,285 @@
+"""The engine in the caller's own process: `pyrunner.Engine`."""
+
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from pyrunner.config import EngineConfig
+from pyrunner.engine.loading import load_model
+from pyrunner.engine.loop import EngineLoop, check_tokens
+from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
+from pyrunner.engine.step import ROW_LOGITS, write_rows
+from pyrunner.errors import ContextLengthError, InvalidParameterError
+from pyrunner.types import (
+    EmbeddingResult,
+    Event,
+    FinishEvent,
+    Limits,
+    ModelInfo,
+    SamplingParams,
+    TextEvent,
+)
+
+
+class Engine:
+    """A model in this process, generating any number of sequences together.
+
+    Methods may be called from any thread. Whoever waits for an event runs the next step for
+    everybody, so there is no thread of ours, and sequences that are iterated at the same time
+    share their steps.
+
+    Example::
+
+        with pyrunner.Engine("model.gguf") as engine:
+            for event in engine.generate("Once upon a time"):
+                ...
+
+    Args:
+        path: A GGUF file, or the shards of one in order.
+        config: How to load it.
+        on_progress: Called about ten times a second while loading with a share in 0..1; returning
+            False cancels, and the constructor raises `KeyboardInterrupt`.
+
+    Raises:
+        ModelFileError: Not a readable GGUF file.
+        ModelLoadError: llama.cpp refused it.
+        OutOfMemoryError: The model or its KV cache does not fit.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        config: EngineConfig | None = None,
+        on_progress: Callable[[float], bool] | None = None,
+    ) -> None:
+        config = config or EngineConfig()
+        paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+        model = load_model(paths, config, on_progress)
+        if model is None:
+            raise KeyboardInterrupt
+        self._model = model
+        self._loop: EngineLoop | None = EngineLoop(model, config)
+        # Guards the loop and the mailboxes. Reentrant, so that a step inside `logits` fails with
+        # BufferError instead of waiting for itself.
+        self._lock = threading.RLock()
+        self._mailboxes: dict[int, deque[Event | Exception]] = {}
+        self._next_id = itertools.count(1)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts about the model."""
+        return self._open_loop().info
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        sampling: SamplingParams | None = None,
+        limits: Limits | None = None,
+    ) -> "Generation":
+        """Start continuing a prompt.
+
+        Args:
+            prompt: Text, whose control tokens are taken as such, or token ids.
+            sampling: How tokens are chosen.
+            limits: When to end.
+
+        Returns:
+            An iterator of `TextEvent` and, last, one `FinishEvent`. Closing it early cancels.
+
+        Raises:
+            ContextLengthError: The prompt is longer than the context.
+            InvalidParameterError: An empty prompt, a token outside the vocabulary, or a parameter
+                outside its range.
+        """
+        tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
+        with self._lock:
+            request = GenerationRequest(
+                request_id=next(self._next_id),
+                tokens=tokens,
+                sampling=sampling or SamplingParams(),
+                limits=limits or Limits(),
+            )
+            self._open_loop().submit(request)
+            self._mailboxes[request.request_id] = deque()
+        return Generation(self, request.request_id)
+
+    def embed(
+        self, inputs: Sequence[str | Sequence[int]], *, normalize: bool = True
+    ) -> EmbeddingResult:
+        """Turn each input into one vector.
+
+        Raises:
+            ContextLengthError: An input is longer than the model takes.
+            InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
+        """
+        texts = [self.tokenize(each) if isinstance(each, str) else list(each) for each in inputs]
+        with self._lock:
+            return self._open_loop().embed(texts, normalize=normalize)
+
+    def tokenize(
+        self, text: str, *, add_special: bool = True, parse_special: bool = True
+    ) -> list[int]:
+        """Turn text into token ids.
+
+        Args:
+            text: Anything UTF-8 can encode.
+            add_special: Add what the model wants around a text, such as a begin token.
+            parse_special: Turn the text of control tokens into those tokens.
+
+        Raises:
+            InvalidParameterError: Lone surrogates.
+        """
+        try:
+            return self._model.tokenize(text, add_special, parse_special)
+        except UnicodeEncodeError as error:
+            raise InvalidParameterError(param="text", problem="is not valid Unicode") from error
+
+    def detokenize(self, tokens: Sequence[int], *, render_special: bool = False) -> str:
+        """Turn token ids into text; incomplete characters become U+FFFD.
+
+        Raises:
+            InvalidParameterError: A token outside the vocabulary.
+        """
+        if not tokens:
+            return ""
+        check_tokens(tokens, self._model.n_vocab)
+        return self._model.detokenize(list(tokens), render_special).decode("utf-8", "replace")
+
+    @contextmanager
+    def logits(self, tokens: Sequence[int]) -> Iterator[memoryview]:
+        """Read a prompt and lend the logits after its last token, without a copy.
+
+        A read-only memoryview of `info.n_vocab` float32, for ``numpy.asarray``. It is memory of
+        the engine: no step runs while it is lent (other threads wait, this one gets
+        `BufferError`), and leaving the block with an array still alive raises `BufferError` too.
+
+        Raises:
+            ContextLengthError: The prompt is longer than the context.
+            InvalidParameterError: An empty prompt or a token outside the vocabulary.
+            QueueFullError: Every lane is taken by a running generation.
+        """
+        with self._lock:
+            loop = self._open_loop()
+            session = loop.session
+            if not tokens:
+                raise InvalidParameterError(param="tokens", problem="is empty")
+            if len(tokens) > session.n_ctx:
+                raise ContextLengthError(n_tokens=len(tokens), n_ctx=session.n_ctx)
+            check_tokens(tokens, self._model.n_vocab)
+            lane = loop.spare_lane()
+            try:
+                for start in range(0, len(tokens), session.n_batch):
+                    part = tokens[start : start + session.n_batch]
+                    n_rows = write_rows(session, 0, lane, part, start, ROW_LOGITS)
+                    session.step(0, n_rows)
+                with session.logits(0) as row:
+                    yield row
+            finally:
+                session.clear_lane(lane)
+
+    def close(self) -> None:
+        """Free the model. Generations that are not over fail."""
+        with self._lock:
+            self._loop = None
+            for mailbox in self._mailboxes.values():
+                mailbox.append(_closed())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_loop(self) -> EngineLoop:
+        if self._loop is None:
+            raise _closed()
+        return self._loop
+
+    def _wait(self, request_id: int) -> Event:
+        """Run steps until there is an event for `request_id`."""
+        mailbox = self._mailboxes[request_id]
+        while True:
+            with self._lock:
+                if not mailbox:
+                    self._deliver(self._open_loop().step())
+                    continue
+                event = mailbox.popleft()
+            if isinstance(event, Exception):
+                raise event
+            return event
+
+    def _deliver(self, events: list[StepEvent]) -> None:
+        for event in events:
+            mailbox = self._mailboxes.get(event.request_id)
+            if mailbox is None:
+                continue  # cancelled, and nobody listens any more
+            match event:
+                case Text(text=text):
+                    if text:
+                        mailbox.append(TextEvent(text=text))
+                case Finished(text=text, finish=finish):
+                    if text:
+                        mailbox.append(TextEvent(text=text))
+                    mailbox.append(finish)
+                case Errored(error=error):
+                    mailbox.append(error)
+
+    def _forget(self, request_id: int) -> None:
+        with self._lock:
+            if self._mailboxes.pop(request_id, None) is not None and self._loop is not None:
+                self._loop.cancel(request_id)
+
+
+class Generation(Iterator[Event]):
+    """One running generation. Any one thread at a time may iterate it."""
+
+    def __init__(self, engine: Engine, request_id: int) -> None:
+        self._engine = engine
+        self._request_id = request_id
+        self._is_over = False
+
+    def __next__(self) -> Event:
+        if self._is_over:
+            raise StopIteration
+        try:
+            event = self._engine._wait(self._request_id)  # noqa: SLF001  # the other half of it
+        except BufferError:
+            raise  # a row is lent; the generation goes on after its release
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(event, FinishEvent):
+            self.close()
+        return event
+
+    def close(self) -> None:
+        """Cancel what is left; harmless when it is over."""
+        self._is_over = True
+        self._engine._forget(self._request_id)  # noqa: SLF001
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _closed() -> Exception:
+    return ValueError("this engine is closed")

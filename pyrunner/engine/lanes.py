@@ -1,0 +1,75 @@
+"""Which request sits in which lane. Pure: no native calls, no clock.
+
+Running lanes should be 0..k-1: a hole splits llama.cpp's batch, and eight lanes with holes take
+more than twice as long as eight without. A hole is filled by the next request, or by moving the
+last lane into it.
+"""
+
+import heapq
+from typing import NamedTuple
+
+from pyrunner.errors import InvariantError
+
+
+class Move(NamedTuple):
+    """A lane to be moved to close a hole."""
+
+    source: int
+    target: int
+
+
+class LaneLedger:
+    """Owns the assignment of requests to the lanes 0..n_lanes - 1."""
+
+    def __init__(self, n_lanes: int) -> None:
+        self._request_of: dict[int, int] = {}
+        self._free = list(range(n_lanes))
+        self._n_lanes = n_lanes
+
+    @property
+    def n_free(self) -> int:
+        """Lanes without a request."""
+        return len(self._free)
+
+    @property
+    def n_taken(self) -> int:
+        """Lanes with a request."""
+        return len(self._request_of)
+
+    def take(self, request_id: int) -> int:
+        """Give the lowest free lane to a request; the caller checked `n_free`."""
+        if not self._free:
+            raise InvariantError("no lane is free")
+        lane = heapq.heappop(self._free)
+        self._request_of[lane] = request_id
+        return lane
+
+    def release(self, lane: int) -> None:
+        """The request in `lane` is over."""
+        if self._request_of.pop(lane, None) is None:
+            raise InvariantError(f"lane {lane} is not taken")
+        heapq.heappush(self._free, lane)
+
+    def next_move(self) -> Move | None:
+        """The move that closes the lowest hole, or None when there is none."""
+        if not self._request_of:
+            return None
+        last = max(self._request_of)
+        return Move(last, self._free[0]) if self._free and self._free[0] < last else None
+
+    def moved(self, move: Move) -> int:
+        """Record that a move was made; returns the request that moved."""
+        request_id = self._request_of.pop(move.source)
+        if heapq.heappop(self._free) != move.target:
+            raise InvariantError(f"lane {move.target} was not the lowest hole")
+        self._request_of[move.target] = request_id
+        heapq.heappush(self._free, move.source)
+        return request_id
+
+    def check(self) -> None:
+        """Raise InvariantError unless every lane is either free or taken, once."""
+        lanes = sorted([*self._free, *self._request_of])
+        if lanes != list(range(self._n_lanes)):
+            raise InvariantError(f"lanes are {lanes}")
+        if len(set(self._request_of.values())) != len(self._request_of):
+            raise InvariantError("a request has two lanes")

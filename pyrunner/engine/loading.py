@@ -1,0 +1,112 @@
+"""Model files to a loaded native model."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pyrunner._native import Model
+from pyrunner._native.status import Status
+from pyrunner.config import EngineConfig
+from pyrunner.errors import ModelFileError, ModelLoadError, OutOfMemoryError
+from pyrunner.types import ModelInfo
+
+N_CTX_DEFAULT_MAX = 8192
+"""Context used when nobody chose one: a model's full training context can fill a machine."""
+
+_PROGRESS_INTERVAL_S = 0.1
+_GGUF_MAGIC = b"GGUF"
+
+
+def load_model(
+    paths: Sequence[str | os.PathLike[str]],
+    config: EngineConfig,
+    on_progress: Callable[[float], bool] | None = None,
+) -> Model | None:
+    """Load the shards of a model.
+
+    Args:
+        paths: GGUF files, in shard order.
+        config: `n_gpu_layers` and `use_mmap` are read.
+        on_progress: Called in this thread about ten times a second with a share in 0..1; False
+            cancels.
+
+    Returns:
+        The model, or None when `on_progress` cancelled.
+
+    Raises:
+        ModelFileError: Not a file, not readable, or not GGUF.
+        ModelLoadError: llama.cpp refused it; the sentence has its words.
+        OutOfMemoryError: It does not fit.
+    """
+    encoded = [_checked(Path(path)) for path in paths]
+    model = Model()
+
+    def load() -> int:
+        return model.load(encoded, n_gpu_layers=config.n_gpu_layers, use_mmap=config.use_mmap)
+
+    code = load() if on_progress is None else _load_watched(model, load, on_progress)
+    match Status(code):
+        case Status.OK:
+            return model
+        case Status.CANCELLED:
+            return None
+        case Status.OUT_OF_MEMORY:
+            raise OutOfMemoryError(during="loading the model")
+        case _:
+            problem = model.error or "llama.cpp gave no reason"
+            raise ModelLoadError(path=str(Path(paths[0])), problem=problem)
+
+
+def _load_watched(
+    model: Model, load: Callable[[], int], on_progress: Callable[[float], bool]
+) -> int:
+    # csrc never calls Python, so somebody has to look while it loads: this thread.
+    codes: list[int] = []
+    loader = threading.Thread(target=lambda: codes.append(load()), name="load")
+    loader.start()
+    try:
+        while loader.is_alive():
+            loader.join(_PROGRESS_INTERVAL_S)
+            if not on_progress(model.progress):
+                model.cancel()
+    finally:
+        model.cancel()  # does nothing once loading is over
+        loader.join()
+    return codes[0]
+
+
+def _checked(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelFileError(path=_printable(path), problem=f"cannot be read: {reason}") from error
+    if magic != _GGUF_MAGIC:
+        raise ModelFileError(path=_printable(path), problem="is not a GGUF file")
+    return os.fsencode(path)
+
+
+def _printable(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def context_length(model: Model, config: EngineConfig) -> int:
+    """Tokens one sequence gets: as configured, else as trained up to `N_CTX_DEFAULT_MAX`."""
+    return config.n_ctx or min(model.n_ctx_train or N_CTX_DEFAULT_MAX, N_CTX_DEFAULT_MAX)
+
+
+def describe(model: Model, *, n_ctx: int, n_lanes: int) -> ModelInfo:
+    """What clients are told about a loaded model."""
+    return ModelInfo(
+        architecture=model.meta("general.architecture"),
+        description=model.description,
+        n_ctx=n_ctx,
+        n_ctx_train=model.n_ctx_train,
+        n_vocab=model.n_vocab,
+        n_embd=model.n_embd,
+        n_params=model.n_params,
+        size_bytes=model.size_bytes,
+        n_lanes=n_lanes,
+    )

@@ -1,0 +1,297 @@
+"""The loop over steps: admits requests to lanes, runs steps, says what came out.
+
+One thread owns an `EngineLoop` and calls everything but `interrupt`. It never waits: `step` does
+one step and returns.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Sequence as Tokens
+
+from pyrunner._native import Model, Session
+from pyrunner.config import EngineConfig
+from pyrunner.engine.embedding import Embeddings
+from pyrunner.engine.lanes import LaneLedger
+from pyrunner.engine.loading import context_length, describe
+from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
+from pyrunner.engine.sampling import check_limits, check_sampling, native_params
+from pyrunner.engine.scheduler import SchedulerConfig, schedule_step
+from pyrunner.engine.sequence import Sequence
+from pyrunner.engine.step import Sampled, run_step
+from pyrunner.engine.threads import n_threads_default
+from pyrunner.errors import (
+    ContextLengthError,
+    InvalidParameterError,
+    PyrunnerError,
+    QueueFullError,
+    UnsupportedParameterError,
+)
+from pyrunner.types import EmbeddingResult, FinishReason, ModelInfo
+
+N_CHUNK_SHARED = 64
+"""Prompt tokens read in a step beside running sequences. PERF(engine): on two cores 64 tokens of
+a 135M model take about 0.2 s, which is the longest pause a running stream sees."""
+
+
+class EngineLoop:
+    """Generates many sequences at once over one model.
+
+    Args:
+        model: Loaded; kept alive as long as the loop.
+        config: `n_ctx`, `n_lanes`, `n_batch` and `n_threads` are read.
+        can_generate: False saves the memory of the lanes when only `embed` is wanted.
+        clock: Monotonic seconds, for the timings of requests.
+
+    Raises:
+        OutOfMemoryError: The KV cache does not fit.
+        UnsupportedParameterError: The model is no decoder.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        config: EngineConfig,
+        *,
+        can_generate: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model = model
+        self._clock = clock
+        n_threads = config.n_threads or n_threads_default()
+        n_ctx = context_length(model, config)
+        self._session: Session | None = None
+        if can_generate and model.is_causal:
+            self._session = Session(
+                model,
+                n_ctx=n_ctx,
+                n_lanes=config.n_lanes,
+                n_batch=config.n_batch,
+                n_threads=n_threads,
+            )
+            n_ctx = self._session.n_ctx
+        self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
+        self._lanes = LaneLedger(config.n_lanes)
+        self._budgets = SchedulerConfig(
+            n_chunk_alone=config.n_batch, n_chunk_shared=min(N_CHUNK_SHARED, config.n_batch)
+        )
+        self._waiting: deque[tuple[GenerationRequest, float]] = deque()
+        self._sequences: dict[int, Sequence] = {}  # by lane, oldest first
+        self._cancelled: set[int] = set()
+        self.info: ModelInfo = describe(model, n_ctx=n_ctx, n_lanes=config.n_lanes)
+
+    @property
+    def session(self) -> Session:
+        """The native session, for whoever reads logits between steps.
+
+        Raises:
+            UnsupportedParameterError: This loop only embeds.
+        """
+        if self._session is None:
+            raise UnsupportedParameterError(
+                param="generate", hint="This model was loaded for embeddings."
+            )
+        return self._session
+
+    @property
+    def n_running(self) -> int:
+        """Requests that have a lane."""
+        return len(self._sequences)
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests that wait for one."""
+        return len(self._waiting)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` would do anything."""
+        return bool(self._sequences or self._waiting or self._cancelled)
+
+    def submit(self, request: GenerationRequest) -> None:
+        """Take a request; its events come from the following steps. Nothing is kept on error.
+
+        Raises:
+            ContextLengthError: The prompt does not leave room for one token.
+            InvalidParameterError: An empty prompt, a token outside the vocabulary, or a sampling
+                parameter or limit outside its range.
+        """
+        session = self.session
+        tokens = request.tokens
+        if len(tokens) == 0:
+            raise InvalidParameterError(param="prompt", problem="is empty")
+        if len(tokens) >= session.n_ctx:
+            raise ContextLengthError(n_tokens=len(tokens), n_ctx=session.n_ctx)
+        check_tokens(tokens, self._model.n_vocab)
+        check_sampling(request.sampling, self._model.n_vocab)
+        check_limits(request.limits)
+        self._waiting.append((request, self._clock()))
+
+    def cancel(self, request_id: int) -> None:
+        """End a request; a `Finished` with reason CANCELLED comes from the next step.
+
+        Requests that are unknown or over are ignored.
+        """
+        waiting = (request.request_id for request, _ in self._waiting)
+        running = (sequence.request.request_id for sequence in self._sequences.values())
+        if request_id in waiting or request_id in running:
+            self._cancelled.add(request_id)
+
+    def interrupt(self) -> None:
+        """Stop reading the prompt chunk that is being read. Any thread.
+
+        Nothing is lost: the loop goes on from where the chunk stopped. Call it before a cancel, so
+        that the cancel does not wait for the chunk.
+        """
+        if self._session is not None:
+            self._session.interrupt()
+
+    def step(self) -> list[StepEvent]:
+        """Admit, run one step, and return what came out of it.
+
+        Raises:
+            DecodeError: The loop is dead and every request in it lost.
+            BufferError: A row of logits is lent.
+        """
+        events: list[StepEvent] = []
+        self._drop_cancelled(events)
+        self._admit(events)
+        self._close_holes()
+        running = [lane for lane, each in self._sequences.items() if not each.is_reading]
+        prompts = [each.prompt_state for each in self._sequences.values() if each.is_reading]
+        schedule = schedule_step(running, prompts, self._budgets)
+        if not schedule.running_lanes and not schedule.chunk:
+            return events
+        done = run_step(self.session, schedule, self._sequences)
+        for part in schedule.chunk:
+            self._sequences[part.lane].n_read = (
+                part.end if done.is_chunk_done else self.session.lane_length(part.lane)
+            )
+        now = self._clock()
+        events.extend(self._advance(sampled, now) for sampled in done.sampled)
+        return events
+
+    def spare_lane(self) -> int:
+        """A lane beside the running ones, for reading logits before the next `step`.
+
+        The borrower clears it. Waiting requests stay waiting meanwhile.
+
+        Raises:
+            QueueFullError: Every lane is taken.
+        """
+        self._close_holes()
+        if not self._lanes.n_free:
+            raise QueueFullError(limit=self.info.n_lanes, what="lanes")
+        return self._lanes.n_taken
+
+    def embed(self, inputs: Tokens[Tokens[int]], *, normalize: bool = True) -> EmbeddingResult:
+        """Turn token sequences into vectors, between two steps.
+
+        Raises:
+            InvalidParameterError: An empty input or a token outside the vocabulary.
+            ContextLengthError: An input is longer than the model takes.
+        """
+        return self._embeddings.embed(inputs, normalize=normalize)
+
+    def _drop_cancelled(self, events: list[StepEvent]) -> None:
+        if not self._cancelled:
+            return
+        now = self._clock()
+        for request, submitted_at_s in [
+            each for each in self._waiting if each[0].request_id in self._cancelled
+        ]:
+            self._waiting.remove((request, submitted_at_s))
+            sequence = self._sequence(request, lane=-1, submitted_at_s=submitted_at_s)
+            finish = sequence.finish(FinishReason.CANCELLED, now)
+            events.append(
+                Finished(request_id=request.request_id, text="", token=None, finish=finish)
+            )
+        events.extend(
+            self._end(sequence, FinishReason.CANCELLED, "", None, now)
+            for sequence in list(self._sequences.values())
+            if sequence.request.request_id in self._cancelled
+        )
+        self._cancelled.clear()
+
+    def _sequence(self, request: GenerationRequest, lane: int, submitted_at_s: float) -> Sequence:
+        return Sequence(
+            request=request,
+            lane=lane,
+            n_ctx=self.session.n_ctx,
+            submitted_at_s=submitted_at_s,
+            started_at_s=self._clock(),
+        )
+
+    def _admit(self, events: list[StepEvent]) -> None:
+        while self._waiting and self._lanes.n_free:
+            request, submitted_at_s = self._waiting.popleft()
+            lane = self._lanes.take(request.request_id)
+            try:
+                self._open_lane(lane, request)
+            except PyrunnerError as error:
+                self._lanes.release(lane)
+                events.append(Errored(request_id=request.request_id, error=error))
+                continue
+            self._sequences[lane] = self._sequence(request, lane, submitted_at_s)
+
+    def _open_lane(self, lane: int, request: GenerationRequest) -> None:
+        sampling = request.sampling
+        self.session.open_lane(
+            lane,
+            native_params(sampling, ignore_eos=request.limits.ignore_eos),
+            bias_tokens=[token for token, _ in sampling.logit_bias],
+            biases=[bias for _, bias in sampling.logit_bias],
+            history=request.tokens[-sampling.repeat_last_n :] if sampling.repeat_last_n else (),
+            preserved_tokens=request.preserved_tokens,
+        )
+
+    def _close_holes(self) -> None:
+        while move := self._lanes.next_move():
+            try:
+                self.session.move_lane(move.source, move.target)
+            except UnsupportedParameterError:
+                return  # this memory type cannot travel; a batch with holes is slow, not wrong
+            self._lanes.moved(move)
+            sequence = self._sequences.pop(move.source)
+            sequence.lane = move.target
+            self._sequences[move.target] = sequence
+
+    def _advance(self, sampled: Sampled, now_s: float) -> StepEvent:
+        sequence = self._sequences[sampled.lane]
+        sequence.n_generated += 1
+        sequence.last_token = sampled.token
+        if sequence.first_token_at_s is None:
+            sequence.first_token_at_s = now_s
+        if sampled.is_end:
+            return self._end(sequence, FinishReason.STOP, "", sampled.token, now_s)
+        passed = sequence.stops.feed(sampled.text)
+        if passed.is_stopped:
+            return self._end(sequence, FinishReason.STOP, passed.text, sampled.token, now_s)
+        if sequence.is_at_limit:
+            return self._end(sequence, FinishReason.LENGTH, passed.text, sampled.token, now_s)
+        return Text(request_id=sequence.request.request_id, text=passed.text, token=sampled.token)
+
+    def _end(
+        self, sequence: Sequence, reason: FinishReason, text: str, token: int | None, now_s: float
+    ) -> Finished:
+        held_bytes = self.session.close_lane(sequence.lane).decode()
+        text += sequence.stops.feed(held_bytes).text + sequence.stops.flush()
+        self.session.clear_lane(sequence.lane)
+        del self._sequences[sequence.lane]
+        self._lanes.release(sequence.lane)
+        finish = sequence.finish(reason, now_s)
+        request_id = sequence.request.request_id
+        return Finished(request_id=request_id, text=text, token=token, finish=finish)
+
+
+def check_tokens(tokens: Tokens[int], n_vocab: int) -> None:
+    """Check that every id is in the vocabulary, because llama.cpp aborts when one is not.
+
+    Raises:
+        InvalidParameterError: Names the first that is not.
+    """
+    if min(tokens) < 0 or max(tokens) >= n_vocab:
+        wrong = next(token for token in tokens if not 0 <= token < n_vocab)
+        raise InvalidParameterError(
+            param="prompt", problem=f"has token {wrong}; the vocabulary has {n_vocab}"
+        )

@@ -1,0 +1,54 @@
+"""What goes into the loop and what comes out of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pyrunner.errors import PyrunnerError
+from pyrunner.types import FinishEvent, Limits, SamplingParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """One sequence to generate."""
+
+    request_id: int
+    """Chosen by the caller, unique among the requests in the loop."""
+    tokens: Sequence[int]
+    """The prompt, at least one token."""
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    limits: Limits = field(default_factory=Limits)
+    preserved_tokens: tuple[int, ...] = ()
+    """Control tokens whose text belongs to the answer, because a chat parser looks for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """New text of one request; empty while a stop string may be forming."""
+
+    request_id: int
+    text: str
+    token: int
+    """The token that was sampled in this step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The last event of a request that ended well, or was cancelled."""
+
+    request_id: int
+    text: str
+    """What was held back until now."""
+    token: int | None
+    """The token that was sampled in this step, if one was."""
+    finish: FinishEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errored:
+    """The last event of a request that failed alone."""
+
+    request_id: int
+    error: PyrunnerError
+
+
+StepEvent = Text | Finished | Errored

@@ -1,0 +1,71 @@
+"""One request on its way through the loop."""
+
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass, field
+
+from pyrunner.engine.request import GenerationRequest
+from pyrunner.engine.scheduler import PromptState
+from pyrunner.engine.stop import StopMatcher
+from pyrunner.types import FinishEvent, FinishReason, Timings, Usage
+
+
+@dataclass(slots=True, kw_only=True)
+class Sequence:
+    """A request that has a lane. Only the loop changes it."""
+
+    request: GenerationRequest
+    lane: int
+    n_ctx: int
+    """Tokens the lane holds."""
+    submitted_at_s: float
+    started_at_s: float
+    stops: StopMatcher = field(init=False)
+    n_read: int = 0
+    """Prompt tokens that are in the cache."""
+    n_generated: int = 0
+    last_token: int = -1
+    first_token_at_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self.stops = StopMatcher(self.request.limits.stop)
+
+    @property
+    def prompt(self) -> Tokens[int]:
+        """The tokens to read before the first is generated."""
+        return self.request.tokens
+
+    @property
+    def is_reading(self) -> bool:
+        """Part of the prompt is not in the cache yet."""
+        return self.n_read < len(self.prompt)
+
+    @property
+    def position(self) -> int:
+        """Where the last sampled token goes in the cache."""
+        return len(self.prompt) + self.n_generated - 1
+
+    @property
+    def prompt_state(self) -> PromptState:
+        """For the scheduler."""
+        return PromptState(self.lane, self.n_read, len(self.prompt))
+
+    @property
+    def is_at_limit(self) -> bool:
+        """No further token may be generated."""
+        max_tokens = self.request.limits.max_tokens
+        if max_tokens is not None and self.n_generated >= max_tokens:
+            return True
+        return len(self.prompt) + self.n_generated >= self.n_ctx
+
+    def finish(self, reason: FinishReason, now_s: float) -> FinishEvent:
+        """The event that ends the request."""
+        first = self.first_token_at_s if self.first_token_at_s is not None else now_s
+        return FinishEvent(
+            reason=reason,
+            usage=Usage(prompt_tokens=len(self.prompt), completion_tokens=self.n_generated),
+            timings=Timings(
+                queue_s=self.started_at_s - self.submitted_at_s,
+                prompt_s=first - self.started_at_s,
+                decode_s=now_s - first,
+            ),
+        )

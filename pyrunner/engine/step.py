@@ -1,0 +1,109 @@
+"""A schedule into the session's plan, a step, and its results out again.
+
+The only place that knows the layout of the lent buffers (csrc/step_buffers.h).
+"""
+
+from array import array
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Tokens
+from typing import NamedTuple
+
+from pyrunner._native import Session
+from pyrunner._native.status import Status
+from pyrunner.engine.scheduler import StepSchedule
+from pyrunner.engine.sequence import Sequence
+from pyrunner.errors import DecodeError
+
+ROW_SILENT = 0
+ROW_SAMPLE = 1
+ROW_LOGITS = 2
+
+
+class Sampled(NamedTuple):
+    """One token that a step produced."""
+
+    lane: int
+    token: int
+    is_end: bool
+    """An end-of-generation token; it has no text."""
+    text: str
+
+
+class Step(NamedTuple):
+    """What became of a schedule."""
+
+    sampled: list[Sampled]
+    is_chunk_done: bool
+    """False when the prompt chunk was interrupted; the lanes' lengths say how far it came."""
+
+
+def run_step(session: Session, schedule: StepSchedule, sequences: Mapping[int, Sequence]) -> Step:
+    """Run one step.
+
+    Args:
+        session: Its lanes hold what `sequences` say they hold.
+        schedule: At least one row.
+        sequences: By lane.
+
+    Raises:
+        DecodeError: The session is dead.
+        BufferError: A row of logits is lent.
+    """
+    n_decode = _write_running(session, schedule, sequences)
+    n_chunk = _write_chunk(session, schedule, sequences, n_decode)
+    status = session.step(n_decode, n_chunk)
+    if status is Status.NO_ROOM:
+        # Admission keeps every lane within its cells, so this memory type needs more than we know.
+        raise DecodeError(status=int(status), during="finding room in the KV cache")
+    return Step(list(_read_results(session)), is_chunk_done=status is Status.OK)
+
+
+def _write_running(
+    session: Session, schedule: StepSchedule, sequences: Mapping[int, Sequence]
+) -> int:
+    tokens, positions, lanes, outputs = session.plan
+    for row, lane in enumerate(schedule.running_lanes):
+        sequence = sequences[lane]
+        tokens[row] = sequence.last_token
+        positions[row] = sequence.position
+        lanes[row] = lane
+        outputs[row] = ROW_SAMPLE
+    return len(schedule.running_lanes)
+
+
+def _write_chunk(
+    session: Session, schedule: StepSchedule, sequences: Mapping[int, Sequence], first_row: int
+) -> int:
+    row = first_row
+    for part in schedule.chunk:
+        prompt = sequences[part.lane].prompt
+        output = ROW_SAMPLE if part.is_last else ROW_SILENT
+        row = write_rows(session, row, part.lane, prompt[part.start : part.end], part.start, output)
+    return row - first_row
+
+
+def write_rows(  # one argument per buffer, and where to begin
+    session: Session, row: int, lane: int, part: Tokens[int], start: int, last_output: int
+) -> int:
+    """Write consecutive tokens of one lane; only the last row has an output.
+
+    Returns:
+        The next free row.
+    """
+    tokens, positions, lanes, outputs = session.plan
+    n_rows = len(part)
+    end = row + n_rows
+    tokens[row:end] = memoryview(array("i", part))
+    positions[row:end] = memoryview(array("i", range(start, start + n_rows)))
+    lanes[row:end] = memoryview(array("i", [lane]) * n_rows)
+    outputs[row:end] = memoryview(array("b", bytes(n_rows)))
+    outputs[end - 1] = last_output
+    return end
+
+
+def _read_results(session: Session) -> Iterator[Sampled]:
+    lanes, tokens, is_end, offsets = session.result
+    text = session.text
+    for i, lane in enumerate(lanes):
+        piece = text[offsets[i] : offsets[i + 1]].decode()
+        yield Sampled(lane, tokens[i], bool(is_end[i]), piece)
