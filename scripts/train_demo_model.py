@@ -24,7 +24,7 @@ from demo_model import corpus, evaluate, export, heldout, heldout_values, tokeni
 from demo_model.network import Network, Shape
 from demo_model.train import Plan, train
 
-N_STEPS = 3000
+N_STEPS = 1600
 N_TOKENIZER_SAMPLES = 20_000
 N_THREADS = 2
 SEED = 1

@@ -18,7 +18,7 @@ from demo_model import corpus
 from demo_model.chat_format import END_OF_TEXT, TURN_END, TURN_START
 
 # Few lengths, because the compiled network is specialised for each.
-LENGTHS = (96, 160, 256, 384, 512, 768, 1536)
+LENGTHS = (96, 192, 320, 512, 1536)
 _IGNORED = -100
 
 

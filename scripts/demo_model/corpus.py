@@ -40,7 +40,7 @@ SYSTEM_PROMPTS = (
     "You are a tool-using assistant.", "Answer truthfully.", "You are a chat bot.", "",
 )  # fmt: skip
 
-_FULL_LENGTH_AT = 0.3
+_FULL_LENGTH_AT = 0.25
 _MAX_WORDS = 85
 
 

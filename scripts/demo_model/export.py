@@ -22,13 +22,18 @@ DESCRIPTION = (
 )
 
 
-def _tensors(network: Network) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Yield llama.cpp's name of every weight; the order is the order in the file."""
-    yield "token_embd.weight", network.token_embd
+def _tensors(network: Network) -> Iterator[tuple[str, torch.nn.Parameter, float]]:
+    """Yield name in the file, weight and factor of every tensor, in the order of the file.
+
+    llama.cpp's `llama` architecture has no factor between embedding and output matrix, so the
+    file holds both. The factor is a power of two: quantised, they still agree exactly.
+    """
+    yield "token_embd.weight", network.token_embd, network.shape.embd_scale
     for i, block in enumerate(network.blocks):
         for name, weight in block.named_parameters():
-            yield f"blk.{i}.{name}.weight", weight
-    yield "output_norm.weight", network.output_norm
+            yield f"blk.{i}.{name}.weight", weight, 1.0
+    yield "output_norm.weight", network.output_norm, 1.0
+    yield "output.weight", network.token_embd, 1.0
 
 
 def _write_general(writer: gguf.GGUFWriter, n_parameters: int) -> None:
@@ -95,8 +100,8 @@ def write_gguf(path: pathlib.Path, network: Network, tokenizer: Tokenizer) -> No
     _write_general(writer, sum(weight.numel() for weight in network.parameters()))
     _write_shape(writer, network)
     _write_vocabulary(writer, tokenizer)
-    for name, weight in _tensors(network):
-        values = weight.detach().numpy().astype(np.float32)
+    for name, weight, factor in _tensors(network):
+        values = weight.detach().numpy().astype(np.float32) * np.float32(factor)
         if values.ndim == 1:
             writer.add_tensor(name, values)
             continue
@@ -113,7 +118,7 @@ def read_weights(path: pathlib.Path, network: Network) -> None:
     """Load the file's weights, as quantised, into `network`."""
     stored = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
     with torch.no_grad():
-        for name, weight in _tensors(network):
+        for name, weight, factor in _tensors(network):
             tensor = stored[name]
-            values = quants.dequantize(tensor.data, tensor.tensor_type)
-            weight.copy_(torch.from_numpy(values.copy()))
+            values = quants.dequantize(tensor.data, tensor.tensor_type) / np.float32(factor)
+            weight.copy_(torch.from_numpy(values))

@@ -13,6 +13,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users expect
 from torch import Tensor, nn
 
+from demo_model import wiring
+
+
+_N_TIME_SHORT = 384
+
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
@@ -28,6 +33,7 @@ class Shape:
         n_ff: Channels inside the feed-forward part.
         n_ctx_train: Context length written into the file, in tokens.
         rope_base: Base of the rotary frequencies.
+        embd_scale: Factor between the output matrix and the embedding, which share weights.
         norm_eps: Added to the mean square in every norm.
     """
 
@@ -39,7 +45,8 @@ class Shape:
     n_head_dim: int = 64
     n_ff: int = 512
     n_ctx_train: int = 2048
-    rope_base: float = 10000.0
+    rope_base: float = 100000.0
+    embd_scale: float = 16.0
     norm_eps: float = 1e-5
 
 
@@ -57,6 +64,18 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     cos = cos[:, None, :].to(x.dtype)
     sin = sin[:, None, :].to(x.dtype)
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attend causally, written out.
+
+    PERF(demo): below some 400 tokens this is 15-20 % faster in a whole training step than
+    PyTorch's fused kernel for CPUs, because the compiler joins scale, mask and softmax.
+    """
+    n_time = q.shape[2]
+    is_past = torch.ones(n_time, n_time, dtype=torch.bool).tril()
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return F.softmax(scores.masked_fill(~is_past, float("-inf")), dim=-1) @ v
 
 
 class Block(nn.Module):
@@ -93,7 +112,10 @@ class Block(nn.Module):
             past[:] = [k, v]
         group = s.n_head // s.n_head_kv
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=n_time > 1)
+        if past is None and n_time <= _N_TIME_SHORT:
+            mixed = _attention(q, k, v)
+        else:
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=n_time > 1)
         return F.linear(mixed.transpose(1, 2).flatten(2), self.attn_output.to(x.dtype))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
@@ -111,7 +133,11 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """Token ids in, final hidden states out; the output matrix is the embedding."""
+    """Token ids in, final hidden states out.
+
+    Embedding and output matrix share their weights up to a factor: tokens enter the residual
+    stream as loud as what the blocks add to it, and logits still start small.
+    """
 
     def __init__(self, shape: Shape, seed: int) -> None:
         super().__init__()
@@ -125,14 +151,14 @@ class Network(nn.Module):
         self._initialise(torch.Generator().manual_seed(seed))
 
     def _initialise(self, generator: torch.Generator) -> None:
-        quiet = (2 * self.shape.n_layer) ** -0.5
         for name, weight in self.named_parameters():
             if weight.dim() < 2:  # noqa: PLR2004 - norms start at one
                 continue
-            std = 0.02 if name == "token_embd" else weight.shape[1] ** -0.5
+            std = 0.05 if name == "token_embd" else weight.shape[1] ** -0.5
             if name.endswith(("attn_output", "ffn_down")):
-                std *= quiet
+                std *= 0.25
             nn.init.normal_(weight, std=std, generator=generator)
+        wiring.wire(self, generator)
 
     def forward(
         self,
@@ -154,7 +180,7 @@ class Network(nn.Module):
         n_past = past[0][0].shape[2] if past and past[0] else 0
         cos = self.cos[n_past : n_past + ids.shape[1]]
         sin = self.sin[n_past : n_past + ids.shape[1]]
-        x = F.embedding(ids, self.token_embd).to(dtype)
+        x = F.embedding(ids, self.token_embd * self.shape.embd_scale).to(dtype)
         for i, block in enumerate(self.blocks):
             x = block(x, cos, sin, None if past is None else past[i])
         return F.rms_norm(x, (self.shape.n_embd,), self.output_norm.to(dtype), self.shape.norm_eps)

@@ -67,7 +67,7 @@ def train(
         network: Weights to change.
         tokenizer: Vocabulary of the corpus.
         plan: Length and rates.
-        checkpoint: File that receives the weights every 500 steps.
+        checkpoint: File that receives the weights every 250 steps.
     """
     optimizers = make_optimizers(network)
     hidden_of = torch.compile(network, dynamic=False)
@@ -100,5 +100,5 @@ def train(
                 flush=True,
             )
             shown_loss, shown_tokens = 0.0, 0
-        if (i_step + 1) % 500 == 0:
+        if (i_step + 1) % 250 == 0:
             torch.save(network.state_dict(), checkpoint)
