@@ -140,6 +140,7 @@ class ScriptedRuntime:
     loads: list[tuple[str, ModelMode]] = field(default_factory=list)
     unloads: list[list[str] | None] = field(default_factory=list)
     statuses: list[RunnerStatus] = field(default_factory=list)
+    logs: list[Path] = field(default_factory=list)
     streams: list[ScriptedStream] = field(default_factory=list)
     started: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     embeds: threading.Event = field(default_factory=threading.Event)
@@ -182,7 +183,7 @@ class ScriptedRuntime:
         return len(self.statuses)
 
     def log_paths(self) -> list[Path]:
-        return []
+        return self.logs
 
     def adopt(self) -> int:
         return 0

@@ -57,7 +57,7 @@ def test_page_lists_exactly_what_is_refused_and_why(title, table):
     assert [line for line in _section(title).splitlines() if line.startswith("| `")] == rows
 
 
-def _row(name, row):
+def _row(name: str, row: unsupported.Unsupported) -> str:
     harmless = ", ".join(f"`{json.dumps(value)}`" for value in row.harmless) or "none"
     return f"| `{name}` | {harmless} | {row.hint} |"
 

@@ -1,6 +1,8 @@
 """One table from errors to HTTP."""
 
 import pytest
+from falcon import testing
+from support.api import CHAT, Api
 
 from pyrunner import errors
 from pyrunner.errors import (
@@ -12,19 +14,17 @@ from pyrunner.errors import (
 )
 from pyrunner.server.errors import TABLE
 
-CHAT = {"model": "ai/tiny", "messages": [{"role": "user", "content": "hi"}]}
-
 
 def test_every_leaf_has_a_row_and_every_row_is_a_leaf():
     assert set(TABLE) == set(errors.LEAVES.values())
 
 
-def _fail(api, error, path="/v1/chat/completions"):
-    def load(_is_cancelled):
+def _fail(api: Api, error: Exception) -> testing.Result:
+    def load(_is_cancelled: object) -> None:
         raise error
 
     api.runtime.on_load = load
-    return api.post(path, CHAT)
+    return api.post("/v1/chat/completions", CHAT)
 
 
 def test_openai_route_answers_the_envelope(api):

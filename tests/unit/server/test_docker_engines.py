@@ -1,0 +1,78 @@
+"""``/engines``: status, ps, unload."""
+
+import pytest
+
+from pyrunner.runtime.runner import RunnerStatus
+from pyrunner.types import ModelMode
+
+
+def _status(**more: object) -> RunnerStatus:
+    facts: dict[str, object] = {
+        "reference": "docker.io/ai/tiny:latest",
+        "model_id": "sha256:00",
+        "mode": ModelMode.COMPLETION,
+        "pid": 42,
+        "size_bytes": 1000,
+        "is_loading": False,
+        "n_in_flight": 0,
+        "last_used": 1_700_000_000.25,
+        "keep_alive_s": 300.0,
+        "expires_in_s": 10.0,
+    }
+    return RunnerStatus(**(facts | more))  # type: ignore[arg-type]  # given by name
+
+
+def test_status_lists_the_one_backend_as_running(api):
+    result = api.get("/engines/status")
+    assert result.json["llama.cpp"].startswith("Running: ")
+    assert result.json["vllm"] == "Not Installed"
+    assert not result.text.endswith("\n")
+
+
+def test_idle_runner_tells_when_it_was_used(api):
+    api.runtime.statuses = [_status()]
+    assert api.get("/engines/ps").json == [
+        {
+            "backend_name": "llama.cpp",
+            "model_name": "docker.io/ai/tiny:latest",
+            "mode": "completion",
+            "last_used": "2023-11-14T22:13:20.250000Z",
+            "keep_alive": "5m0s",
+            "pid": 42,
+            "size_bytes": 1000,
+            "n_in_flight": 0,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "key"), [({"n_in_flight": 2}, "in_use"), ({"is_loading": True}, "loading")]
+)
+def test_busy_runner_has_gos_zero_time(api, facts, key):
+    api.runtime.statuses = [_status(**facts)]
+    (line,) = api.get("/engines/ps").json
+    assert line[key] is True
+    assert line["last_used"] == "0001-01-01T00:00:00Z"
+
+
+def test_runner_kept_for_ever_says_minus_one(api):
+    api.runtime.statuses = [_status(keep_alive_s=float("inf"))]
+    assert api.get("/engines/ps").json[0]["keep_alive"] == "-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        ({"all": True}, [None]),
+        ({"models": ["ai/tiny"]}, [["ai/tiny"]]),
+        ({"models": ["ai/tiny"], "backend": "llama.cpp"}, [["ai/tiny"]]),
+        ({"all": True, "backend": "vllm"}, []),
+        ({}, []),
+        ({"models": None}, []),
+    ],
+)
+def test_unload_asks_the_runtime_and_counts(api, body, asked):
+    api.runtime.statuses = [_status()]
+    result = api.post("/engines/unload", body)
+    assert result.json == {"unloaded_runners": len(asked)}
+    assert api.runtime.unloads == asked
