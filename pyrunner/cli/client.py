@@ -6,8 +6,6 @@ time that ``pyrunner --help`` may take. Its exceptions become ours here and nowh
 
 import http.client
 import json
-import os
-import platform
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -176,7 +174,7 @@ def _connection(address: Address) -> http.client.HTTPConnection:
 
 
 def _user_agent() -> str:
-    product = f"docker-model-cli/{__version__} ({platform.system().lower()}; pid {os.getpid()})"
+    product = f"docker-model-cli/{__version__}"
     caller = config.environment_value("USER_AGENT")
     return f"{product} {caller}" if caller else product
 

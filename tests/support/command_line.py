@@ -8,8 +8,9 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -27,7 +28,13 @@ _TAKE_TERMINAL = (
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Variables for a command whose store and sockets are below `home`, and that uses no port."""
-    own = {"PYRUNNER_HOME": str(home), "PYRUNNER_SERVER_PORT": "0", "NO_COLOR": "1"}
+    own = {
+        "PYRUNNER_HOME": str(home),
+        "PYRUNNER_SERVER_PORT": "0",
+        # With two threads and busy cores every step waits for the other; one is also reproducible.
+        "PYRUNNER_ENGINE_N_THREADS": "1",
+        "NO_COLOR": "1",
+    }
     return os.environ | own | dict(extra or {})
 
 
@@ -49,6 +56,32 @@ def run(
         env=environment(home, extra),
         cwd=home,
     )
+
+
+def processes_below(home: Path) -> set[int]:
+    """Processes that were started with `home` as theirs: servers, workers, commands."""
+    mark = f"PYRUNNER_HOME={home}".encode()
+    paths = {str(home).encode(), mark}
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            if int(folder.name) != os.getpid() and any(path in words for path in paths):
+                found.add(int(folder.name))
+    return found
+
+
+def wait_until(is_so: Callable[[], object], complaint: str) -> None:
+    """Look again and again until it is so.
+
+    Raises:
+        AssertionError: It is not so within `DEADLINE_S`; says the complaint.
+    """
+    deadline = time.monotonic() + DEADLINE_S
+    pause = threading.Event()
+    while not is_so():
+        assert time.monotonic() < deadline, complaint
+        pause.wait(0.02)
 
 
 class Terminal:

@@ -27,7 +27,7 @@ def test_call_returns_the_json_and_says_who_asks(server):
     answer = Client(server.address).call("POST", "/engines/unload", {"all": True})
     assert answer == {"unloaded_runners": 1}
     assert server.seen[0].body == {"all": True}
-    assert server.seen[0].headers["User-Agent"].startswith(f"docker-model-cli/{__version__}")
+    assert server.seen[0].headers["User-Agent"] == f"docker-model-cli/{__version__}"
     assert server.seen[0].headers["Content-Type"] == "application/json"
 
 
