@@ -76,6 +76,13 @@ class Engine:
         """Facts about the model."""
         return self._open_loop().info
 
+    @property
+    def n_running(self) -> int:
+        """Generations that run or wait for a lane."""
+        with self._lock:
+            loop = self._open_loop()
+            return loop.n_running + loop.n_waiting
+
     def generate(
         self,
         prompt: str | Sequence[int],

@@ -1,0 +1,46 @@
+"""A small random model, loaded once."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.model_cases import LLAMA_BPE
+
+from pyrunner import Engine
+from pyrunner._native import Model
+from pyrunner.config import EngineConfig
+
+CONFIG = EngineConfig(n_ctx=1024, n_lanes=4, n_batch=128, n_threads=1)
+"""One thread: equal step shapes then give equal numbers."""
+
+
+@pytest.fixture(scope="session")
+def model_path(request: pytest.FixtureRequest) -> Path:
+    assert request.config.cache is not None
+    return LLAMA_BPE.file(request.config.cache.mkdir("pyrunner-models"))
+
+
+@pytest.fixture(scope="session")
+def model(model_path: Path) -> Model:
+    loaded = Model()
+    assert loaded.load([os.fsencode(model_path)]) == 0
+    return loaded
+
+
+@pytest.fixture
+def config() -> EngineConfig:
+    return CONFIG
+
+
+@pytest.fixture(scope="session")
+def shared_engine(model_path: Path) -> Iterator[Engine]:
+    with Engine(model_path, config=CONFIG) as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(shared_engine: Engine) -> Engine:
+    """An engine in which nothing runs."""
+    assert shared_engine.n_running == 0
+    return shared_engine

@@ -1,0 +1,150 @@
+"""`pyrunner.Engine`, as a library user meets it."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyrunner import Engine
+from pyrunner.errors import InvalidParameterError, QueueFullError
+from pyrunner.types import Event, FinishEvent, FinishReason, Limits, SamplingParams, TextEvent
+
+GREEDY = SamplingParams(temperature=0)
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextEvent))
+
+
+def test_generate_yields_text_and_one_finish(engine: Engine) -> None:
+    events = list(
+        engine.generate("Hello", sampling=GREEDY, limits=Limits(max_tokens=6, ignore_eos=True))
+    )
+    assert isinstance(events[-1], FinishEvent)
+    assert events[-1].reason is FinishReason.LENGTH
+    assert all(isinstance(event, TextEvent) for event in events[:-1])
+
+
+def test_interleaved_generations_are_those_of_each_alone(engine: Engine) -> None:
+    limits = Limits(max_tokens=12, ignore_eos=True)
+    prompts = ["One", "Two two", "Three three three"]
+    alone = [text_of(list(engine.generate(p, sampling=GREEDY, limits=limits))) for p in prompts]
+    running = [engine.generate(p, sampling=GREEDY, limits=limits) for p in prompts]
+    together: list[list[Event]] = [[], [], []]
+    for _ in range(12):
+        for generation, events in zip(running, together, strict=True):
+            events.extend(event for event in [next(generation, None)] if event is not None)
+    for generation, events in zip(running, together, strict=True):
+        events.extend(generation)
+    assert [text_of(events) for events in together] == alone
+
+
+def test_threads_share_the_engine(engine: Engine) -> None:
+    texts: dict[int, str] = {}
+
+    def work(i: int) -> None:
+        limits = Limits(max_tokens=10, ignore_eos=True)
+        texts[i] = text_of(list(engine.generate(f"Thread {i % 2}", sampling=GREEDY, limits=limits)))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(texts) == 6
+    assert len({texts[i] for i in (0, 2, 4)}) == 1
+
+
+def test_closing_a_generation_frees_its_lane(engine: Engine) -> None:
+    with engine.generate("Hello", limits=Limits(ignore_eos=True)) as generation:
+        next(generation)
+    list(engine.generate("x", limits=Limits(max_tokens=1)))
+    assert engine.n_running == 0
+
+
+def test_a_stop_string_ends_before_itself(engine: Engine) -> None:
+    limits = Limits(max_tokens=30, ignore_eos=True)
+    whole = text_of(list(engine.generate("Hello", sampling=GREEDY, limits=limits)))
+    stop = whole[len(whole) // 2 :][:3]
+    events = list(
+        engine.generate(
+            "Hello", sampling=GREEDY, limits=Limits(max_tokens=30, ignore_eos=True, stop=(stop,))
+        )
+    )
+    assert text_of(events) == whole[: whole.index(stop)]
+    assert isinstance(events[-1], FinishEvent)
+    assert events[-1].reason is FinishReason.STOP
+
+
+def test_a_seed_makes_a_draw_repeatable(engine: Engine) -> None:
+    def draw(seed: int) -> str:
+        sampling = SamplingParams(temperature=1.5, seed=seed)
+        limits = Limits(max_tokens=12, ignore_eos=True)
+        return text_of(list(engine.generate("Hello", sampling=sampling, limits=limits)))
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+
+
+def test_lent_logits_are_no_copy_and_stop_the_engine_meanwhile(engine: Engine) -> None:
+    tokens = engine.tokenize("Hello there")
+    with engine.logits(tokens) as row:
+        array = np.asarray(row)
+        assert array.shape == (engine.info.n_vocab,)
+        assert array.dtype == np.dtype("float32")
+        assert not array.flags.owndata
+        assert not array.flags.writeable
+        generation = engine.generate("x", limits=Limits(max_tokens=1, ignore_eos=True))
+        with pytest.raises(BufferError):
+            next(generation)
+        best = int(array.argmax())
+        del array
+    # The refused step lost nothing.
+    assert isinstance(list(generation)[-1], FinishEvent)
+    first = next(engine.generate(tokens, sampling=GREEDY, limits=Limits(max_tokens=1)))
+    assert isinstance(first, TextEvent | FinishEvent)
+    if isinstance(first, TextEvent):
+        assert first.text == engine.detokenize([best])
+
+
+def test_logits_need_a_lane(engine: Engine) -> None:
+    limits = Limits(max_tokens=50, ignore_eos=True)
+    running = [engine.generate("x", limits=limits) for _ in range(engine.info.n_lanes)]
+    next(running[0])
+    with pytest.raises(QueueFullError), engine.logits([1]):
+        pass
+    for generation in running:
+        generation.close()
+    list(engine.generate("x", limits=Limits(max_tokens=1)))
+
+
+def test_tokenize_and_detokenize_are_inverse(engine: Engine) -> None:
+    text = "Zero-copy 123 \u65e5\u672c \U0001f600"
+    assert engine.detokenize(engine.tokenize(text, add_special=False)) == text
+
+
+def test_text_that_is_no_unicode_is_refused(engine: Engine) -> None:
+    with pytest.raises(InvalidParameterError):
+        engine.tokenize("\ud800")
+
+
+def test_a_closed_engine_says_so(model_path: Path) -> None:
+    engine = Engine(model_path)
+    generation = engine.generate("x")
+    engine.close()
+    with pytest.raises(ValueError, match="closed"):
+        engine.generate("x")
+    with pytest.raises(ValueError, match="closed"):
+        next(generation)
+
+
+def test_loading_reports_progress_and_can_be_cancelled(model_path: Path) -> None:
+    shares: list[float] = []
+
+    def watch(share: float) -> bool:
+        shares.append(share)
+        return True
+
+    Engine(model_path, on_progress=watch).close()
+    assert all(0 <= share <= 1 for share in shares)

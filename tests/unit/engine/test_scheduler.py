@@ -1,0 +1,65 @@
+"""What the next step reads."""
+
+import random
+
+import pytest
+
+from pyrunner.engine.scheduler import (
+    ChunkPart,
+    PromptState,
+    SchedulerConfig,
+    StepSchedule,
+    schedule_step,
+)
+
+CONFIG = SchedulerConfig(n_chunk_alone=100, n_chunk_shared=10)
+
+
+def test_nothing_to_do_gives_an_empty_schedule() -> None:
+    assert schedule_step([], [], CONFIG) == StepSchedule((), ())
+
+
+def test_a_prompt_alone_gets_the_large_chunk() -> None:
+    schedule = schedule_step([], [PromptState(lane=0, n_read=0, n_tokens=250)], CONFIG)
+    assert schedule.chunk == (ChunkPart(0, 0, 100, is_last=False),)
+
+
+def test_a_prompt_beside_running_sequences_gets_the_small_chunk() -> None:
+    schedule = schedule_step([1, 0], [PromptState(lane=2, n_read=5, n_tokens=250)], CONFIG)
+    assert schedule.running_lanes == (0, 1)
+    assert schedule.chunk == (ChunkPart(2, 5, 15, is_last=False),)
+
+
+def test_the_oldest_prompt_goes_first_and_the_next_gets_the_rest() -> None:
+    prompts = [
+        PromptState(lane=3, n_read=0, n_tokens=60),
+        PromptState(lane=1, n_read=0, n_tokens=60),
+    ]
+    schedule = schedule_step([], prompts, CONFIG)
+    assert schedule.chunk == (ChunkPart(1, 0, 40, is_last=False), ChunkPart(3, 0, 60, is_last=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_prompts_are_read_once_within_the_budget_and_in_order(seed: int) -> None:
+    rng = random.Random(seed)
+    lengths = {lane: rng.randrange(1, 300) for lane in range(8)}
+    n_read = dict.fromkeys(lengths, 0)
+    running: list[int] = []
+    while n_read:
+        prompts = [PromptState(lane, done, lengths[lane]) for lane, done in n_read.items()]
+        schedule = schedule_step(running, prompts, CONFIG)
+        budget = 10 if running else 100
+        assert 0 < sum(part.end - part.start for part in schedule.chunk) <= budget
+        assert [part.lane for part in schedule.chunk] == sorted(
+            part.lane for part in schedule.chunk
+        )
+        assert schedule.running_lanes == tuple(sorted(running))
+        for part in schedule.chunk:
+            assert part.start == n_read[part.lane]
+            assert part.is_last == (part.end == lengths[part.lane])
+            n_read[part.lane] = part.end
+            if part.is_last:
+                del n_read[part.lane]
+                running.append(part.lane)
+        if running and rng.random() < 0.3:
+            running.pop(rng.randrange(len(running)))
