@@ -12,7 +12,12 @@ export PATH := $(BIN):$(PATH)
 export PYTHONSAFEPATH := 1
 
 NATIVE := CMakeLists.txt $(shell find csrc pyrunner/_native tests/csrc \
-              -name '*.h' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.pxd' -o -name CMakeLists.txt)
+              -name '*.h' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' \
+              -o -name CMakeLists.txt)
+
+# The build requirements live in .venv and the build folder is kept, so that paths stay the same and
+# a second build compiles what changed and nothing else.
+BUILD := -v --no-deps --no-build-isolation --disable-pip-version-check -C cmake.define.PYRUNNER_BUILD_TESTS=ON
 
 .PHONY: demo test check bench wheel clean setup
 .DELETE_ON_ERROR:
@@ -21,20 +26,17 @@ demo:  $(SETUP) ; @scripts/demo
 test:  $(SETUP) ; @TESTED_PYRUNNER=$(if $(SETUP),tree,installed) pytest $(ARGS)
 check: $(SETUP) ; @scripts/check
 bench: $(SETUP) ; @for each in $(or $(ARGS),benchmarks/*.py); do echo "==> $$each" && python $$each || exit; done
-wheel: $(SETUP) ; @scripts/get-llama-cpp && python -m pip wheel --no-deps --wheel-dir dist .
+wheel: $(SETUP) ; @python -m pip wheel $(BUILD) --wheel-dir dist .
 clean:          ; rm -rf build dist .venv .*_cache
 setup: $(SETUP)
 
 .venv/.made: pyproject.toml scripts/check-needs
 	@interpreter=$$(scripts/check-needs) && echo "==> .venv with $$interpreter" && "$$interpreter" -m venv .venv
-	@echo "==> build, test and check requirements" && python scripts/requirements.py | \
-	    python -m pip install --quiet --disable-pip-version-check -r /dev/stdin
+	@echo "==> build, test and check requirements" && python scripts/requirements.py >.venv/requirements.txt
+	@python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
 	@touch $@
 
-# The build requirements live in .venv and the build folder is kept, so that paths stay the same and
-# a second build compiles what changed and nothing else.
 .venv/.built: .venv/.made $(NATIVE)
 	@scripts/get-llama-cpp
-	@echo "==> building pyrunner (minutes the first time)" && python -m pip install -v --no-deps \
-	    --disable-pip-version-check --no-build-isolation -C cmake.define.PYRUNNER_BUILD_TESTS=ON -e .
+	@echo "==> building pyrunner (minutes the first time)" && python -m pip install $(BUILD) -e .
 	@touch $@
