@@ -1,33 +1,44 @@
 """The runtime as servers see it: ask for a model, get a runner."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
+from pyrunner import log
 from pyrunner.config import Settings
-from pyrunner.runtime.runner import (
-    IsCancelled,
-    LoadableModel,
-    ModelLease,
-    Runner,
-    RunnerStatus,
-    never_cancelled,
+from pyrunner.errors import (
+    ModelFileError,
+    ModelLoadingError,
+    ModelNotFoundError,
+    ShuttingDownError,
+    StoreCorruptError,
+    from_facts,
 )
-from pyrunner.types import ModelMode
+from pyrunner.models.store import Store, StoredModel
+from pyrunner.runtime import census
+from pyrunner.runtime.admission import Admission, dismiss
+from pyrunner.runtime.budget import budget_bytes
+from pyrunner.runtime.folder import RuntimeFolder
+from pyrunner.runtime.footprint import footprint
+from pyrunner.runtime.launcher import Launcher, Plan, worker_command
+from pyrunner.runtime.ledger import Entry, Ledger
+from pyrunner.runtime.link import dial
+from pyrunner.runtime.local import MAX_ATTEMPTS, LocalRunner, Ready, crash_of
+from pyrunner.runtime.processes import children, how_it_ended, wait_for_end
+from pyrunner.runtime.runner import POLL_S, IsCancelled, Runner, RunnerStatus, never_cancelled
+from pyrunner.runtime.stream import OpenStreams
+from pyrunner.runtime.supervisor import Supervisor
+from pyrunner.runtime.waiting import Wait
+from pyrunner.types import ModelInfo, ModelMode
+from pyrunner.wire.frames import Control, Failed, Status
+from pyrunner.wire.launch import EXIT_LOAD_FAILED
 
-__all__ = ["ModelSource", "Runtime"]
+__all__ = ["Runtime"]
 
+_logger = log.get("runtime")
 
-class ModelSource(Protocol):
-    """The part of `models.store.Store` that loading needs."""
-
-    def find(self, text: str) -> LoadableModel:
-        """Raises ModelNotFoundError."""
-        ...
-
-    def lease(self, digests: Sequence[str]) -> ModelLease:
-        """Keep these blobs from being collected."""
-        ...
+_LEDGER_S = 10.0
+"""Longest wait for the ledger where nobody's patience limits it."""
 
 
 class Runtime:
@@ -35,11 +46,27 @@ class Runtime:
 
     Making one costs nothing: folders, the ``supervisor`` thread and workers come with the first
     use. Several of them, in one process or many, share the workers of one runtime folder.
+
+    Args:
+        settings: `engine`, `runtime`, `log` and the runtime folder are read.
+        store: Where models are found and leased.
+        command: The worker program, instead of this package's own.
     """
 
-    def __init__(self, settings: Settings, store: ModelSource) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, command: Sequence[str] | None = None
+    ) -> None:
         self._settings = settings
         self._store = store
+        self._folder = RuntimeFolder(settings.runtime_dir)
+        self._ledger = Ledger(self._folder)
+        self._launcher = Launcher(settings, self._folder, command or worker_command())
+        budget = budget_bytes(settings.runtime.memory_budget_bytes)
+        self._admission = Admission(store, self._ledger, self._launcher, budget)
+        self._supervisor = Supervisor(self._on_ended)
+        self._streams = OpenStreams()
+        # Written and read without a lock: a stale entry only costs a second look.
+        self._ready: dict[tuple[str, ModelMode], Ready] = {}
 
     def ensure_ready(
         self,
@@ -53,8 +80,8 @@ class Runtime:
         """Find the model, load it unless it is, and wait until it is.
 
         However many callers ask, in this process or another, one worker is started. It belongs
-        to the runtime: a caller that gives up does not stop it. A model that is ready costs no
-        system call beyond looking whether its worker lives.
+        to the runtime: a caller that gives up does not stop it. A model that is ready costs two
+        small reads in the store.
 
         Args:
             model_text: Anything `Store.find` knows.
@@ -65,26 +92,40 @@ class Runtime:
 
         Raises:
             ModelNotFoundError: Not in the store.
+            ModelFileError: It has no GGUF weights, or they are damaged.
             MemoryBudgetError: Retryable. What is loaded is in use (or kept forever).
             ModelTooLargeError: It would not fit an empty machine.
             ModelLoadingError: Retryable. The deadline passed; loading goes on.
-            ModelLoadError: llama.cpp refused the file. Also OutOfMemoryError, ModelFileError.
+            ModelLoadError: llama.cpp refused the file. Also OutOfMemoryError.
             WorkerCrashedError: Retryable. The worker ended while loading.
             ShuttingDownError: `close` was called.
             RequestCancelledError: `is_cancelled` said so.
         """
-        raise NotImplementedError
+        self._streams.check_open()
+        model = self._store.find(model_text)
+        timeout_s = self._settings.runtime.load_timeout_s if deadline_s is None else deadline_s
+        ready = self._ready.get((model.id, mode))
+        if ready is None or keep_alive_s is not None or not self._supervisor.keeps(ready.entry):
+            wait = self._wait(model_text, timeout_s, is_cancelled)
+            ready = self._make_ready(model, mode, keep_alive_s, wait, set())
+
+        def renew(gone: str) -> Ready:
+            again = self._wait(model_text, timeout_s, is_cancelled)
+            return self._make_ready(model, mode, keep_alive_s, again, {gone})
+
+        return LocalRunner(model, ready, renew, self._streams)
 
     def running(self) -> list[RunnerStatus]:
-        """Every worker of the runtime folder, whoever started it, oldest first.
+        """Every worker of the runtime folder that takes requests, oldest first.
 
         Costs one round trip per worker; one that does not answer in a second is listed by what
         the ledger knows.
         """
-        raise NotImplementedError
+        children.reap()
+        return census.statuses(self._ledger.snapshot())
 
     def unload(self, models: Sequence[str] | None = None, *, only_idle: bool = True) -> int:
-        """Make workers leave, and wait until their memory is back (`drain_s` at most).
+        """Make workers leave, and wait until their memory is back (`drain_s` and 5 s at most).
 
         Args:
             models: As for `ensure_ready`; also of models that were removed. None means all.
@@ -92,9 +133,16 @@ class Runtime:
                 to finish and are then ended.
 
         Returns:
-            How many workers left or are leaving.
+            How many workers left.
         """
-        raise NotImplementedError
+        entries = self._ledger.snapshot()
+        if models is not None:
+            entries = census.wanted(self._store, models, entries)
+        if not entries:
+            return 0
+        drain_s = None if only_idle else self._settings.runtime.drain_s
+        check = self._wait("the ledger", _LEDGER_S + (drain_s or 0.0) + census.EXIT_S).check
+        return census.unload(self._ledger, entries, check, drain_s)
 
     def adopt(self) -> int:
         """Take over workers that a server before this one left; called once at a server's start.
@@ -104,7 +152,18 @@ class Runtime:
         Returns:
             How many were taken over.
         """
-        raise NotImplementedError
+        n_adopted = 0
+        wait = self._wait("the ledger", _LEDGER_S)
+        for entry in self._ledger.snapshot():
+            try:
+                plan = self._plan(self._store.find(entry.model_id), entry.mode)
+            except (ModelNotFoundError, ModelFileError, StoreCorruptError):
+                continue  # nobody can ask for it any more: it leaves when its grace is over
+            if plan.config_hash != entry.config_hash:
+                dismiss(entry, plan.config_hash)
+            elif not entry.is_leaving and self._keep(entry, wait):
+                n_adopted += 1
+        return n_adopted
 
     def log_path(self, model_text: str, mode: ModelMode = ModelMode.COMPLETION) -> Path:
         """Where the workers of a model write; the file may not exist (yet).
@@ -112,11 +171,11 @@ class Runtime:
         Raises:
             ModelNotFoundError: Not in the store.
         """
-        raise NotImplementedError
+        return self._folder.log_path(self._store.find(model_text).id, mode)
 
     def log_paths(self) -> list[Path]:
-        """Log files of all workers, oldest change first."""
-        raise NotImplementedError
+        """Log files of all workers, also of ended ones, oldest change first."""
+        return self._folder.log_paths()
 
     def close(self, deadline_s: float | None = None) -> None:
         """Take no more requests, let streams finish, let go of the workers. Idempotent.
@@ -127,4 +186,94 @@ class Runtime:
             deadline_s: Seconds that open streams get; None takes `RuntimeConfig.drain_s`. What is
                 still open then ends with `ShuttingDownError`.
         """
-        raise NotImplementedError
+        self._streams.refuse(ShuttingDownError(what="server"))
+        self._streams.drain(self._settings.runtime.drain_s if deadline_s is None else deadline_s)
+        self._supervisor.close()
+        children.reap()
+
+    def _wait(
+        self, what: str, deadline_s: float, is_cancelled: IsCancelled = never_cancelled
+    ) -> Wait:
+        return Wait(what, deadline_s, is_cancelled, self._streams.check_open)
+
+    def _plan(self, model: StoredModel, mode: ModelMode) -> Plan:
+        return Plan(model, mode, footprint(model, self._settings.engine, mode))
+
+    def _make_ready(
+        self,
+        model: StoredModel,
+        mode: ModelMode,
+        keep_alive_s: float | None,
+        wait: Wait,
+        gone: set[str],
+    ) -> Ready:
+        self._folder.prepare()
+        plan = self._plan(model, mode)
+        for _ in range(MAX_ATTEMPTS):
+            entry = self._admission.admit(plan, keep_alive_s, gone, wait)
+            info = self._await_loaded(entry, keep_alive_s, wait)
+            if info is not None:
+                ready = Ready(entry, info)
+                self._ready[entry.key] = ready
+                return ready
+            _raise_crash(entry)
+            gone.add(entry.socket)
+        raise crash_of(entry)
+
+    def _await_loaded(
+        self, entry: Entry, keep_alive_s: float | None, wait: Wait
+    ) -> ModelInfo | None:
+        """Wait until a worker has loaded; None when it left instead."""
+        if not self._keep(entry, wait):
+            return None
+        control = Control(wait_ready=True, keep_alive_s=keep_alive_s)
+        try:
+            link = dial(entry, control, check=wait.check)
+        except TimeoutError as error:
+            raise ModelLoadingError(reference=entry.reference) from error
+        if link is None:
+            return None
+        with link:
+            while not link.is_at_end:
+                wait.check()
+                frame = link.receive(POLL_S)
+                if isinstance(frame, Status):
+                    return frame.info
+                if isinstance(frame, Failed):
+                    refusal = from_facts(frame.code, frame.facts)
+                    if isinstance(refusal, ShuttingDownError):
+                        return None
+                    raise refusal
+        return None
+
+    def _keep(self, entry: Entry, wait: Wait) -> bool:
+        try:
+            return self._supervisor.keep(entry, wait.check)
+        except TimeoutError as error:
+            raise ModelLoadingError(reference=entry.reference) from error
+
+    def _on_ended(self, entry: Entry) -> None:
+        """Clean up behind a worker; the supervisor's thread."""
+        ready = self._ready.get(entry.key)
+        if ready is not None and ready.entry.socket == entry.socket:
+            self._ready.pop(entry.key, None)
+        wait_for_end(entry.pid, entry.started, census.EXIT_S)
+        returncode = children.returncode(entry.pid, entry.started)
+        how = "ended" if returncode is None else how_it_ended(returncode)
+        _logger.info("worker %d of %s: %s", entry.pid, entry.reference, how)
+        with (
+            suppress(ModelLoadingError),
+            self._ledger.locked(Wait("the ledger", _LEDGER_S, never_cancelled, lambda: None).check),
+        ):
+            pass  # entering sweeps
+
+
+def _raise_crash(entry: Entry) -> None:
+    """Raise for a worker that crashed.
+
+    One that left in good order is none, and one that could not load tells the next who asks.
+    """
+    if not entry.is_alive() or wait_for_end(entry.pid, entry.started, POLL_S):
+        returncode = children.returncode(entry.pid, entry.started)
+        if returncode not in (None, 0, EXIT_LOAD_FAILED):
+            raise crash_of(entry)

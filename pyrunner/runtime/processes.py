@@ -4,9 +4,12 @@ A process number is used again after its process has ended, so it is only truste
 the moment the process was started.
 """
 
+import contextlib
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 _STARTED_FIELD = 19
@@ -55,3 +58,64 @@ def _started_by_ps(pid: int) -> str | None:
     )
     state, _, started = answer.stdout.strip().partition(" ")
     return started.strip() if state and not state.startswith("Z") else None
+
+
+class Children:
+    """The workers that this process started, until they are reaped. Any thread.
+
+    One per process, like the children themselves: a runtime that is closed leaves its workers to
+    their own clocks, and whoever looks next reaps those that have ended.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # protects both dicts
+        self._processes: dict[tuple[int, str], subprocess.Popen[bytes]] = {}
+        self._returncodes: dict[tuple[int, str], int] = {}
+
+    def add(self, process: subprocess.Popen[bytes]) -> str:
+        """Remember a new child; returns its `started_at`, empty when it has ended already."""
+        started = started_at(process.pid) or ""
+        with self._lock:
+            self._processes[process.pid, started] = process
+        return started
+
+    def returncode(self, pid: int, started: str, timeout_s: float = 0.0) -> int | None:
+        """How a worker ended, waiting for it; None when it lives or is no child of ours."""
+        key = (pid, started)
+        with self._lock:
+            process = self._processes.get(key)
+            if process is None:
+                return self._returncodes.get(key)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout_s)
+        self.reap()
+        return process.returncode
+
+    def reap(self) -> None:
+        """Collect the exit statuses of all that have ended."""
+        with self._lock:
+            for key, process in list(self._processes.items()):
+                if process.poll() is not None:
+                    del self._processes[key]
+                    self._returncodes[key] = process.returncode
+            for key in list(self._returncodes)[:-_MAX_RETURNCODES]:
+                del self._returncodes[key]
+
+
+_MAX_RETURNCODES = 256
+
+_END_POLL_S = 0.01
+
+children = Children()
+
+
+def wait_for_end(pid: int, started: str, timeout_s: float) -> bool:
+    """Wait until a process, child of ours or not, is gone; whether it is."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while is_alive(pid, started):
+        if time.monotonic() >= deadline:
+            return False
+        pause.wait(_END_POLL_S)
+    children.reap()
+    return True

@@ -31,22 +31,6 @@ def never_cancelled() -> bool:
     return False
 
 
-class ModelLease(Protocol):
-    """Keeps the blobs of a model; released by the kernel with its last descriptor."""
-
-    def fileno(self) -> int:
-        """The locked file, to be inherited by a worker."""
-        ...
-
-    def hand_over(self) -> None:
-        """Close this process's descriptor without unlocking: a child holds the lock now."""
-        ...
-
-    def close(self) -> None:
-        """Give the lease back."""
-        ...
-
-
 class LoadableModel(Protocol):
     """The part of `models.store.StoredModel` that loading needs."""
 

@@ -17,6 +17,12 @@ from pyrunner.wire.frames import PROTOCOL_VERSION
 MAX_LAUNCH_BYTES = 32 * 1024
 """Below the 64 KiB a pipe holds, so that writing it never waits for the new process."""
 
+EXIT_LOAD_FAILED = 3
+"""Exit status of a worker whose model could not be loaded."""
+
+EXIT_BROKEN = 4
+"""Exit status of a worker whose engine failed; 0 is one that left because it was time to."""
+
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """One model, how to load it, and how long to live."""

@@ -76,11 +76,9 @@ class EngineThread:
         return not self._thread.is_alive()
 
     def run(self) -> None:
-        """Load, work until told to stop, free the model."""
+        """Load, then work until told to stop. The model's memory goes with the process."""
         if self.load():
             self.work()
-        if self._loop is not None:
-            self._loop.close()
 
     def work(self) -> None:
         """Turn until told to stop. What goes wrong is reported and ends it."""

@@ -64,10 +64,6 @@ class Loop(Protocol):
         """One vector per input."""
         ...
 
-    def close(self) -> None:
-        """Free native memory."""
-        ...
-
 
 class Parser(Protocol):
     """Turns the text of one answer into pieces. Only the I/O thread calls it."""

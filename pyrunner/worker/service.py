@@ -21,7 +21,7 @@ from pyrunner.wire.frames import (
     Status,
     Welcome,
 )
-from pyrunner.wire.launch import Launch
+from pyrunner.wire.launch import EXIT_BROKEN, EXIT_LOAD_FAILED, Launch
 from pyrunner.worker.answers import Answers, EnginePort, Peer, failed
 from pyrunner.worker.life import Life, Verdict
 from pyrunner.worker.messages import (
@@ -36,12 +36,6 @@ from pyrunner.worker.messages import (
 from pyrunner.worker.prepare import RequestFrame
 
 _logger = log.get("worker")
-
-EXIT_LOAD_FAILED = 3
-"""Exit status of a worker whose model could not be loaded."""
-
-EXIT_BROKEN = 4
-"""Exit status of a worker whose engine failed; 0 is one that left because it was time to."""
 
 
 class _Role(Enum):

@@ -64,7 +64,6 @@ class ScriptedLoop:
 
     def __init__(self, pause_s: float = 0.0) -> None:
         self.info = INFO
-        self.is_closed = False
         self.n_interrupts = 0
         self._pause_s = pause_s
         self._running: dict[int, _Running] = {}
@@ -121,9 +120,6 @@ class ScriptedLoop:
             n_embd=2,
             n_tokens=sum(map(len, inputs)),
         )
-
-    def close(self) -> None:
-        self.is_closed = True
 
     def _advance(self, each: _Running) -> list[StepEvent]:
         request_id = each.request.request_id

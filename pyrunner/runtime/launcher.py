@@ -1,0 +1,184 @@
+"""Starting a worker process: its socket, its log, its environment, its parameters."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyrunner
+from pyrunner import config, log
+from pyrunner.config import Settings
+from pyrunner.errors import StoreIOError
+from pyrunner.models.store import Lease, StoredModel
+from pyrunner.runtime.folder import RuntimeFolder
+from pyrunner.runtime.footprint import Footprint
+from pyrunner.runtime.ledger import Entry
+from pyrunner.runtime.processes import children
+from pyrunner.types import ModelMode
+from pyrunner.wire.launch import Launch, config_hash, encode_launch
+
+_logger = log.get("runtime")
+
+_BACKLOG = 512
+"""Connections that may wait while the worker's interpreter starts."""
+
+
+def unix_time_s() -> float:
+    """Now, in seconds since 1970."""
+    return datetime.now(UTC).timestamp()
+
+
+def worker_command() -> tuple[str, ...]:
+    """The program that is a worker, without its model.
+
+    ``-P`` keeps the current folder off the import path, faulthandler writes where a crash in
+    native code came from into the log.
+    """
+    python = sys.executable
+    if not Path(python).name.startswith(("python", "pypy")):
+        # Inside uWSGI and other embedders the executable is the host program.
+        python = str(Path(sys.prefix, "bin", "python3"))
+    return (python, "-P", "-X", "faulthandler", "-m", "pyrunner.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything about a worker but its process."""
+
+    model: StoredModel
+    mode: ModelMode
+    footprint: Footprint
+
+    @property
+    def reference(self) -> str:
+        """What the worker is called."""
+        return self.model.tags[0] if self.model.tags else self.model.id
+
+    @property
+    def config_hash(self) -> str:
+        """Its identity."""
+        return config_hash(self.model.id, self.mode, self.footprint.engine)
+
+
+class Launcher:
+    """Starts workers. Any thread; the ledger's lock is held while one starts.
+
+    Args:
+        settings: Of the runtime.
+        folder: Prepared.
+        command: Run with the model's name as its last argument, for those who look at ``ps``.
+    """
+
+    def __init__(self, settings: Settings, folder: RuntimeFolder, command: Sequence[str]) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._command = tuple(command)
+
+    def start(self, plan: Plan, keep_alive_s: float | None, lease: Lease) -> Entry:
+        """Start a process that listens from the first moment; costs some milliseconds.
+
+        The process holds the lease from now on, as long as it lives.
+
+        Raises:
+            StoreIOError: The system refused a socket, a file or a process.
+        """
+        path = self._folder.new_socket()
+        try:
+            with ExitStack() as stack:
+                listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+                listener.bind(str(path))
+                listener.listen(_BACKLOG)
+                log_fd = _open_log(self._folder.log_path(plan.model.id, plan.mode))
+                stack.callback(os.close, log_fd)
+                fds = (listener.fileno(), lease.fileno())
+                launch = encode_launch(self._launch(plan, keep_alive_s, path, fds))
+                process = subprocess.Popen(  # noqa: S603 - our own program
+                    [*self._command, plan.reference],
+                    stdin=subprocess.PIPE,
+                    stdout=log_fd,
+                    stderr=log_fd,
+                    cwd="/",
+                    env=_environment(),
+                    pass_fds=fds,
+                    start_new_session=True,
+                    umask=0o077,
+                )
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise StoreIOError(path=str(path), problem=error.strerror or str(error)) from error
+        lease.hand_over()
+        started = children.add(process)
+        _hand_over(process, launch)
+        _logger.info("worker %d loads %s (%s)", process.pid, plan.reference, plan.mode)
+        return Entry(
+            socket=str(path),
+            reference=plan.reference,
+            model_id=plan.model.id,
+            mode=plan.mode,
+            pid=process.pid,
+            started=started,
+            size_bytes=plan.footprint.size_bytes,
+            last_used=unix_time_s(),
+            config_hash=plan.config_hash,
+        )
+
+    def _launch(
+        self, plan: Plan, keep_alive_s: float | None, path: Path, fds: tuple[int, int]
+    ) -> Launch:
+        runtime = self._settings.runtime
+        model = plan.model
+        return Launch(
+            reference=plan.reference,
+            model_id=model.id,
+            mode=plan.mode,
+            weight_paths=tuple(str(each.absolute()) for each in model.weight_paths),
+            mmproj_path=_absolute(model.mmproj_path),
+            chat_template_path=_absolute(model.chat_template_path),
+            engine=plan.footprint.engine,
+            keep_alive_s=runtime.keep_alive_s if keep_alive_s is None else keep_alive_s,
+            orphan_grace_s=runtime.orphan_grace_s,
+            drain_s=runtime.drain_s,
+            max_queue=runtime.max_queue,
+            config_hash=plan.config_hash,
+            socket_path=str(path),
+            listener_fd=fds[0],
+            lease_fd=fds[1],
+            log_level=self._settings.log.level,
+        )
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
+
+
+def _open_log(path: Path) -> int:
+    # Readable too, because the worker cuts it; appending, because an older worker of the same
+    # model may still write its last lines.
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _hand_over(process: subprocess.Popen[bytes], launch: bytes) -> None:
+    if process.stdin is None:
+        raise AssertionError("stdin is a pipe")
+    try:
+        with process.stdin:
+            process.stdin.write(launch)
+    except BrokenPipeError:
+        _logger.warning("worker %d ended before it started", process.pid)
+
+
+def _environment() -> dict[str, str]:
+    """What the worker inherits, with an import path that does not depend on the folder it is in."""
+    given = config.environment_value("PYTHONPATH") or ""
+    entries = [str(Path(each).absolute()) for each in given.split(os.pathsep) if each]
+    root = Path(pyrunner.__file__).absolute().parents[1]
+    # Run from a source tree we may have been found through the current folder. An installed
+    # package is found anyway, and its folder must not come before the standard library.
+    if root.name not in ("site-packages", "dist-packages") and str(root) not in entries:
+        entries.append(str(root))
+    return config.child_environment({"PYTHONPATH": os.pathsep.join(entries)} if entries else {})

@@ -1,0 +1,192 @@
+"""A connection to a worker, from the server's side: waits with a limit, one thread at a time."""
+
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Self
+
+from pyrunner.errors import ShuttingDownError, from_facts
+from pyrunner.runtime.ledger import Entry
+from pyrunner.runtime.runner import POLL_S
+from pyrunner.wire.channel import decoder_of_worker_frames, encode
+from pyrunner.wire.frames import (
+    PROTOCOL_VERSION,
+    Chat,
+    Complete,
+    Control,
+    Embed,
+    Failed,
+    FromServer,
+    FromWorker,
+    Hello,
+    Mismatch,
+    Status,
+    Welcome,
+)
+
+ANSWER_S = 30.0
+"""How long a worker may take to greet; it greets while it loads, so only a stuck one does not."""
+
+STATUS_S = 1.0
+"""How long a worker may take to say how it is, before it counts as busy."""
+
+_RECEIVE_BYTES = 64 * 1024
+
+
+class Link:
+    """One connected socket. `close` is for any thread, the rest for the one that reads."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._decoder = decoder_of_worker_frames()
+        self._frames: deque[FromWorker] = deque()
+        self.is_at_end = False
+        """The worker closed the connection, or died; what came before is still to be read."""
+        try:
+            self._socket.settimeout(ANSWER_S)
+            self._socket.connect(path)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._socket.fileno()
+
+    def send(self, *frames: FromServer) -> None:
+        """Send; a worker reads at once, so this waits only for one that is stuck.
+
+        Raises:
+            OSError: The worker is gone.
+            WorkerProtocolError: A frame is too long.
+        """
+        self._socket.settimeout(ANSWER_S)
+        self._socket.sendall(b"".join(encode(frame) for frame in frames))
+
+    def receive(self, timeout_s: float) -> FromWorker | None:
+        """The next frame; None when none came in time, or `is_at_end`.
+
+        Raises:
+            WorkerProtocolError: The bytes are no frames.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._frames and not self.is_at_end:
+            try:
+                self._socket.settimeout(max(0.0, deadline - time.monotonic()))
+                data = self._socket.recv(_RECEIVE_BYTES)
+            except (TimeoutError, BlockingIOError):
+                return None
+            except OSError:  # reset, or closed by another thread of ours: no more will come
+                data = b""
+            self.is_at_end = not data
+            self._frames.extend(self._decoder.feed(data))
+        return self._frames.popleft() if self._frames else None
+
+    def shut(self) -> None:
+        """End the conversation and wake the reader; any thread."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # not connected any more
+
+    def close(self) -> None:
+        """Hang up; a request that is in flight is cancelled by it. Only the reader's thread."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def dial(
+    entry: Entry,
+    request: Chat | Complete | Embed | Control | None,
+    *,
+    config_hash: str | None = None,
+    timeout_s: float = ANSWER_S,
+    check: Callable[[], None] | None = None,
+) -> Link | None:
+    """Connect to a worker, greet it, send a request, and wait for its welcome.
+
+    Args:
+        entry: Which worker.
+        request: None makes a keeper connection.
+        config_hash: What the worker should be; None takes what the ledger says it is. Another
+            one makes the worker drain.
+        timeout_s: For the welcome.
+        check: Called every `POLL_S` while waiting; raises to give up.
+
+    Returns:
+        None when the worker is gone or takes no more requests: start another one.
+
+    Raises:
+        TimeoutError: It is there but does not answer.
+        PyrunnerError: It refuses this request.
+    """
+    hello = Hello(
+        version=PROTOCOL_VERSION,
+        config_hash=entry.config_hash if config_hash is None else config_hash,
+        is_keeper=request is None,
+    )
+    try:
+        link = Link(entry.socket)
+    except TimeoutError:
+        raise
+    except OSError:
+        return None
+    is_welcome = False
+    try:
+        is_welcome = _is_welcome(link, hello, request, timeout_s, check)
+    finally:
+        if not is_welcome:
+            link.close()
+    return link if is_welcome else None
+
+
+def ask(entry: Entry, control: Control, timeout_s: float = STATUS_S) -> Status | None:
+    """One question, one answer; None when the worker is gone, or does not answer in time."""
+    try:
+        link = dial(entry, control, timeout_s=timeout_s)
+        if link is None:
+            return None
+        with link:
+            answer = link.receive(timeout_s)
+            return answer if isinstance(answer, Status) else None
+    except TimeoutError:
+        return None
+
+
+def _is_welcome(
+    link: Link,
+    hello: Hello,
+    request: Chat | Complete | Embed | Control | None,
+    timeout_s: float,
+    check: Callable[[], None] | None,
+) -> bool:
+    try:
+        link.send(hello, *(() if request is None else (request,)))
+    except TimeoutError:
+        raise
+    except OSError:
+        return False
+    deadline = time.monotonic() + timeout_s
+    while not link.is_at_end:
+        match link.receive(min(POLL_S, timeout_s)):
+            case Welcome():
+                return True
+            case Mismatch():
+                return False
+            case Failed(code=code, facts=facts):
+                error = from_facts(code, facts)
+                if isinstance(error, ShuttingDownError):
+                    return False
+                raise error
+            case _:
+                if check is not None:
+                    check()
+                if time.monotonic() >= deadline:
+                    raise TimeoutError
+    return False

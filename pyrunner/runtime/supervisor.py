@@ -1,0 +1,126 @@
+"""Keeper connections: what this server uses stays, and its end is noticed at once."""
+
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+
+from pyrunner import log
+from pyrunner.runtime.ledger import Entry
+from pyrunner.runtime.link import Link, dial
+
+_logger = log.get("runtime")
+
+_JOIN_S = 5.0
+
+
+class Supervisor:
+    """One keeper connection per used worker, and the thread that sees them end.
+
+    Any thread may call any method. `_lock` protects `_kept`, `_thread` and `_is_closed`.
+
+    Args:
+        on_ended: Called by the ``supervisor`` thread for a worker that has ended.
+    """
+
+    def __init__(self, on_ended: Callable[[Entry], None]) -> None:
+        self._on_ended = on_ended
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[Entry, Link]] = {}
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._bell: socket.socket | None = None
+
+    def keep(self, entry: Entry, check: Callable[[], None]) -> bool:
+        """Hold on to a worker; False when it is gone or leaving.
+
+        Raises:
+            TimeoutError: It does not answer.
+        """
+        if self.keeps(entry):
+            return True
+        link = dial(entry, None, check=check)
+        if link is None:
+            return False
+        with self._lock:
+            if self._is_closed or entry.socket in self._kept:
+                link.close()
+                return not self._is_closed
+            self._kept[entry.socket] = (entry, link)
+            if self._thread is None:
+                self._start()
+            self._ring()
+        return True
+
+    def keeps(self, entry: Entry) -> bool:
+        """Whether the worker was alive a moment ago. Costs nothing."""
+        return entry.socket in self._kept
+
+    def close(self) -> None:
+        """Let go of all workers and end the thread."""
+        with self._lock:
+            self._is_closed = True
+            thread = self._thread
+            self._ring()
+        if thread is not None:
+            thread.join(_JOIN_S)
+
+    def _start(self) -> None:
+        ear, self._bell = socket.socketpair()
+        self._thread = threading.Thread(
+            target=self._run, args=(ear,), name="supervisor", daemon=True
+        )
+        self._thread.start()
+
+    def _ring(self) -> None:
+        if self._bell is not None:
+            self._bell.send(b"!")
+
+    def _run(self, ear: socket.socket) -> None:
+        try:
+            self._watch(ear)
+        except Exception:
+            # The thread's root. Workers are found dead by their next use, too, only later.
+            _logger.exception("the supervisor failed")
+        finally:
+            self._let_go(ear)
+
+    def _watch(self, ear: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(ear, selectors.EVENT_READ, None)
+            watched: set[str] = set()
+            while True:
+                with self._lock:
+                    if self._is_closed:
+                        return
+                    new = [kept for name, kept in self._kept.items() if name not in watched]
+                for entry, link in new:
+                    watched.add(entry.socket)
+                    selector.register(link, selectors.EVENT_READ, (entry, link))
+                for key, _ in selector.select():
+                    if key.data is None:
+                        ear.recv(4096)
+                        continue
+                    entry, link = key.data
+                    link.receive(0.0)  # a worker says nothing on it, so this is its end
+                    if link.is_at_end:
+                        selector.unregister(link)
+                        watched.discard(entry.socket)
+                        self._forget(entry, link)
+
+    def _forget(self, entry: Entry, link: Link) -> None:
+        with self._lock:
+            self._kept.pop(entry.socket, None)
+        link.close()
+        self._on_ended(entry)
+
+    def _let_go(self, ear: socket.socket) -> None:
+        with self._lock:
+            self._is_closed = True
+            for _, link in self._kept.values():
+                link.close()
+            self._kept.clear()
+            ear.close()
+            if self._bell is not None:
+                self._bell.close()
+                self._bell = None
