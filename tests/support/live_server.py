@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyrunner import config
 from pyrunner.server.serve import Listening, Server, open_server
 from support.api import Api, make_api
 
@@ -77,3 +78,20 @@ def events(response: http.client.HTTPResponse) -> Iterator[Any]:
             return
         if data:
             yield json.loads(data)
+
+
+@contextmanager
+def serving_for_real(home: Path) -> Iterator[str]:
+    """Serve with real workers, below `home`; hands out the URL."""
+    settings = config.load({"server.port": 0}, {"PYRUNNER_HOME": str(home)})
+    with open_server(settings) as server:
+        thread = threading.Thread(target=server.serve, name="loop")
+        thread.start()
+        try:
+            assert server.listening.url is not None
+            yield server.listening.url
+        finally:
+            server.stop()
+            server.stop()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()

@@ -133,6 +133,8 @@ class ScriptedRuntime:
     """Knows the models of `known`; each request plays `script`."""
 
     script: Sequence[Item] = HELLO
+    answer: Callable[[ChatRequest | CompletionRequest], Sequence[Item]] | None = None
+    """Instead of `script`: what to play for a request."""
     known: frozenset[str] = frozenset({"ai/tiny"})
     on_load: Callable[[IsCancelled], None] = lambda _: None
     requests: list[ChatRequest | CompletionRequest | EmbeddingRequest] = field(default_factory=list)
@@ -155,7 +157,8 @@ class ScriptedRuntime:
     ) -> ScriptedStream:
         self.requests.append(request)
         self.keep_alives.append(keep_alive_s)
-        stream = ScriptedStream(self.script)
+        script = self.script if self.answer is None else self.answer(request)
+        stream = ScriptedStream(script)
         self.streams.append(stream)
         self.started.release()
         return stream

@@ -1,0 +1,69 @@
+"""A model without weights: it says words, and takes limits, stops, seeds and tools seriously.
+
+Its tokens are words with the space before them. The scripted runtime plays it where no engine is.
+"""
+
+import random
+from collections.abc import Sequence
+
+from pyrunner.types import (
+    ChatRequest,
+    CompletionRequest,
+    FinishEvent,
+    FinishReason,
+    Limits,
+    TextEvent,
+    Timings,
+    ToolCallEvent,
+    ToolChoice,
+    Usage,
+)
+from support.scripted_runtime import Item
+
+WORDS = ("a", "container", "is", "an", "image", "that", "runs", "and", "nothing", "more")
+LONGEST = 24
+
+
+def answer(request: ChatRequest | CompletionRequest) -> Sequence[Item]:
+    """What the model says to a request."""
+    n_prompt = len(str(request).split())
+    if isinstance(request, ChatRequest) and request.tools:
+        if request.tool_choice is not ToolChoice.NONE:
+            return _call(request.tools[0].name, n_prompt)
+    seed = request.sampling.seed
+    if request.sampling.temperature == 0:
+        seed = 0
+    chooser = random.Random(seed)
+    words = [f" {chooser.choice(WORDS)}" for _ in range(LONGEST)]
+    return _spoken(words, request.limits, n_prompt)
+
+
+def _spoken(words: Sequence[str], limits: Limits, n_prompt: int) -> Sequence[Item]:
+    limit = LONGEST if limits.max_tokens is None else limits.max_tokens
+    is_cut = limit < len(words)
+    said = ""
+    for i, word in enumerate(words[:limit]):
+        said += word
+        found = [said.index(stop) for stop in limits.stop if stop in said]
+        if found:
+            return TextEvent(text=said[: min(found)]), _finish(FinishReason.STOP, n_prompt, i + 1)
+    pieces = [TextEvent(text=word) for word in words[:limit]]
+    reason = FinishReason.LENGTH if is_cut else FinishReason.STOP
+    return *pieces, _finish(reason, n_prompt, len(pieces))
+
+
+def _call(name: str, n_prompt: int) -> Sequence[Item]:
+    return (
+        ToolCallEvent(index=0, id="call_1", name=name),
+        ToolCallEvent(index=0, arguments='{"city":'),
+        ToolCallEvent(index=0, arguments=' "Paris"}'),
+        _finish(FinishReason.TOOL_CALLS, n_prompt, 9),
+    )
+
+
+def _finish(reason: FinishReason, n_prompt: int, n_said: int) -> FinishEvent:
+    return FinishEvent(
+        reason=reason,
+        usage=Usage(prompt_tokens=n_prompt, completion_tokens=n_said),
+        timings=Timings(queue_s=0.0, prompt_s=0.01, decode_s=0.01),
+    )
