@@ -10,6 +10,9 @@ BIN        := $(abspath $(dir $(PYTHON)))
 export PATH := $(BIN):$(PATH)
 # `python -m` would import the source tree from the current folder instead of what is installed.
 export PYTHONSAFEPATH := 1
+# So that a checkout in another folder finds what this one compiled.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
 
 NATIVE := CMakeLists.txt $(shell find csrc pyrunner/_native tests/csrc \
               -name '*.h' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' \
