@@ -12,6 +12,8 @@ import pytest
 from support import word_model
 from support.live_server import running, serving_for_real
 
+pytestmark = pytest.mark.keeps_open("the client keeps its connections")
+
 MODEL = "pyrunner/demo"
 WEATHER: Any = {
     "type": "function",
@@ -44,9 +46,11 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[S
     """The same tests twice: the scripted model, and the demo model in a real worker."""
     home = tmp_path_factory.mktemp("pyr", numbered=True)
     is_real = request.param == "real"
-    with _url(home, is_real=is_real) as url:
-        with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-            yield Service(client, is_real)
+    with (
+        _url(home, is_real=is_real) as url,
+        openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        yield Service(client, is_real)
 
 
 @contextmanager
@@ -188,9 +192,8 @@ def test_completion_answers_and_streams_the_same(client):
     whole = client.completions.create(**body)
     assert whole.choices[0].text
     assert whole.usage.completion_tokens == 8
-    said = "".join(
-        chunk.choices[0].text for chunk in client.completions.create(**body, stream=True)
-    )
+    stream = client.completions.create(**body, stream=True)
+    said = "".join(chunk.choices[0].text for chunk in stream)
     assert said == whole.choices[0].text
 
 

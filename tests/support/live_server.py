@@ -83,7 +83,8 @@ def events(response: http.client.HTTPResponse) -> Iterator[Any]:
 @contextmanager
 def serving_for_real(home: Path) -> Iterator[str]:
     """Serve with real workers, below `home`; hands out the URL."""
-    settings = config.load({"server.port": 0}, {"PYRUNNER_HOME": str(home)})
+    overrides = {"server.port": 0, "engine.n_threads": 1}  # one thread: repeatable answers
+    settings = config.load(overrides, {"PYRUNNER_HOME": str(home)})
     with open_server(settings) as server:
         thread = threading.Thread(target=server.serve, name="loop")
         thread.start()

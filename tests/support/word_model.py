@@ -27,15 +27,18 @@ LONGEST = 24
 def answer(request: ChatRequest | CompletionRequest) -> Sequence[Item]:
     """What the model says to a request."""
     n_prompt = len(str(request).split())
-    if isinstance(request, ChatRequest) and request.tools:
-        if request.tool_choice is not ToolChoice.NONE:
-            return _call(request.tools[0].name, n_prompt)
+    if isinstance(request, ChatRequest) and _calls(request):
+        return _call(request.tools[0].name, n_prompt)
     seed = request.sampling.seed
     if request.sampling.temperature == 0:
         seed = 0
     chooser = random.Random(seed)
     words = [f" {chooser.choice(WORDS)}" for _ in range(LONGEST)]
     return _spoken(words, request.limits, n_prompt)
+
+
+def _calls(request: ChatRequest) -> bool:
+    return bool(request.tools) and request.tool_choice is not ToolChoice.NONE
 
 
 def _spoken(words: Sequence[str], limits: Limits, n_prompt: int) -> Sequence[Item]:
