@@ -2,8 +2,7 @@
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_WRITABLE
 from cython.operator cimport dereference as deref
-from libc.stdint cimport int8_t, int32_t, uint8_t, uint32_t
-from libcpp cimport bool
+from libc.stdint cimport int8_t, int32_t
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
