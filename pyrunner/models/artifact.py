@@ -88,7 +88,7 @@ class _CncfConfig(msgspec.Struct):
 class _File(msgspec.Struct):
     config: msgspec.Raw = msgspec.Raw(b"{}")
     descriptor: _Descriptor = msgspec.field(default_factory=_Descriptor)
-    modelfs: msgspec.Raw | None = None
+    modelfs: msgspec.Raw = msgspec.Raw(b"")
 
 
 def check_is_model(manifest: Manifest, *, reference: str) -> None:
@@ -119,7 +119,7 @@ def parse_config(content: bytes, *, path: str) -> ArtifactConfig:
     """
     try:
         file = msgspec.json.decode(content, type=_File)
-        is_cncf = file.modelfs is not None or file.descriptor.created_at is not None
+        is_cncf = bytes(file.modelfs) != b"" or file.descriptor.created_at is not None
         if is_cncf or b'"paramSize"' in bytes(file.config):
             config = _flatten(msgspec.json.decode(file.config, type=_CncfConfig))
         else:

@@ -81,9 +81,10 @@ def package(
     """
     _check(options)
     target = store.check_target(reference_text)
-    if options.source is None:
-        return _from_files(store, options, target, on_message)
-    return _from_model(store, options, target, on_message)
+    make = _from_files if options.source is None else _from_model
+    model = make(store, options, target, on_message)
+    on_message("Model loaded successfully")
+    return model
 
 
 def _check(options: PackageOptions) -> None:
@@ -115,6 +116,7 @@ def _from_files(
     config = _config(headers, options.context_size)
     content = artifact.encode_config(config, [each.layer.digest.text for each in files])
     blob = _Blob(artifact.CONFIG_V01, content)
+    on_message("Loading model to Model Runner...")
     return _store(store, blob, [each.layer for each in files], files, target)
 
 
@@ -140,6 +142,7 @@ def _from_model(
         document["rootfs"] = {"type": "rootfs", "diff_ids": diff_ids}
         content = msgspec.json.encode(document)
         config = _Blob(config_type, content)
+        on_message("Loading model to Model Runner...")
         return _store(store, config, layers, files, target)
 
 

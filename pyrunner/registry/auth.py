@@ -60,7 +60,7 @@ class _DockerConfig(msgspec.Struct):
     cred_helpers: dict[str, str] = msgspec.field(name="credHelpers", default={})
 
 
-class _HelperAnswer(msgspec.Struct):
+class _Answer(msgspec.Struct):
     username: str = msgspec.field(name="Username")
     secret: str = msgspec.field(name="Secret")
 
@@ -172,7 +172,7 @@ def _ask_helper(helper: str, server: str) -> Credential | None:
         _log.debug("%s has no credential for %s", program, server)
         return None
     try:
-        answer = msgspec.json.decode(done.stdout, type=_HelperAnswer)
+        answer = msgspec.json.decode(done.stdout, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         _log.warning("%s gave an answer that cannot be read", program)
         return None

@@ -70,7 +70,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 
 class _Kind(msgspec.Struct, rename="camel"):
     media_type: str = ""
-    manifests: msgspec.Raw | None = None
+    manifests: msgspec.Raw = msgspec.Raw(b"")
 
 
 def encode(value: Manifest | Index) -> bytes:
@@ -112,7 +112,7 @@ def index_media_type(content: bytes, *, source: str) -> str | None:
     kind = _decode(content, _Kind, source)
     if kind.media_type in INDEX_TYPES:
         return kind.media_type
-    return INDEX_TYPE if kind.manifests is not None and not kind.media_type else None
+    return INDEX_TYPE if bytes(kind.manifests) and not kind.media_type else None
 
 
 def _enc_hook(value: Any) -> str:

@@ -17,7 +17,6 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from pyrunner import __version__
 from pyrunner.config import RegistryConfig
 from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
 from pyrunner.registry.hosts import check_redirect, is_plain_http, is_same_origin
@@ -31,6 +30,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FIRST_DELAY_S = 0.5
 _CONNECT_TIMEOUT_S = 15.0
 _AUTHORIZATION = "Authorization"
+_USER_AGENT = "pyrunner"
 
 Wait = Callable[[threading.Event, float], None]
 
@@ -152,7 +152,7 @@ class Transport:
         self._jitter = random.Random()  # noqa: S311 - spreads retries, keeps no secret
         self._session = requests.Session()
         self._session.headers.clear()
-        self._session.headers["User-Agent"] = f"pyrunner/{__version__}"
+        self._session.headers["User-Agent"] = _USER_AGENT
         # Digests are of the bytes as stored; a compressed transfer would only get in the way.
         self._session.headers["Accept-Encoding"] = "identity"
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

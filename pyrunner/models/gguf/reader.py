@@ -7,6 +7,7 @@ pinned llama.cpp accepts of versions 2 and 3, and refuses with a reason everythi
 import stat
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from pyrunner.errors import ModelFileError
 from pyrunner.models.files import user_file_errors
@@ -55,10 +56,21 @@ def read_header(path: Path) -> GgufHeader:
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise ModelFileError(path=str(path), problem=f"is {what}")
         with path.open("rb", buffering=0) as file:
-            return _read(Cursor(file, path=str(path), size_bytes=status.st_size))
+            return parse_header(file, path=str(path), size_bytes=status.st_size)
 
 
-def _read(cursor: Cursor) -> GgufHeader:
+def parse_header(file: BinaryIO, *, path: str, size_bytes: int) -> GgufHeader:
+    """Read and check the header of an open file.
+
+    Args:
+        file: At its start; seekable.
+        path: Whom errors name.
+        size_bytes: How long the file is.
+
+    Raises:
+        ModelFileError: As `read_header`.
+    """
+    cursor = Cursor(file, path=path, size_bytes=size_bytes)
     version = _version(cursor)
     n_tensors = _count(cursor, "tensors", MAX_TENSORS)
     n_keys = _count(cursor, "metadata keys", MAX_KEYS)

@@ -1,0 +1,129 @@
+import json
+
+import pytest
+from support.artifacts import add, described, new_store
+
+from pyrunner.errors import StoreCorruptError, UnsupportedArtifactError
+from pyrunner.models import artifact
+from pyrunner.models.artifact import (
+    CONFIG_CNCF,
+    CONFIG_V01,
+    CONFIG_V02,
+    FILE_PATH,
+    LayerKind,
+    ModelConfig,
+    check_is_model,
+    layer_kind,
+    parse_config,
+)
+from pyrunner.registry.manifest import Manifest
+
+DOCKER = {
+    "config": {
+        "format": "gguf",
+        "quantization": "IQ2_XXS/Q4_K_M",
+        "parameters": "361.82 M",
+        "architecture": "llama",
+        "size": "256.35 MiB",
+        "gguf": {"general.name": "x"},
+        "context_size": 8192,
+        "new_field": [1],
+    },
+    "descriptor": {"created": "2025-03-24T12:36:21.123456789Z"},
+    "rootfs": {"type": "rootfs", "diff_ids": []},
+}
+CNCF = {
+    "descriptor": {"createdAt": "2025-01-01T00:00:00Z", "name": "x"},
+    "modelfs": {"type": "layers", "diffIds": []},
+    "config": {"architecture": "llama", "format": "gguf", "paramSize": "8b", "precision": "fp16"},
+}
+
+
+def test_docker_config_is_read_with_its_time():
+    parsed = parse_config(json.dumps(DOCKER).encode(), path="x")
+    assert parsed.created == 1742819781
+    assert parsed.config.parameters == "361.82 M"
+    assert parsed.config.context_size == 8192
+    assert parsed.config.gguf == {"general.name": "x"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        CNCF,
+        {"modelfs": {}, "config": CNCF["config"]},
+        {"config": CNCF["config"]},
+        {"descriptor": CNCF["descriptor"], "config": CNCF["config"]},
+    ],
+)
+def test_modelpack_config_is_flattened(document):
+    parsed = parse_config(json.dumps(document).encode(), path="x")
+    assert parsed.config == ModelConfig(
+        format="gguf", quantization="fp16", parameters="8b", architecture="llama", size="8b"
+    )
+
+
+@pytest.mark.parametrize(
+    "created", [None, "", "yesterday", "0001-01-01T00:00:00Z", "9999-99-99T00:00:00Z"]
+)
+def test_time_that_is_none_is_unknown(created):
+    document = {"config": {}, "descriptor": {"created": created}}
+    assert parse_config(json.dumps(document).encode(), path="x").created == 0
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"config": 1}', b'{"config": {"format": 1}}', b"\xff", b"[" * 10_000]
+)
+def test_config_that_cannot_be_read_names_its_file(content):
+    with pytest.raises(StoreCorruptError, match="blob-path"):
+        parse_config(content, path="blob-path")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "name", "kind"),
+    [
+        ("application/vnd.docker.ai.gguf.v3", "", LayerKind.GGUF),
+        ("application/vnd.docker.ai.mmproj", "", LayerKind.MMPROJ),
+        ("application/vnd.docker.ai.chat.template.jinja", "", LayerKind.CHAT_TEMPLATE),
+        ("application/vnd.docker.ai.license", "", LayerKind.LICENSE),
+        ("application/vnd.docker.ai.safetensors", "m.safetensors", LayerKind.OTHER),
+        ("application/vnd.docker.ai.model.file", "tokenizer.json", LayerKind.OTHER),
+        ("application/vnd.docker.ai.model.file", "a/chat.jinja", LayerKind.CHAT_TEMPLATE),
+        ("application/vnd.cncf.model.weight.v1.raw", "a/b.GGUF", LayerKind.GGUF),
+        ("application/vnd.cncf.model.weight.v1.raw", "", LayerKind.GGUF),
+        ("application/vnd.cncf.model.weight.v1.raw", "mmproj-f16.gguf", LayerKind.MMPROJ),
+        ("application/vnd.cncf.model.weight.v1.raw", "m.safetensors", LayerKind.OTHER),
+        ("application/vnd.cncf.model.weight.v1.gguf", "", LayerKind.GGUF),
+        ("application/vnd.cncf.model.weight.v1.tar+gzip", "x.gguf", LayerKind.OTHER),
+        ("application/vnd.cncf.model.weight.config.v1.raw", "t.jinja", LayerKind.CHAT_TEMPLATE),
+        ("application/vnd.cncf.model.doc.v1.raw", "LICENSE", LayerKind.LICENSE),
+        ("application/octet-stream", "x.gguf", LayerKind.OTHER),
+    ],
+)
+def test_layer_is_known_by_its_type_and_name(media_type, name, kind):
+    layer = described(b"x", media_type).with_annotations({FILE_PATH: name} if name else {})
+    assert layer_kind(layer, ModelConfig(format="gguf")) is kind
+
+
+@pytest.mark.parametrize("media_type", [CONFIG_V01, CONFIG_V02, CONFIG_CNCF])
+def test_manifest_of_a_known_config_type_is_a_model(media_type):
+    config = described(b"{}", media_type)
+    check_is_model(Manifest(schema_version=2, config=config, layers=()), reference="x")
+
+
+def test_manifest_of_a_container_image_is_refused_with_the_products_text():
+    config = described(b"{}", "application/vnd.oci.image.config.v1+json")
+    manifest = Manifest(schema_version=2, config=config, layers=())
+    with pytest.raises(UnsupportedArtifactError) as caught:
+        check_is_model(manifest, reference="library/alpine")
+    text = str(caught.value)
+    assert 'config type "application/vnd.oci.image.config.v1+json" is not supported' in text
+    assert f'(supported: "{CONFIG_V01}", "{CONFIG_V02}", "{CONFIG_CNCF}")' in text
+    assert text.endswith("try upgrading: unsupported model config media type")
+
+
+def test_model_that_cannot_run_here_is_stored_without_weights(tmp_path):
+    store = new_store(tmp_path)
+    model = add(store, "x", b"w", config_type=artifact.CONFIG_V02, layer_type=artifact.SAFETENSORS)
+    assert model.weight_paths == ()
+    assert model.size_bytes == 1

@@ -1,0 +1,147 @@
+import pytest
+from support.gguf_files import GgufBytes
+
+from pyrunner.models.gguf import (
+    config_metadata,
+    kv_bytes,
+    kv_bytes_per_token,
+    parameters_text,
+    read_header,
+)
+
+
+@pytest.fixture
+def header_of(tmp_path):
+    def read(parts):
+        path = tmp_path / "model.gguf"
+        path.write_bytes(parts.build())
+        return read_header(path)
+
+    return read
+
+
+def _llama(**numbers: int | list[int]) -> GgufBytes:
+    parts = GgufBytes().text("general.architecture", "llama")
+    for name, value in numbers.items():
+        key = f"llama.{name.replace('__', '.')}"
+        if isinstance(value, list):
+            parts.numbers(key, value)
+        else:
+            parts.number(key, value)
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        # SmolLM2 135M: 30 layers, 3 KV heads of 64, K and V, 2 bytes each.
+        (
+            {
+                "block_count": 30,
+                "embedding_length": 576,
+                "attention__head_count": 9,
+                "attention__head_count_kv": 3,
+            },
+            30 * 3 * 64 * 2 * 2,
+        ),
+        (
+            {"block_count": 2, "embedding_length": 64, "attention__head_count": 4},
+            2 * 4 * 16 * 2 * 2,
+        ),
+        ({"block_count": 2, "embedding_length": 64}, 2 * 64 * 2 * 2),
+        (
+            {
+                "block_count": 2,
+                "embedding_length": 64,
+                "attention__head_count": 4,
+                "attention__head_count_kv": 1,
+                "attention__key_length": 32,
+                "attention__value_length": 8,
+            },
+            2 * (32 + 8) * 2,
+        ),
+        (
+            {
+                "block_count": 4,
+                "embedding_length": 64,
+                "attention__head_count": 4,
+                "attention__head_count_kv": [0, 2, 0, 4],
+            },
+            6 * 16 * 2 * 2,
+        ),
+        (
+            {
+                "block_count": 4,
+                "embedding_length": 64,
+                "attention__head_count": 4,
+                "attention__head_count_kv": [1, 2],
+            },
+            (1 + 2 + 2 + 2) * 16 * 2 * 2,
+        ),
+        (
+            {
+                "block_count": 2,
+                "embedding_length": 64,
+                "attention__head_count": 4,
+                "attention__head_count_kv": [-5, 1, 1, 1],
+            },
+            1 * 16 * 2 * 2,
+        ),
+    ],
+    ids=["smollm2", "no kv heads", "no heads", "own lengths", "per layer", "short", "hostile"],
+)
+def test_kv_bytes_of_one_token(header_of, numbers, expected):
+    assert kv_bytes_per_token(header_of(_llama(**numbers))) == expected
+
+
+def test_kv_bytes_counts_padded_cells_of_every_lane(header_of):
+    header = header_of(_llama(block_count=1, embedding_length=64))
+    assert kv_bytes(header, 256, 1) == 256 * 64 * 4
+    assert kv_bytes(header, 257, 4) == 4 * 512 * 64 * 4
+
+
+def test_kv_bytes_counts_recurrent_state_per_lane(header_of):
+    parts = _llama(
+        block_count=3,
+        embedding_length=64,
+        attention__head_count=4,
+        attention__head_count_kv=[0, 0, 0],
+        ssm__conv_kernel=4,
+        ssm__inner_size=128,
+        ssm__state_size=16,
+        ssm__group_count=1,
+    )
+    assert kv_bytes(header_of(parts), 4096, 2) == 2 * 3 * 4 * (3 * (128 + 32) + 128 * 16)
+
+
+def test_kv_bytes_of_a_header_that_says_nothing_is_an_estimate_not_zero(header_of):
+    parts = GgufBytes().tensor("token_embd.weight", (64, 2)).tensor("blk.3.attn_q.weight", (64,))
+    assert kv_bytes_per_token(header_of(parts)) == 4 * 64 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("n_params", "expected"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (361_821_120, "361.82M"),
+        (1_235_814_432, "1.24B"),
+        (4_100, "4.10K"),
+        (10**12, "1.00T"),
+    ],
+)
+def test_parameters_are_printed_as_docker_does(n_params, expected):
+    assert parameters_text(n_params) == expected
+
+
+def test_config_metadata_is_text_with_long_things_left_out(header_of):
+    parts = GgufBytes().text("s", "v").number("n", 5).key("b", 7, b"\1").key("f", 6, bytes(4))
+    parts.numbers("few", [1, 2, 3]).numbers("many", list(range(51)))
+    parts.text("long", "x" * 300_000)
+    assert config_metadata(header_of(parts)) == {
+        "s": "v",
+        "n": "5",
+        "b": "true",
+        "f": "0.000000",
+        "few": "1, 2, 3",
+    }

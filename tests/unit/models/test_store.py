@@ -1,0 +1,230 @@
+import json
+from typing import Any
+
+import pytest
+from support.artifacts import NAMES, add, blob_names, new_store
+
+from pyrunner.errors import (
+    InvalidParameterError,
+    ModelNotFoundError,
+    MultipleTagsError,
+    StoreCorruptError,
+    StoreIOError,
+)
+from pyrunner.models.store import Store
+from pyrunner.registry.manifest import REF_NAME
+
+
+@pytest.fixture
+def store(tmp_path):
+    return new_store(tmp_path)
+
+
+def _entries(store: Store) -> Any:
+    return json.loads((store.path / "index.json").read_bytes())["manifests"]
+
+
+def test_store_touches_nothing_before_the_first_model(store):
+    assert store.list() == []
+    with pytest.raises(ModelNotFoundError):
+        store.find("smollm2")
+    with pytest.raises(ModelNotFoundError):
+        store.remove("smollm2")
+    assert store.collect() == 0
+    assert not store.path.exists()
+
+
+def test_store_is_a_standard_image_layout(store):
+    model = add(store, "smollm2", b"weights")
+    assert json.loads((store.path / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    [entry] = _entries(store)
+    assert entry["digest"] == model.id
+    assert entry["annotations"] == {REF_NAME: "docker.io/ai/smollm2:latest"}
+    assert blob_names(store) == {each.removeprefix("sha256:") for each in model.digests}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["smollm2", "SmolLM2", "ai/smollm2:latest", "docker.io/ai/smollm2", "{id}", "{hex}", "{short}"],
+)
+def test_model_is_found_by_each_of_its_names(store, text):
+    model = add(store, "smollm2", b"weights")
+    text = text.format(id=model.id, hex=model.id[7:], short=model.short_id)
+    assert store.find(text) == model
+
+
+def test_model_is_found_by_digest_reference(store):
+    model = add(store, "smollm2", b"weights")
+    assert store.find(f"ai/smollm2@{model.id}") == model
+
+
+def test_model_is_found_by_bare_name_whatever_its_registry_and_tag(store):
+    model = add(store, "reg.example:5000/team/smollm2:v1", b"weights")
+    assert store.find("SmolLM2") == model
+    with pytest.raises(ModelNotFoundError):
+        store.find("team/smollm2")
+
+
+def test_bare_name_does_not_remove_what_it_would_find(store):
+    add(store, "reg.example:5000/team/smollm2:v1", b"weights")
+    with pytest.raises(ModelNotFoundError):
+        store.remove("smollm2")
+
+
+def test_list_has_each_model_once_in_the_order_of_coming(store):
+    first, second = add(store, "b", b"1"), add(store, "a", b"2")
+    store.tag("b", "c")
+    assert [each.id for each in store.list()] == [first.id, second.id]
+    assert store.list()[0].tags == ["docker.io/ai/b:latest", "docker.io/ai/c:latest"]
+
+
+def test_tag_that_moves_leaves_its_former_model_untagged(store):
+    former = add(store, "x", b"1")
+    newer = add(store, "x", b"2")
+    assert store.find("x").id == newer.id
+    assert store.find(former.id).references == ()
+    assert [each.id for each in store.list()] == [former.id, newer.id]
+
+
+def test_untagged_model_takes_a_tag_without_a_second_entry(store):
+    model = add(store, None, b"1")
+    store.tag(model.short_id, "x")
+    assert len(_entries(store)) == 1
+    assert store.find("x").id == model.id
+
+
+@pytest.mark.parametrize("target", ["x@sha256:" + "0" * 64])
+def test_tag_with_a_digest_is_refused(store, target):
+    add(store, "x", b"1")
+    with pytest.raises(InvalidParameterError):
+        store.tag("x", target)
+
+
+def test_remove_of_the_last_tag_removes_the_model_and_its_blobs(store):
+    model = add(store, "x", b"1")
+    removed = store.remove("x")
+    assert [(each.kind, each.what) for each in removed] == [
+        ("Untagged", "docker.io/ai/x:latest"),
+        ("Deleted", model.id),
+    ]
+    assert blob_names(store) == set()
+    assert store.list() == []
+
+
+def test_remove_of_one_of_two_tags_keeps_the_model(store):
+    model = add(store, "x", b"1")
+    store.tag("x", "y")
+    removed = store.remove("x", force=True)
+    assert [each.kind for each in removed] == ["Untagged"]
+    assert store.find("y").id == model.id
+
+
+def test_remove_by_id_of_two_tags_needs_force(store):
+    model = add(store, "x", b"1")
+    store.tag("x", "y")
+    with pytest.raises(MultipleTagsError):
+        store.remove(model.short_id)
+    assert [each.kind for each in store.remove(model.short_id, force=True)] == [
+        "Untagged",
+        "Untagged",
+        "Deleted",
+    ]
+
+
+def test_remove_keeps_blobs_that_another_model_shares(store):
+    add(store, "x", b"1")
+    other = add(store, "y", b"2")
+    store.remove("x")
+    assert blob_names(store) == {each.removeprefix("sha256:") for each in other.digests}
+
+
+def test_remove_keeps_blobs_under_a_lease_until_it_ends(store):
+    model = add(store, "x", b"1")
+    found, lease = store.acquire("x")
+    with lease:
+        store.remove("x")
+        assert found.weight_paths[0].read_bytes() == b"1"
+    assert store.collect() > 0
+    assert blob_names(store) == set()
+    assert model.id == found.id
+
+
+def test_acquire_of_a_model_that_misses_a_blob_says_so(store):
+    model = add(store, "x", b"1")
+    model.weight_paths[0].unlink()
+    with pytest.raises(StoreCorruptError):
+        store.acquire("x")
+
+
+def test_damaged_model_is_left_out_of_the_list_and_can_be_removed(store, caplog):
+    damaged, sound = add(store, "x", b"1"), add(store, "y", b"2")
+    store.blobs.path(damaged.id).write_bytes(b"{}")
+    assert [each.id for each in store.list()] == [sound.id]
+    assert damaged.id in caplog.text
+    with pytest.raises(StoreCorruptError):
+        store.find("x")
+    store.remove("x")
+    assert [each.id for each in store.list()] == [sound.id]
+
+
+def test_collection_keeps_everything_while_a_model_cannot_be_read(store):
+    damaged = add(store, "x", b"1")
+    add(store, "y", b"2")
+    store.blobs.path(damaged.id).unlink()
+    before = blob_names(store)
+    assert store.collect() == 0
+    assert blob_names(store) == before
+
+
+def test_put_without_its_blobs_is_refused(store):
+    model = add(store, "x", b"1")
+    content = store.manifest_bytes(model)
+    model.weight_paths[0].unlink()
+    with store.lease(model.digests) as lease, pytest.raises(StoreCorruptError):
+        store.put(content, store.parse("y"), lease)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.txt", "x"), ("oci-layout", "{}")], ids=["files", "another layout"]
+)
+def test_foreign_folder_is_refused_in_one_sentence_and_left_alone(store, name, content):
+    store.path.mkdir()
+    (store.path / name).write_text(content)
+    with pytest.raises(StoreIOError, match="choose another folder"):
+        store.list()
+    with pytest.raises(StoreIOError, match="choose another folder"):
+        add(store, "x", b"1")
+    assert [each.name for each in store.path.iterdir()] == [name]
+
+
+def test_file_in_place_of_the_store_is_refused(store):
+    store.path.write_text("x")
+    with pytest.raises(StoreIOError, match="is a file"):
+        store.list()
+
+
+def test_store_of_a_newer_version_is_refused(store):
+    add(store, "x", b"1")
+    (store.path / ".pyrunner" / "version").write_text("2\n")
+    with pytest.raises(StoreIOError, match="another version"):
+        store.list()
+
+
+def test_index_that_is_no_json_is_named(store):
+    add(store, "x", b"1")
+    (store.path / "index.json").write_text("{")
+    with pytest.raises(StoreCorruptError, match=r"index\.json"):
+        store.list()
+
+
+def test_folder_that_cannot_be_made_is_an_error_of_the_store(tmp_path):
+    (tmp_path / "file").write_text("x")
+    store = Store(tmp_path / "file" / "store", NAMES)
+    with pytest.raises(StoreIOError):
+        add(store, "x", b"1")
+
+
+def test_interrupted_creation_is_completed(store):
+    (store.path / ".pyrunner").mkdir(parents=True)
+    assert store.list() == []
+    assert add(store, "x", b"1") == store.find("x")

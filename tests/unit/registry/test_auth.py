@@ -1,0 +1,153 @@
+import base64
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrunner.errors import ConfigError
+from pyrunner.registry.auth import HUB_SERVER, DockerCredentials
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path
+
+
+def _find(folder: Path, registry: str, config: Any = None, **environment: str) -> Any:
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    environment["DOCKER_CONFIG"] = str(folder)
+    return DockerCredentials(environment.get).find(registry)
+
+
+def _pair(found: Any) -> Any:
+    return found and (found.username, found.secret, found.is_identity_token)
+
+
+def _basic(text: str) -> dict[str, str]:
+    return {"auth": base64.b64encode(text.encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    ("key", "registry"),
+    [
+        (HUB_SERVER, "docker.io"),
+        ("docker.io", "docker.io"),
+        ("https://registry-1.docker.io/v2/", "docker.io"),
+        ("reg.example", "reg.example"),
+        ("https://reg.example/v1/", "reg.example"),
+        ("http://reg.example/v2", "reg.example"),
+        ("REG.example", "reg.example"),
+        ("localhost:5000", "localhost:5000"),
+    ],
+)
+def test_auths_entry_is_found_however_its_key_is_written(folder, key, registry):
+    found = _find(folder, registry, {"auths": {key: _basic("me:se:cret")}})
+    assert _pair(found) == ("me", "se:cret", False)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"username": "me", "password": "pw"}, ("me", "pw", False)),
+        (_basic("me:pw") | {"identitytoken": "tok"}, ("<token>", "tok", True)),
+        ({}, None),
+        ({"auth": "!!!"}, None),
+        (_basic(":pw"), None),
+    ],
+)
+def test_auths_entry_of_every_kind(folder, entry, expected):
+    assert _pair(_find(folder, "reg.example", {"auths": {"reg.example": entry}})) == expected
+
+
+@pytest.mark.parametrize("registry", ["other.example", "reg.example:5000", "docker.io"])
+def test_credential_of_one_host_is_not_used_for_another(folder, registry):
+    config = {"auths": {"reg.example": _basic("me:pw")}}
+    assert _find(folder, registry, config) is None
+
+
+def test_environment_pair_goes_to_docker_hub_only(folder):
+    given = {"DOCKER_USERNAME": "me", "DOCKER_PASSWORD": "pw"}
+    assert _pair(_find(folder, "docker.io", **given)) == ("me", "pw", False)
+    assert _find(folder, "huggingface.co", **given) is None
+
+
+def test_environment_pair_goes_to_the_host_it_names_only(folder):
+    given = {"DOCKER_USERNAME": "me", "DOCKER_PASSWORD": "pw", "DOCKER_REGISTRY": "reg.example"}
+    assert _pair(_find(folder, "reg.example", **given)) == ("me", "pw", False)
+    assert _find(folder, "docker.io", **given) is None
+
+
+def test_no_config_file_means_no_credential(folder):
+    assert _find(folder / "nowhere", "docker.io") is None
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"auths": 1}', b"\xff", b" " * (2**20 + 1)])
+def test_broken_config_file_is_an_error_that_names_it(folder, content):
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"config\.json"):
+        _find(folder, "docker.io")
+
+
+@pytest.fixture
+def helper(folder, monkeypatch):
+    """A real program that speaks Docker's credential helper protocol."""
+
+    def write(script):
+        path = folder / "docker-credential-fake"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return write
+
+
+ANSWER = """read server; [ "$1" = get ] || exit 2
+printf '{"ServerURL":"%s","Username":"me","Secret":"for %s"}' "$server" "$server" """
+
+
+@pytest.mark.parametrize(
+    ("config", "registry", "server"),
+    [
+        ({"credsStore": "fake"}, "docker.io", HUB_SERVER),
+        ({"credsStore": "fake"}, "reg.example", "reg.example"),
+        ({"credHelpers": {"reg.example": "fake"}}, "reg.example", "reg.example"),
+    ],
+)
+def test_credential_helper_is_asked_by_its_protocol(folder, helper, config, registry, server):
+    helper(ANSWER)
+    assert _pair(_find(folder, registry, config)) == ("me", f"for {server}", False)
+
+
+def test_credential_helper_of_another_host_is_not_asked(folder, helper):
+    helper(ANSWER)
+    assert _find(folder, "other.example", {"credHelpers": {"reg.example": "fake"}}) is None
+
+
+def test_credential_helper_can_give_an_identity_token(folder, helper):
+    helper("""printf '{"Username":"<token>","Secret":"tok"}'""")
+    assert _pair(_find(folder, "reg.example", {"credsStore": "fake"})) == ("<token>", "tok", True)
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["echo credentials not found in native keychain; exit 1", "echo nonsense", "exit 0"],
+)
+def test_credential_helper_that_fails_leaves_the_auths_entry(folder, helper, script):
+    helper(script)
+    config = {"credsStore": "fake", "auths": {"reg.example": _basic("me:pw")}}
+    assert _pair(_find(folder, "reg.example", config)) == ("me", "pw", False)
+
+
+@pytest.mark.parametrize("name", ["missing", "../../bin/sh", "a b", "-x"])
+def test_credential_helper_that_is_no_program_is_ignored(folder, name):
+    assert _find(folder, "reg.example", {"credsStore": name}) is None
+
+
+def test_credential_shows_no_secret_when_printed(folder):
+    found = _find(folder, "reg.example", {"auths": {"reg.example": _basic("me:hunter2")}})
+    assert "hunter2" not in repr(found)
+    assert "hunter2" not in str(found)
