@@ -91,6 +91,10 @@ class HttpServer:
     def close(self) -> None:
         """Close every connection and end the threads. Called after `run`, or instead of it."""
         self._is_closed = True
+        for server in self._servers:
+            # Also wakes the threads that wait for a slow reader.
+            for channel in list(server.active_channels.values()):
+                channel.handle_close()
         self._dispatcher.shutdown(timeout=_FLUSH_S)
         for server in self._servers:
             server.trigger.close()

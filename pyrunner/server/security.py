@@ -18,6 +18,7 @@ UNIX_SOCKET_KEY = "pyrunner.is_unix_socket"
 DOCKER_NAMES = frozenset({"model-runner.docker.internal", "host.docker.internal"})
 """How containers call this machine."""
 
+_WAY_OUT = "Host not allowed; allow a name with: pyrunner serve --allow-host NAME"
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::\d{1,5})?")
 _LOOPBACK_ORIGIN_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0", "[::1]")  # noqa: S104  # text
 
@@ -93,7 +94,7 @@ class SecurityMiddleware:
         resp.append_header("Vary", "Origin")
         host = req.get_header("Host")
         if not req.env.get(UNIX_SOCKET_KEY) and not self._hosts.allows(host):
-            deny(req, resp, "Host not allowed", "host_not_allowed")
+            deny(req, resp, _WAY_OUT, "host_not_allowed")
             return
         origin = req.get_header("Origin")
         if origin is None:

@@ -104,13 +104,8 @@ def open_server(
         ConfigError: An address that cannot be listened on.
     """
     with ExitStack() as stack:
-        tcp = [open_tcp(settings)] if with_tcp else []
-        try:
-            unix = open_unix(settings)
-        except BaseException:
-            for each in tcp:
-                each.close()
-            raise
+        tcp = [stack.enter_context(open_tcp(settings))] if with_tcp else []
+        unix = stack.enter_context(open_unix(settings))
         path = settings.socket_path
         stack.callback(remove_unix, path, path.stat().st_ino)
         stack.enter_context(log_file(log_path(settings)))

@@ -25,7 +25,6 @@ class Generation:
     """What a client asked for, ready to be started."""
 
     model: str
-    keep_alive_s: float | None
     start: Callable[[Runner], EventStream]
     rendering: Rendering
     is_streamed: bool
@@ -39,7 +38,9 @@ class Generator:
         self._runtime = runtime
         self._admission = admission
 
-    def preload(self, req: falcon.Request, model: str, mode: ModelMode) -> None:
+    def preload(
+        self, req: falcon.Request, model: str, mode: ModelMode, keep_alive_s: float | None
+    ) -> None:
         """Load a model and run nothing.
 
         Raises:
@@ -47,7 +48,9 @@ class Generator:
         """
         watch = ClientWatch(req.env, self._admission)
         with self._admission.streams.admit():
-            self._runtime.ensure_ready(model, mode=mode, is_cancelled=watch.is_over)
+            self._runtime.ensure_ready(
+                model, mode=mode, keep_alive_s=keep_alive_s, is_cancelled=watch.is_over
+            )
 
     def answer(self, req: falcon.Request, resp: falcon.Response, asked: Generation) -> None:
         """Run a generation and put the answer into `resp`.
@@ -60,9 +63,9 @@ class Generator:
         watch = ClientWatch(req.env, self._admission)
         with ExitStack() as stack:
             stack.enter_context(self._admission.streams.admit())
-            runner = self._runtime.ensure_ready(
-                asked.model, keep_alive_s=asked.keep_alive_s, is_cancelled=watch.is_over
-            )
+            # The idle time goes with the request: set any earlier, a zero would unload the model
+            # between here and there.
+            runner = self._runtime.ensure_ready(asked.model, is_cancelled=watch.is_over)
             events = follow(stack.enter_context(closing(asked.start(runner))), watch)
             if asked.is_streamed:
                 first = list(islice(events, 1))

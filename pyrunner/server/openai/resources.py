@@ -41,15 +41,13 @@ class ChatCompletions:
     def on_post(self, req: falcon.Request, resp: falcon.Response, backend: str = LLAMA_CPP) -> None:
         """Continue a conversation."""
         body = _read(self._dependencies, req, backend, ChatBody, unsupported.CHAT)
+        keep_alive_s = requests.keep_alive_s(body)
         if _is_preload(req):
-            self._generator.preload(req, body.model, ModelMode.COMPLETION)
+            self._generator.preload(req, body.model, ModelMode.COMPLETION, keep_alive_s)
             return
         request = requests.chat_request(body)
-        keep_alive_s = requests.keep_alive_s(body)
         rendering = ChatRendering(_answer(self._dependencies, "chatcmpl-", body))
-        asked = _generation(
-            body, rendering, lambda runner: runner.chat(request, keep_alive_s), keep_alive_s
-        )
+        asked = _generation(body, rendering, lambda runner: runner.chat(request, keep_alive_s))
         self._generator.answer(req, resp, asked)
 
 
@@ -63,15 +61,13 @@ class Completions:
     def on_post(self, req: falcon.Request, resp: falcon.Response, backend: str = LLAMA_CPP) -> None:
         """Continue a prompt."""
         body = _read(self._dependencies, req, backend, CompletionBody, unsupported.COMPLETION)
+        keep_alive_s = requests.keep_alive_s(body)
         if _is_preload(req):
-            self._generator.preload(req, body.model, ModelMode.COMPLETION)
+            self._generator.preload(req, body.model, ModelMode.COMPLETION, keep_alive_s)
             return
         request = requests.completion_request(body)
-        keep_alive_s = requests.keep_alive_s(body)
         rendering = TextRendering(_answer(self._dependencies, "cmpl-", body))
-        asked = _generation(
-            body, rendering, lambda runner: runner.complete(request, keep_alive_s), keep_alive_s
-        )
+        asked = _generation(body, rendering, lambda runner: runner.complete(request, keep_alive_s))
         self._generator.answer(req, resp, asked)
 
 
@@ -86,17 +82,16 @@ class Embeddings:
         """One vector per input."""
         dependencies = self._dependencies
         body = _read(dependencies, req, backend, EmbeddingBody, unsupported.EMBEDDING)
+        keep_alive_s = requests.keep_alive_s(body)
         if _is_preload(req):
-            self._generator.preload(req, body.model, ModelMode.EMBEDDING)
+            self._generator.preload(req, body.model, ModelMode.EMBEDDING, keep_alive_s)
             return
         request = requests.embedding_request(body)
-        keep_alive_s = requests.keep_alive_s(body)
         watch = ClientWatch(req.env, dependencies.admission)
         with dependencies.admission.streams.admit():
             runner = dependencies.runtime.ensure_ready(
                 body.model,
                 mode=ModelMode.EMBEDDING,
-                keep_alive_s=keep_alive_s,
                 is_cancelled=watch.is_over,
             )
             result = runner.embed(request, keep_alive_s, watch.is_over)
@@ -122,12 +117,10 @@ def _generation(
     body: GenerationBody,
     rendering: Rendering,
     start: Callable[[Runner], EventStream],
-    keep_alive_s: float | None,
 ) -> Generation:
     options = body.stream_options
     return Generation(
         model=body.model,
-        keep_alive_s=keep_alive_s,
         start=start,
         rendering=rendering,
         is_streamed=body.stream,

@@ -113,7 +113,10 @@ def test_star_allows_every_origin(origin):
 @pytest.mark.parametrize(
     ("headers", "text"),
     [
-        ({"Host": "evil.example"}, "Host not allowed\n"),
+        (
+            {"Host": "evil.example"},
+            "Host not allowed; allow a name with: pyrunner serve --allow-host NAME\n",
+        ),
         ({"Host": "localhost", "Origin": "http://evil.example"}, "Origin not allowed\n"),
     ],
     ids=["host", "origin"],
