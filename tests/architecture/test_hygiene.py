@@ -9,7 +9,7 @@ from support.tree import ROOT, named, parsed
 FORBIDDEN_WORDS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
 
 SOURCES = (
-    *(".py", ".pyi", ".pyx", ".pxd", ".h", ".cpp", ".toml", ".cmake", ".yml", ".yaml"),
+    *(".py", ".pyi", ".pyx", ".pxd", ".pxi", ".h", ".cpp", ".toml", ".cmake", ".yml", ".yaml"),
     *("CMakeLists.txt", "Makefile", ".ci/run", "scripts/check", "scripts/check-needs"),
     *("scripts/get-llama-cpp", "scripts/demo"),
 )
@@ -116,7 +116,7 @@ def test_no_two_tests_of_a_file_share_a_name():
 
 def test_every_silenced_check_names_its_rule_and_its_reason():
     bad = []
-    for path in named(".py", ".pyi", ".pyx"):
+    for path in named(".py", ".pyi", ".pyx", ".pxi"):
         for number, line in enumerate(_text(path).splitlines(), 1):
             found = _SILENCED.search(line)
             if found is None:
@@ -128,14 +128,14 @@ def test_every_silenced_check_names_its_rule_and_its_reason():
     assert bad == []
 
 
-@pytest.mark.parametrize("path", named(".pyx", ".pxd", below="pyrunner/"))
+@pytest.mark.parametrize("path", named(".pyx", ".pxd", ".pxi", below="pyrunner/"))
 def test_cython_cimports_only_c_and_its_own_package(path: str):
     allowed = ("libc", "libcpp", "cpython", "cython", "pyrunner._native")
     found = [one or other for one, other in _CIMPORT.findall(_text(path))]
     assert [name for name in found if not name.startswith(allowed)] == []
 
 
-@pytest.mark.parametrize("path", named(".pyx", below="pyrunner/"))
+@pytest.mark.parametrize("path", named(".pyx", ".pxi", below="pyrunner/"))
 def test_cython_imports_only_the_layers_below_it(path: str):
     allowed = {"_native", "wire", "config", "types", "units", "log", "errors"}
     found = [name.split(".") for name in _IMPORT.findall(_text(path))]
@@ -143,7 +143,7 @@ def test_cython_imports_only_the_layers_below_it(path: str):
     assert [name for name in ours if name[1] not in allowed] == []
 
 
-@pytest.mark.parametrize("path", named(".pyx", ".pxd", below="pyrunner/"))
+@pytest.mark.parametrize("path", named(".pyx", ".pxd", ".pxi", below="pyrunner/"))
 def test_cython_sees_only_headers_of_csrc(path: str):
     known = {each.rsplit("/", 1)[1] for each in named(".h", below="csrc/")}
     found = set(_EXTERN.findall(_text(path))) - {"*"}
@@ -163,7 +163,7 @@ def test_headers_of_csrc_do_not_show_llama_to_cython():
     # Cython includes what a .pxd names; llama.h behind such a header would reach it all the same.
     included = {
         name.rsplit("/", 1)[-1]
-        for path in named(".pyx", ".pxd", below="pyrunner/")
+        for path in named(".pyx", ".pxd", ".pxi", below="pyrunner/")
         for name in _EXTERN.findall(_text(path))
     }
     bad = [
