@@ -11,8 +11,10 @@ import pytest
 from support.api import CHAT
 from support.live_server import PATIENCE_S, Live, events, running, send
 from support.scripted_runtime import FINISH, HELLO
+from support.waits import until
 
 from pyrunner.errors import WorkerCrashedError
+from pyrunner.server.logfile import log_path
 from pyrunner.types import TextEvent
 
 NOTICED_S = 0.15
@@ -273,3 +275,20 @@ def test_drain_that_takes_too_long_ends_streams_with_an_error(home: Path) -> Non
         *_, last = stream
         assert last["error"]["code"] == "shutting_down"
         connection.close()
+
+
+def test_followed_log_ends_when_the_client_goes(live: Live) -> None:
+    path = log_path(live.api.settings)
+    path.write_text("2026-01-01T00:00:00.000Z INFO old\n")
+    connection = live.tcp()
+    connection.request("GET", "/logs?follow=true")
+    response = connection.getresponse()
+    assert b"old" in response.readline()
+    with path.open("a") as log:
+        log.write("2026-01-01T00:00:01.000Z INFO new\n")
+    assert b"new" in response.readline()
+    admission = live.api.application.dependencies.admission
+    assert admission.transfers.n_active == 1
+    response.close()
+    connection.close()
+    until(lambda: admission.transfers.n_active == 0)
