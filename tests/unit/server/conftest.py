@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.api import Api, make_api
-from support.tiny_gguf import write_tiny_gguf
+from support.gguf_files import write_tiny_gguf
 
 from pyrunner.models.packaging import PackageOptions, package
 from pyrunner.models.stored import StoredModel

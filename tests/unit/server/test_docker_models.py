@@ -19,7 +19,7 @@ def test_list_is_docker_model_runners_shape(api, stored):
     assert model["created"] == stored.created
     assert model["config"]["format"] == "gguf"
     assert model["config"]["architecture"] == "llama"
-    assert model["config"]["context_size"] == 2048
+    assert model["config"]["context_size"] == 512
 
 
 @pytest.mark.parametrize("name", [NAME, "ai/tiny", "tiny", "ai/tiny:latest", "AI/Tiny"])
@@ -47,7 +47,7 @@ def test_openai_list_has_one_entry_per_model(api, stored):
         "created": stored.created,
         "owned_by": "docker",
         "dmr": {
-            "context_window": 2048,
+            "context_window": 512,
             "architecture": "llama",
             "parameters": stored.config.parameters,
             "quantization": stored.config.quantization,
@@ -124,7 +124,7 @@ def test_delete_of_an_unknown_model_is_404(api):
 
 @pytest.mark.usefixtures("stored")
 def test_repackage_gives_a_model_with_another_context_size(api):
-    body = {"target": "ai/short:v1", "context_size": 512}
+    body = {"target": "ai/short:v1", "context_size": 256}
     result = api.post("/models/ai/tiny/repackage", body)
     assert result.status_code == 201
     assert result.json == {
@@ -132,7 +132,7 @@ def test_repackage_gives_a_model_with_another_context_size(api):
         "source": "ai/tiny",
         "target": "ai/short:v1",
     }
-    assert api.get("/models/ai/short:v1").json["config"]["context_size"] == 512
+    assert api.get("/models/ai/short:v1").json["config"]["context_size"] == 256
 
 
 @pytest.mark.usefixtures("stored")

@@ -1,0 +1,151 @@
+"""Chat parameters: which are accepted without effect, and which are refused by name."""
+
+from typing import Any
+
+import pytest
+from support.api import CHAT, Api
+
+URL = "/v1/chat/completions"
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+    },
+}
+
+
+def _refused(api: Api, **body: object) -> Any:
+    result = api.post(URL, CHAT | body)
+    assert result.status_code == 400, result.text
+    return result.json["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"user": "me", "metadata": {"a": "b"}, "service_tier": "auto", "store": False},
+        {"n": 1, "logprobs": False, "top_logprobs": 0, "response_format": {"type": "text"}},
+        {"modalities": ["text"], "function_call": "none", "cache_prompt": True},
+        {"prompt_cache_key": "k", "safety_identifier": "s", "parallel_tool_calls": True},
+        {"response_format": None, "audio": None, "logit_bias": None, "tools": None},
+    ],
+)
+def test_harmless_parameters_are_accepted(api, body):
+    assert api.post(URL, CHAT | body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"n": 2}, "n"),
+        ({"n": True}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format"),
+        ({"audio": {"voice": "x"}}, "audio"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function"}}, "tool_choice"),
+        ({"functions": []}, "functions"),
+        ({"reasoning_effort": "low"}, "reasoning_effort"),
+        ({"prediction": {}}, "prediction"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"grammar": "root ::= x"}, "grammar"),
+        ({"mirostat": 2}, "mirostat"),
+        ({"n_predict": 5}, "n_predict"),
+        (
+            {"tools": [TOOL | {"function": {"name": "f", "strict": True}}]},
+            "tools[0].function.strict",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            "messages[0].content[0].type",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+            "messages[0].content[0].type",
+        ),
+    ],
+)
+def test_unsupported_parameter_is_named(api, body, param):
+    error = _refused(api, **body)
+    assert error["param"] == param
+    assert error["code"] == "unsupported_parameter"
+    assert f"'{param}' is not supported yet" in error["message"]
+    assert api.runtime.requests == []
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "says"),
+    [
+        ({"temprature": 1}, "temprature", "did you mean 'temperature'?"),
+        ({"responseformat": 1}, "responseformat", "did you mean 'response_format'?"),
+        ({"zzz": 1}, "zzz", "is not a known parameter"),
+        ({"temperature": 10.5}, "temperature", "<= 10"),
+        ({"temperature": -0.1}, "temperature", ">= 0"),
+        ({"temperature": "hot"}, "temperature", "expected `float | null`, got `str`"),
+        ({"temperature": True}, "temperature", "got `bool`"),
+        ({"top_p": 1.1}, "top_p", "<= 1"),
+        ({"min_p": -1}, "min_p", ">= 0"),
+        ({"typical_p": 2}, "typical_p", "<= 1"),
+        ({"top_k": -1}, "top_k", ">= 0"),
+        ({"top_k": 1.5}, "top_k", "expected `int | null`"),
+        ({"repeat_penalty": 0}, "repeat_penalty", "> 0"),
+        ({"repeat_last_n": 32769}, "repeat_last_n", "<= 32768"),
+        ({"presence_penalty": 2.1}, "presence_penalty", "<= 2"),
+        ({"frequency_penalty": -2.1}, "frequency_penalty", ">= -2"),
+        ({"seed": 2**32 - 1}, "seed", "<= 4294967294"),
+        ({"seed": -2}, "seed", ">= -1"),
+        ({"max_tokens": 0}, "max_tokens", ">= 1"),
+        ({"max_completion_tokens": 0}, "max_completion_tokens", ">= 1"),
+        ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens", "contradicts"),
+        ({"stop": ""}, "stop", "length >= 1"),
+        ({"stop": ["x"] * 17}, "stop", "length <= 16"),
+        ({"stop": ["x", ""]}, "stop[1]", "length >= 1"),
+        ({"stop": 5}, "stop", "got `int`"),
+        ({"logit_bias": {"7": 101}}, "logit_bias[...]", "<= 100"),
+        ({"logit_bias": {"x": 1}}, None, "expected `int`"),
+        ({"stream": "yes"}, "stream", "expected `bool`"),
+        ({"stream_options": {"usage": True}}, "stream_options.usage", "not a known parameter"),
+        ({"keep_alive": "soon"}, "keep_alive", "write a duration"),
+        ({"tool_choice": 5}, "tool_choice", "'auto' or 'none'"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function", "is required"),
+        ({"tools": [{"type": "magic", "function": {"name": "f"}}]}, "tools[0].type", "magic"),
+        ({"tools": [{"function": {"name": "f", "parameters": []}}]}, None, "expected `object"),
+        ({"messages": []}, "messages", "at least one"),
+        ({"messages": "hi"}, "messages", "expected `array`"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role", "is required"),
+        ({"messages": [{"role": "boss", "content": "x"}]}, "messages[0].role", "boss"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", "is required"),
+        ({"messages": [{"role": "user", "contnet": "x"}]}, "messages[0].contnet", "not a known"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages[0].content[0].text",
+            "has to be a text",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "smell"}]}]},
+            "messages[0].content[0].type",
+            "has to be 'text'",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": "x", "tool_calls": [{"function": {"name": "f"}}]}
+                ]
+            },
+            "messages[0].tool_calls",
+            "assistant messages only",
+        ),
+        ({"model": ""}, "model", "length >= 1"),
+        ({"model": None}, "model", "is required"),
+        ({"model": 5}, "model", "expected `str`"),
+    ],
+)
+def test_wrong_value_is_one_sentence_that_names_it(api, body, param, says):
+    error = _refused(api, **body)
+    assert param is None or error["param"] == param
+    assert says in error["message"]
+    assert "\n" not in error["message"]
+    assert api.runtime.requests == []
