@@ -14,6 +14,12 @@ HANDOVER_S = 5.0
 Without it a worker with `keep_alive` 0 would leave before anybody could use it.
 """
 
+LINGER_S = 1.0
+"""How long a worker that could not load answers with the reason.
+
+A server that has just started it may not have asked yet, and would start it again and again.
+"""
+
 
 class Verdict(Enum):
     """What a worker does now."""
@@ -48,6 +54,12 @@ class Life:
         self.is_loading = False
         self._used_s = now_s
         self._handover_until_s = now_s + HANDOVER_S
+
+    def load_failed(self, now_s: float) -> None:
+        """There will be no model: stay just long enough to tell whoever has asked for it."""
+        self.is_loading = False
+        self.keep_alive_s = LINGER_S
+        self._used_s = now_s
 
     def told_ready(self, now_s: float) -> None:
         """A server was told that the model is ready; its request is expected."""

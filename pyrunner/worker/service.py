@@ -61,6 +61,7 @@ class Service:
         self._roles: dict[Peer, _Role] = {}
         self._waiters: list[Peer] = []
         self._loaded: Loaded | None = None
+        self._load_error: PyrunnerError | None = None
         self._drain_note: str | None = None
         self.exit_status = 0
 
@@ -145,9 +146,14 @@ class Service:
             case Embedded(request_id, result):
                 self._answers.embedded(request_id, result)
             case LoadFailed(error):
-                self._give_up(error, EXIT_LOAD_FAILED)
+                self.exit_status = EXIT_LOAD_FAILED
+                self._load_error = error
+                self._life.load_failed(self._clock())
+                self._fail_waiters(error)
             case Broken(error):
-                self._give_up(error, EXIT_BROKEN)
+                self.exit_status = EXIT_BROKEN
+                self._life.drain(error.code, self._clock())
+                self._answers.fail_all(error)
 
     def status(self) -> Status:
         """What `Control` is answered with."""
@@ -179,7 +185,9 @@ class Service:
 
     def _admit(self, peer: Peer, frame: RequestFrame) -> None:
         limit = self._launch.max_queue
-        if self.is_draining:
+        if self._load_error is not None:
+            self._refuse(peer, self._load_error)
+        elif self.is_draining:
             self._refuse(peer, ShuttingDownError(what="worker"))
         elif len(self._answers) >= limit:
             self._refuse(peer, QueueFullError(limit=limit, what="places of this model's queue"))
@@ -189,14 +197,16 @@ class Service:
 
     def _control(self, peer: Peer, frame: Control) -> None:
         if frame.is_unload:
-            is_busy = bool(self._answers) or self._loaded is None
+            is_busy = bool(self._answers) or self._life.is_loading
             if not (frame.if_idle and is_busy):
                 # The connection stays open: its end tells that the memory is back.
                 self.drain("unloaded")
                 peer.send(self.status())
                 return
         elif frame.wait_ready and self._loaded is None:
-            if self.is_draining:
+            if self._load_error is not None:
+                self._refuse(peer, self._load_error)
+            elif self.is_draining:
                 self._refuse(peer, ShuttingDownError(what="worker"))
             else:
                 self._waiters.append(peer)
@@ -216,15 +226,9 @@ class Service:
         self._waiters.clear()
         self._answers.submit_all(loaded.prompts)
 
-    def _give_up(self, error: PyrunnerError, exit_status: int) -> None:
-        self.exit_status = exit_status
-        self._life.drain(error.code, self._clock())
-        self._answers.fail_all(error)
-        self._fail_waiters(error)
-
     def _fail_waiters(self, error: PyrunnerError) -> None:
-        if self._loaded is None:
-            self._answers.fail_all(error)
+        """The model will not come: answer those who wait for it."""
+        self._answers.fail_all(error)
         for peer in self._waiters:
             self._refuse(peer, error)
         self._waiters.clear()
@@ -237,7 +241,7 @@ class Service:
         self._life.request_ended(self._clock())
 
     def _set_keep_alive(self, keep_alive_s: float | None) -> None:
-        if keep_alive_s is None:
+        if keep_alive_s is None or self._load_error is not None:
             return
         if math.isnan(keep_alive_s) or keep_alive_s < 0:
             raise WorkerProtocolError(problem=f"keep_alive_s of {keep_alive_s}")

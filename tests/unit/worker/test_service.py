@@ -28,6 +28,7 @@ from pyrunner.wire.frames import (
     Vectors,
     Welcome,
 )
+from pyrunner.worker.life import LINGER_S
 
 
 @pytest.fixture
@@ -121,7 +122,14 @@ def test_load_failed_tells_everyone_and_exits_nonzero():
     rig = Rig(ScriptedBackend(on_load=raising(ModelLoadError(path="p", problem="q"))))
     peers = [rig.connect(Control(wait_ready=True)), rig.connect(chat("hello"))]
     rig.load()
-    assert [failure(each) for each in peers] == ["ModelLoadError"] * 2
+    rig.connect(is_keeper=True)
+    peers += [
+        rig.connect(Control(wait_ready=True, keep_alive_s=math.inf)),
+        rig.connect(chat("late")),
+    ]
+    assert [failure(each) for each in peers] == ["ModelLoadError"] * 4
+    assert not rig.service.turn()
+    rig.clock.advance(LINGER_S)
     assert rig.service.turn()
     assert rig.service.exit_status == 3
     rig.mailbox.close()
