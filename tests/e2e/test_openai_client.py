@@ -10,7 +10,9 @@ from typing import Any
 import openai
 import pytest
 from support import word_model
-from support.live_server import running, serving_for_real
+from support.live_server import running, served
+
+from pyrunner import config
 
 pytestmark = pytest.mark.keeps_open("the client keeps its connections")
 
@@ -56,8 +58,11 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[S
 @contextmanager
 def _url(home: Path, *, is_real: bool) -> Iterator[str]:
     if is_real:
-        with serving_for_real(home) as url:
-            yield url
+        # One thread makes answers repeatable; the workers leave soon after the server.
+        overrides = {"server.port": 0, "engine.n_threads": 1, "runtime.orphan_grace_s": 0.5}
+        with served(config.load(overrides, {"PYRUNNER_HOME": str(home)})) as (server, _):
+            assert server.listening.url is not None
+            yield server.listening.url
     else:
         with running(home) as live:
             live.api.runtime.known = frozenset({MODEL})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrunner import config
+from pyrunner.server.app import Application
 from pyrunner.server.serve import Listening, Server, open_server
 from support.api import Api, make_api
 
@@ -50,18 +51,28 @@ class Live:
 
 
 @contextmanager
-def running(home: Path, *, with_tcp: bool = True, **settings: object) -> Iterator[Live]:
-    """Serve on another thread until the block is left."""
-    api = make_api(home, **({"server_port": 0, "runtime_drain_s": 0.0} | settings))
-    with open_server(api.settings, with_tcp=with_tcp, application=api.application) as server:
-        live = Live(api, server, threading.Thread(target=server.serve, name="loop"))
-        live.thread.start()
+def served(
+    settings: config.Settings, *, with_tcp: bool = True, application: Application | None = None
+) -> Iterator[tuple[Server, threading.Thread]]:
+    """Serve an application, or the real one, on another thread until the block is left."""
+    with open_server(settings, with_tcp=with_tcp, application=application) as server:
+        thread = threading.Thread(target=server.serve, name="loop")
+        thread.start()
         try:
-            yield live
+            yield server, thread
         finally:
             server.stop()
-            live.thread.join(PATIENCE_S)
-            assert not live.thread.is_alive()
+            server.stop()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
+@contextmanager
+def running(home: Path, *, with_tcp: bool = True, **settings: object) -> Iterator[Live]:
+    """Serve a scripted runtime."""
+    api = make_api(home, **({"server_port": 0, "runtime_drain_s": 0.0} | settings))
+    with served(api.settings, with_tcp=with_tcp, application=api.application) as (server, thread):
+        yield Live(api, server, thread)
 
 
 def send(connection: http.client.HTTPConnection, path: str, body: object) -> None:
@@ -78,21 +89,3 @@ def events(response: http.client.HTTPResponse) -> Iterator[Any]:
             return
         if data:
             yield json.loads(data)
-
-
-@contextmanager
-def serving_for_real(home: Path) -> Iterator[str]:
-    """Serve with real workers, below `home`; hands out the URL."""
-    overrides = {"server.port": 0, "engine.n_threads": 1}  # one thread: repeatable answers
-    settings = config.load(overrides, {"PYRUNNER_HOME": str(home)})
-    with open_server(settings) as server:
-        thread = threading.Thread(target=server.serve, name="loop")
-        thread.start()
-        try:
-            assert server.listening.url is not None
-            yield server.listening.url
-        finally:
-            server.stop()
-            server.stop()
-            thread.join(PATIENCE_S)
-            assert not thread.is_alive()
