@@ -1,0 +1,176 @@
+"""Worker processes around the real engine."""
+
+import time
+
+import pytest
+from support import artifacts
+from support.gguf_files import write_tiny_gguf
+from support.model_cases import ModelCase
+from support.waits import until
+from support.workshop import Workshop, conversation, kill, pid_of, pids, read_some
+
+from pyrunner.errors import (
+    ContextLengthError,
+    InvalidParameterError,
+    ModelLoadError,
+    WorkerCrashedError,
+)
+from pyrunner.runtime.api import Runtime
+from pyrunner.runtime.launcher import worker_command
+from pyrunner.runtime.runner import EventStream
+from pyrunner.types import (
+    CompletionRequest,
+    EmbeddingRequest,
+    FinishEvent,
+    FinishReason,
+    Limits,
+    ModelMode,
+    SamplingParams,
+    TextEvent,
+)
+
+pytestmark = [pytest.mark.native, pytest.mark.model]
+
+A, B = "docker.io/ai/a:latest", "docker.io/ai/b:latest"
+
+SMALL = ModelCase(
+    name="gpt2-small-q8",
+    vocab="gpt-2",
+    quantize="Q8_0",
+    shape={
+        "n_layer": 4,
+        "n_embd": 128,
+        "n_head": 4,
+        "n_head_kv": 2,
+        "n_ff": 256,
+        "n_ctx_train": 4096,
+    },
+)
+
+LANE_FREE_S = 0.15
+"""A client that goes away frees its lane within this."""
+
+
+@pytest.fixture(scope="module")
+def weights(request):
+    return SMALL.file(request.config.cache.mkdir("pyrunner-models")).read_bytes()
+
+
+@pytest.fixture
+def shop(home, weights):
+    with Workshop(home, worker_command()) as made:
+        for name in ("ai/a", "ai/b"):
+            # A byte behind the last tensor makes it another model.
+            artifacts.add(made.store, name, weights + name.encode())
+        yield made
+
+
+def endless(
+    prompt: str | tuple[int, ...] = "Docker is", max_tokens: int | None = None
+) -> CompletionRequest:
+    return CompletionRequest(
+        prompt=prompt,
+        sampling=SamplingParams(temperature=0),
+        limits=Limits(max_tokens=max_tokens, ignore_eos=True),
+    )
+
+
+def finish_of(stream: EventStream) -> tuple[str, FinishEvent]:
+    *pieces, finish = list(stream)
+    assert isinstance(finish, FinishEvent)
+    return "".join(each.text for each in pieces if isinstance(each, TextEvent)), finish
+
+
+def test_completion_equals_itself_and_counts_its_tokens(shop):
+    runner = shop.runtime().ensure_ready("ai/a")
+    with (
+        runner.complete(endless(max_tokens=20)) as one,
+        runner.complete(endless(max_tokens=20)) as two,
+    ):
+        first, second = finish_of(one), finish_of(two)
+    assert first[0] == second[0]
+    assert first[1].reason is FinishReason.LENGTH
+    assert (first[1].usage.prompt_tokens, first[1].usage.completion_tokens) == (3, 20)
+
+
+def test_chat_renders_and_answers(shop):
+    runner = shop.runtime().ensure_ready("ai/a")
+    with runner.chat(conversation("What is Docker?", 5)) as stream:
+        _, finish = finish_of(stream)
+    assert finish.usage.prompt_tokens > 5
+    assert finish.usage.completion_tokens <= 5
+
+
+def test_embedding_of_unequal_inputs_gives_one_vector_each(shop):
+    runner = shop.runtime().ensure_ready("ai/a", mode=ModelMode.EMBEDDING)
+    result = runner.embed(EmbeddingRequest(inputs=("one", "two " * 300, (5, 6, 7))))
+    assert [len(each) for each in result.vectors] == [4 * 128] * 3
+    assert result.n_embd == runner.info.n_embd == 128
+
+
+def test_kill_in_the_middle_of_a_stream_ends_that_stream_only(shop):
+    runtime = shop.runtime()
+    with (
+        runtime.ensure_ready("ai/a").complete(endless()) as dying,
+        runtime.ensure_ready("ai/b").complete(endless()) as living,
+    ):
+        read_some(dying)
+        read_some(living)
+        pid = pid_of(runtime, A)
+        kill(pid)
+        with pytest.raises(WorkerCrashedError) as caught:
+            list(dying)
+        for _ in range(20):
+            read_some(living)
+    assert caught.value.how == "SIGKILL"
+    with runtime.ensure_ready("ai/a").complete(endless(max_tokens=2)) as stream:
+        assert finish_of(stream)[1].usage.completion_tokens == 2
+    assert pid not in pids(runtime)
+
+
+def test_client_gone_in_a_long_prompt_frees_its_lane_at_once(shop):
+    runtime = shop.runtime()
+    # The machine may be busy with something else for a moment, hence the best of three.
+    waited = [_time_to_free_lane(runtime, tuple(range(300, 4000))) for _ in range(3)]
+    assert min(waited) < LANE_FREE_S, waited
+
+
+def _time_to_free_lane(runtime: Runtime, prompt: tuple[int, ...]) -> float:
+    stream = runtime.ensure_ready("ai/a").complete(endless(prompt))
+    until(lambda: runtime.running()[0].n_in_flight == 1)
+    assert stream.poll(0.02) is None, "the prompt was meant to take longer"
+    closed = time.monotonic()
+    stream.close()
+    until(lambda: runtime.running()[0].n_in_flight == 0)
+    return time.monotonic() - closed
+
+
+def test_bad_requests_fail_alone(shop):
+    runner = shop.runtime().ensure_ready("ai/a")
+    with runner.complete(endless()) as good:
+        read_some(good)
+        with runner.complete(endless((1,) * 5000)) as stream, pytest.raises(ContextLengthError):
+            list(stream)
+        with runner.complete(endless((10**6,))) as stream, pytest.raises(InvalidParameterError):
+            list(stream)
+        with runner.complete(endless(())) as stream, pytest.raises(InvalidParameterError):
+            list(stream)
+        read_some(good)
+
+
+def test_model_that_llama_cpp_refuses_is_a_load_error(shop):
+    path = write_tiny_gguf(shop.home / "tiny.gguf")
+    artifacts.add(shop.store, "ai/tiny", path.read_bytes())
+    runtime = shop.runtime()
+    with pytest.raises(ModelLoadError):
+        runtime.ensure_ready("ai/tiny")
+    until(lambda: runtime.running() == [])
+
+
+def test_eight_streams_over_four_lanes_all_finish(shop):
+    runner = shop.runtime().ensure_ready("ai/a")
+    streams = [runner.complete(endless(max_tokens=10)) for _ in range(8)]
+    texts = {finish_of(each)[0] for each in streams}
+    for each in streams:
+        each.close()
+    assert len(texts) == 1
