@@ -321,6 +321,8 @@ private:
         params.n_ctx = static_cast<uint32_t>(tokens.size());
         params.n_batch = params.n_ctx;
         params.n_ubatch = params.n_ctx;
+        params.n_threads = 1; // threads that wait for each other are slow on a busy machine
+        params.n_threads_batch = 1;
         const ContextPtr context(llama_init_from_model(model_.get(), params));
         check_llama(context != nullptr, "cannot make a context");
         Batch batch(tokens.size());

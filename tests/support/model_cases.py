@@ -1,0 +1,110 @@
+"""The random-weight models that parity is asserted on, and where their files are kept."""
+
+import hashlib
+import inspect
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from support import random_model
+from support.random_model import Shape, write_random_model
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCase:
+    """One file: a vocabulary, a shape and a type of weights."""
+
+    name: str
+    vocab: str
+    quantize: Literal["F32", "F16", "Q8_0"]
+    shape: Shape
+
+    def file(self, folder: Path) -> Path:
+        """The file in `folder`, written now unless an equal one is there."""
+        recipe = f"{self}{inspect.getsource(random_model)}"
+        digest = hashlib.sha256(recipe.encode()).hexdigest()[:12]
+        path = folder / f"{self.name}-{digest}.gguf"
+        if not path.exists():
+            partial = folder / f"{path.name}.{os.getpid()}"
+            write_random_model(
+                partial, vocab=self.vocab, quantize=self.quantize, seed=7, **self.shape
+            )
+            partial.replace(path)
+        return path
+
+
+LLAMA_BPE = ModelCase(
+    name="llama-bpe-mha-f32",
+    vocab="llama-bpe",
+    quantize="F32",
+    shape={
+        "n_layer": 4,
+        "n_embd": 64,
+        "n_head": 2,
+        "n_head_kv": 2,
+        "n_ff": 192,
+        "n_ctx_train": 4096,
+    },
+)
+QWEN2 = ModelCase(
+    name="qwen2-gqa-q8",
+    vocab="qwen2",
+    quantize="Q8_0",
+    shape={
+        "arch": "qwen2",
+        "n_layer": 4,
+        "n_embd": 128,
+        "n_head": 4,
+        "n_head_kv": 2,
+        "n_ff": 256,
+        "n_ctx_train": 4096,
+    },
+)
+LLAMA_SPM = ModelCase(
+    name="llama-spm-gqa-f32",
+    vocab="llama-spm",
+    quantize="F32",
+    shape={
+        "n_layer": 3,
+        "n_embd": 192,
+        "n_head": 6,
+        "n_head_kv": 2,
+        "n_ff": 384,
+        "n_ctx_train": 2048,
+    },
+)
+GEMMA3 = ModelCase(
+    name="gemma3-swa-q8",
+    vocab="llama-spm",
+    quantize="Q8_0",
+    shape={
+        "arch": "gemma3",
+        "n_layer": 7,
+        "n_embd": 128,
+        "n_head": 4,
+        "n_head_kv": 1,
+        "n_ff": 256,
+        "n_swa": 256,
+        "n_ctx_train": 2048,
+    },
+)
+BERT = ModelCase(
+    name="bert-mean-f32",
+    vocab="bert-bge",
+    quantize="F32",
+    shape={
+        "arch": "bert",
+        "n_layer": 3,
+        "n_embd": 128,
+        "n_head": 4,
+        "n_head_kv": 4,
+        "n_ff": 256,
+        "n_ctx_train": 1024,
+    },
+)
+
+GENERATIVE = (LLAMA_BPE, QWEN2, LLAMA_SPM, GEMMA3)
+"""MHA and GQA, full and sliding-window attention, F32 and Q8_0, two kinds of vocabulary."""
+EMBEDDING = (LLAMA_SPM, QWEN2, BERT)
+"""With and without a causal mask."""
