@@ -62,7 +62,7 @@ def describe(store: Store, client: RegistryClient, reference_text: str) -> Remot
     content = _config(client, reference, manifest.config)
     artifact = parse_config(content, path=f"{reference} ({manifest.config.digest})")
     return RemoteModel(
-        id=fetched.digest,
+        id=fetched.digest.text,
         config=artifact.config,
         created=artifact.created,
         size_bytes=manifest.size_bytes,
