@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from pyrunner.errors import ModelNotFoundError, PyrunnerError, RequestCancelledError
-from pyrunner.runtime.runner import IsCancelled, LoadableModel, RunnerStatus, never_cancelled
+from pyrunner.models.store import StoredModel
+from pyrunner.runtime.runner import IsCancelled, RunnerStatus, never_cancelled
 from pyrunner.types import (
     ChatRequest,
     CompletionRequest,
@@ -84,6 +85,7 @@ class ScriptedStream:
         self.close()
 
     def close(self) -> None:
+        self.is_finished = True
         self.closed.set()
 
 
@@ -97,7 +99,7 @@ class ScriptedRunner:
     info: ModelInfo = INFO
 
     @property
-    def model(self) -> LoadableModel:
+    def model(self) -> StoredModel:
         raise NotImplementedError
 
     def chat(self, request: ChatRequest, keep_alive_s: float | None = None) -> ScriptedStream:
