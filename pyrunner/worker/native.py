@@ -24,8 +24,8 @@ class NativeBackend:
         """Load in the engine thread; see `ports.Backend`."""
         # Importing native code takes longer than everything else before loading, and by now the
         # I/O thread answers already.
-        from pyrunner.engine.loading import load_model  # noqa: PLC0415
-        from pyrunner.engine.loop import EngineLoop  # noqa: PLC0415
+        from pyrunner.engine.loading import load_model  # noqa: PLC0415 - see above
+        from pyrunner.engine.loop import EngineLoop  # noqa: PLC0415 - see above
 
         template = _template(launch.chat_template_path)
         model = load_model(launch.weight_paths, launch.engine, on_progress)
@@ -62,7 +62,7 @@ class NativePrompts:
     @cached_property
     def _chat_format(self) -> "ChatFormat":
         # Not at loading: a model with a broken template can still complete and embed.
-        from pyrunner.chat.conversation import ChatFormat  # noqa: PLC0415
+        from pyrunner.chat.conversation import ChatFormat  # noqa: PLC0415 - as native as the others
 
         return ChatFormat(self._model, self._template)
 

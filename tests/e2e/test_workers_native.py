@@ -65,7 +65,7 @@ def shop(home, weights):
         yield made
 
 
-def endless(
+def _endless(
     prompt: str | tuple[int, ...] = "Docker is", max_tokens: int | None = None
 ) -> CompletionRequest:
     return CompletionRequest(
@@ -75,7 +75,7 @@ def endless(
     )
 
 
-def finish_of(stream: EventStream) -> tuple[str, FinishEvent]:
+def _finish_of(stream: EventStream) -> tuple[str, FinishEvent]:
     *pieces, finish = list(stream)
     assert isinstance(finish, FinishEvent)
     return "".join(each.text for each in pieces if isinstance(each, TextEvent)), finish
@@ -84,10 +84,10 @@ def finish_of(stream: EventStream) -> tuple[str, FinishEvent]:
 def test_completion_equals_itself_and_counts_its_tokens(shop):
     runner = shop.runtime().ensure_ready("ai/a")
     with (
-        runner.complete(endless(max_tokens=20)) as one,
-        runner.complete(endless(max_tokens=20)) as two,
+        runner.complete(_endless(max_tokens=20)) as one,
+        runner.complete(_endless(max_tokens=20)) as two,
     ):
-        first, second = finish_of(one), finish_of(two)
+        first, second = _finish_of(one), _finish_of(two)
     assert first[0] == second[0]
     assert first[1].reason is FinishReason.LENGTH
     assert (first[1].usage.prompt_tokens, first[1].usage.completion_tokens) == (3, 20)
@@ -96,7 +96,7 @@ def test_completion_equals_itself_and_counts_its_tokens(shop):
 def test_chat_renders_and_answers(shop):
     runner = shop.runtime().ensure_ready("ai/a")
     with runner.chat(conversation("What is Docker?", 5)) as stream:
-        _, finish = finish_of(stream)
+        _, finish = _finish_of(stream)
     assert finish.usage.prompt_tokens > 5
     assert finish.usage.completion_tokens <= 5
 
@@ -111,8 +111,8 @@ def test_embedding_of_unequal_inputs_gives_one_vector_each(shop):
 def test_kill_in_the_middle_of_a_stream_ends_that_stream_only(shop):
     runtime = shop.runtime()
     with (
-        runtime.ensure_ready("ai/a").complete(endless()) as dying,
-        runtime.ensure_ready("ai/b").complete(endless()) as living,
+        runtime.ensure_ready("ai/a").complete(_endless()) as dying,
+        runtime.ensure_ready("ai/b").complete(_endless()) as living,
     ):
         read_some(dying)
         read_some(living)
@@ -123,8 +123,8 @@ def test_kill_in_the_middle_of_a_stream_ends_that_stream_only(shop):
         for _ in range(20):
             read_some(living)
     assert caught.value.how == "SIGKILL"
-    with runtime.ensure_ready("ai/a").complete(endless(max_tokens=2)) as stream:
-        assert finish_of(stream)[1].usage.completion_tokens == 2
+    with runtime.ensure_ready("ai/a").complete(_endless(max_tokens=2)) as stream:
+        assert _finish_of(stream)[1].usage.completion_tokens == 2
     assert pid not in pids(runtime)
 
 
@@ -136,7 +136,7 @@ def test_client_gone_in_a_long_prompt_frees_its_lane_at_once(shop):
 
 
 def _time_to_free_lane(runtime: Runtime, prompt: tuple[int, ...]) -> float:
-    stream = runtime.ensure_ready("ai/a").complete(endless(prompt))
+    stream = runtime.ensure_ready("ai/a").complete(_endless(prompt))
     until(lambda: runtime.running()[0].n_in_flight == 1)
     assert stream.poll(0.02) is None, "the prompt was meant to take longer"
     closed = time.monotonic()
@@ -147,13 +147,13 @@ def _time_to_free_lane(runtime: Runtime, prompt: tuple[int, ...]) -> float:
 
 def test_bad_requests_fail_alone(shop):
     runner = shop.runtime().ensure_ready("ai/a")
-    with runner.complete(endless()) as good:
+    with runner.complete(_endless()) as good:
         read_some(good)
-        with runner.complete(endless((1,) * 5000)) as stream, pytest.raises(ContextLengthError):
+        with runner.complete(_endless((1,) * 5000)) as stream, pytest.raises(ContextLengthError):
             list(stream)
-        with runner.complete(endless((10**6,))) as stream, pytest.raises(InvalidParameterError):
+        with runner.complete(_endless((10**6,))) as stream, pytest.raises(InvalidParameterError):
             list(stream)
-        with runner.complete(endless(())) as stream, pytest.raises(InvalidParameterError):
+        with runner.complete(_endless(())) as stream, pytest.raises(InvalidParameterError):
             list(stream)
         read_some(good)
 
@@ -169,8 +169,8 @@ def test_model_that_llama_cpp_refuses_is_a_load_error(shop):
 
 def test_eight_streams_over_four_lanes_all_finish(shop):
     runner = shop.runtime().ensure_ready("ai/a")
-    streams = [runner.complete(endless(max_tokens=10)) for _ in range(8)]
-    texts = {finish_of(each)[0] for each in streams}
+    streams = [runner.complete(_endless(max_tokens=10)) for _ in range(8)]
+    texts = {_finish_of(each)[0] for each in streams}
     for each in streams:
         each.close()
     assert len(texts) == 1

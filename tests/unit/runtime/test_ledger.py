@@ -16,7 +16,7 @@ from pyrunner.runtime.processes import started_at
 from pyrunner.types import ModelMode
 
 
-def nothing() -> None:
+def _nothing() -> None:
     pass
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path):
     return made
 
 
-def entry(folder: RuntimeFolder, **given: Any) -> Entry:
+def _entry(folder: RuntimeFolder, **given: Any) -> Entry:
     socket = folder.new_socket()
     socket.touch()
     usual: dict[str, Any] = {
@@ -45,17 +45,17 @@ def entry(folder: RuntimeFolder, **given: Any) -> Entry:
 
 
 def test_locked_entry_put_is_there_for_the_next_holder(folder):
-    made = entry(folder)
-    with Ledger(folder).locked(nothing) as page:
+    made = _entry(folder)
+    with Ledger(folder).locked(_nothing) as page:
         page.put(made)
-    with Ledger(folder).locked(nothing) as page:
+    with Ledger(folder).locked(_nothing) as page:
         assert page.find("sha256:1", ModelMode.COMPLETION) == made
         assert page.find("sha256:1", ModelMode.EMBEDDING) is None
 
 
 def test_locked_exception_inside_keeps_what_was_put(folder):
-    with contextlib.suppress(KeyError), Ledger(folder).locked(nothing) as page:
-        page.put(entry(folder))
+    with contextlib.suppress(KeyError), Ledger(folder).locked(_nothing) as page:
+        page.put(_entry(folder))
         raise KeyError
     assert len(Ledger(folder).snapshot()) == 1
 
@@ -63,30 +63,30 @@ def test_locked_exception_inside_keeps_what_was_put(folder):
 def test_locked_dead_process_loses_entry_and_socket(folder):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    dead = entry(folder, pid=child.pid, started="1")
-    with Ledger(folder).locked(nothing) as page:
+    dead = _entry(folder, pid=child.pid, started="1")
+    with Ledger(folder).locked(_nothing) as page:
         page.put(dead)
-    with Ledger(folder).locked(nothing) as page:
+    with Ledger(folder).locked(_nothing) as page:
         assert page.entries() == []
     assert folder.all_sockets() == []
     assert b"pid" not in folder.ledger.read_bytes()
 
 
 def test_locked_reused_pid_counts_as_dead(folder):
-    with Ledger(folder).locked(nothing) as page:
-        page.put(entry(folder, started="12"))
+    with Ledger(folder).locked(_nothing) as page:
+        page.put(_entry(folder, started="12"))
     assert Ledger(folder).snapshot() == []
 
 
 def test_locked_socket_without_entry_is_removed(folder):
     folder.new_socket().touch()
-    with Ledger(folder).locked(nothing):
+    with Ledger(folder).locked(_nothing):
         assert folder.all_sockets() == []
 
 
 def test_mark_leaving_worker_is_not_found_but_still_counted(folder):
-    made = entry(folder)
-    with Ledger(folder).locked(nothing) as page:
+    made = _entry(folder)
+    with Ledger(folder).locked(_nothing) as page:
         page.put(made)
         page.mark_leaving(made.socket)
         assert page.find("sha256:1", ModelMode.COMPLETION) is None
@@ -100,9 +100,9 @@ def test_mark_leaving_worker_is_not_found_but_still_counted(folder):
 )
 def test_locked_file_of_nonsense_starts_empty(folder, content):
     folder.ledger.write_bytes(content)
-    with Ledger(folder).locked(nothing) as page:
+    with Ledger(folder).locked(_nothing) as page:
         assert page.entries() == []
-        page.put(entry(folder))
+        page.put(_entry(folder))
     assert len(Ledger(folder).snapshot()) == 1
 
 

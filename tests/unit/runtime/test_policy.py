@@ -10,7 +10,7 @@ from pyrunner.errors import MemoryBudgetError, ModelTooLargeError
 from pyrunner.runtime.policy import Evict, Fits, Resident, Wait, admit
 
 
-def resident(socket: str, size_bytes: int = 10, **given: Any) -> Resident:
+def _resident(socket: str, size_bytes: int = 10, **given: Any) -> Resident:
     usual: dict[str, Any] = {"last_used": 0.0, "is_busy": False, "keep_alive_s": 300.0}
     return Resident(socket=socket, size_bytes=size_bytes, **(usual | given))
 
@@ -26,23 +26,23 @@ def test_admit_model_above_budget_is_too_large():
 
 
 def test_admit_short_of_memory_evicts_least_recently_used():
-    residents = [resident("new", 40, last_used=9.0), resident("old", 40, last_used=1.0)]
+    residents = [_resident("new", 40, last_used=9.0), _resident("old", 40, last_used=1.0)]
     assert admit(40, 100, residents) == Evict(("old",))
 
 
 def test_admit_needs_two_evicts_both_in_order():
-    residents = [resident("b", 40, last_used=2.0), resident("a", 40, last_used=1.0)]
+    residents = [_resident("b", 40, last_used=2.0), _resident("a", 40, last_used=1.0)]
     assert admit(90, 100, residents) == Evict(("a", "b"))
 
 
 def test_admit_large_victim_suffices_spares_the_small_one():
-    residents = [resident("small", 5, last_used=1.0), resident("large", 90, last_used=2.0)]
+    residents = [_resident("small", 5, last_used=1.0), _resident("large", 90, last_used=2.0)]
     assert admit(50, 100, residents) == Evict(("large",))
 
 
 @pytest.mark.parametrize(
     "kept",
-    [resident("a", 80, is_busy=True), resident("a", 80, keep_alive_s=math.inf)],
+    [_resident("a", 80, is_busy=True), _resident("a", 80, keep_alive_s=math.inf)],
     ids=["in flight", "kept forever"],
 )
 def test_admit_only_unevictable_left_is_retryable(kept):
@@ -53,15 +53,15 @@ def test_admit_only_unevictable_left_is_retryable(kept):
 
 
 def test_admit_enough_is_leaving_waits_instead_of_evicting():
-    residents = [resident("gone", 60, is_leaving=True), resident("idle", 40)]
+    residents = [_resident("gone", 60, is_leaving=True), _resident("idle", 40)]
     assert admit(60, 100, residents) == Wait()
 
 
 def test_admit_partly_leaving_evicts_only_the_rest():
     residents = [
-        resident("gone", 30, is_leaving=True),
-        resident("a", 30, last_used=1.0),
-        resident("b", 40, last_used=2.0),
+        _resident("gone", 30, is_leaving=True),
+        _resident("a", 30, last_used=1.0),
+        _resident("b", 40, last_used=2.0),
     ]
     assert admit(60, 100, residents) == Evict(("a",))
 
@@ -71,7 +71,7 @@ def test_admit_random_residents_keeps_every_promise(seed):
     draw = random.Random(seed)
     for _ in range(300):
         residents = [
-            resident(
+            _resident(
                 f"w{i}",
                 draw.randint(0, 40),
                 last_used=draw.random(),

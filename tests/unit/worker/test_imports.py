@@ -11,7 +11,7 @@ BEFORE_LOADING = ("pyrunner.worker.__main__",)
 WHILE_LOADING = ("pyrunner.engine.loading", "pyrunner.engine.loop", "pyrunner.chat.conversation")
 
 
-def imported(names: tuple[str, ...]) -> set[str]:
+def _imported(names: tuple[str, ...]) -> set[str]:
     program = f"import sys, {', '.join(names)}; print(*sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
@@ -20,10 +20,10 @@ def imported(names: tuple[str, ...]) -> set[str]:
 
 
 def test_worker_before_loading_imports_nothing_heavy():
-    found = imported(BEFORE_LOADING)
+    found = _imported(BEFORE_LOADING)
     assert found & (FORBIDDEN | {"pyrunner._native", "pyrunner.models", "pyrunner.server"}) == set()
 
 
 @pytest.mark.native
 def test_worker_with_its_engine_imports_neither_http_nor_numpy():
-    assert imported(BEFORE_LOADING + WHILE_LOADING) & FORBIDDEN == set()
+    assert _imported(BEFORE_LOADING + WHILE_LOADING) & FORBIDDEN == set()

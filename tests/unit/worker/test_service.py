@@ -45,7 +45,7 @@ def loaded(rig):
     return rig
 
 
-def failure(peer: RecordingPeer) -> str:
+def _failure(peer: RecordingPeer) -> str:
     assert isinstance(peer.last, Failed)
     return type(from_facts(peer.last.code, peer.last.facts)).__name__
 
@@ -94,7 +94,7 @@ def test_embed_refused_input_fails_only_that_request(loaded):
     good = loaded.connect(Embed(request=EmbeddingRequest(inputs=("fine",))))
     loaded.step()
     loaded.step()
-    assert failure(bad) == "InvalidParameterError"
+    assert _failure(bad) == "InvalidParameterError"
     assert isinstance(good.last, Vectors)
 
 
@@ -127,7 +127,7 @@ def test_load_failed_tells_everyone_and_exits_nonzero():
         rig.connect(Control(wait_ready=True, keep_alive_s=math.inf)),
         rig.connect(chat("late")),
     ]
-    assert [failure(each) for each in peers] == ["ModelLoadError"] * 4
+    assert [_failure(each) for each in peers] == ["ModelLoadError"] * 4
     assert not rig.service.turn()
     rig.clock.advance(LINGER_S)
     assert rig.service.turn()
@@ -145,7 +145,7 @@ def test_error_in_one_request_leaves_the_others(loaded, text, error):
     bad = loaded.connect(chat(text))
     loaded.step()
     loaded.step()
-    assert failure(bad) == error
+    assert _failure(bad) == error
     assert good.text == "w0 w1 "
 
 
@@ -153,7 +153,7 @@ def test_decode_error_fails_every_stream_and_exits_nonzero(loaded):
     peers = [loaded.connect(chat("hello")), loaded.connect(chat("broken"))]
     loaded.engine.work()
     loaded.deliver()
-    assert [failure(each) for each in peers] == ["DecodeError"] * 2
+    assert [_failure(each) for each in peers] == ["DecodeError"] * 2
     assert loaded.service.turn()
     assert loaded.service.exit_status == 4
 
@@ -189,7 +189,7 @@ def test_max_queue_one_more_is_refused(loaded):
     for _ in range(8):
         loaded.connect(chat("hello"))
     peer = loaded.connect(chat("hello"))
-    assert failure(peer) == "QueueFullError"
+    assert _failure(peer) == "QueueFullError"
     assert peer.last.facts["limit"] == 8
 
 
@@ -255,21 +255,21 @@ def test_drain_ends_requests_that_take_longer(loaded):
     assert not loaded.service.turn()
     loaded.clock.advance(20.0)
     assert loaded.service.turn()
-    assert failure(stream) == "ShuttingDownError"
+    assert _failure(stream) == "ShuttingDownError"
 
 
 def test_drain_refuses_new_requests(loaded):
     greeted = loaded.connect()
     loaded.service.drain("test")
     loaded.service.on_frame(greeted, chat("hello"))
-    assert failure(greeted) == "ShuttingDownError"
-    assert failure(loaded.connect()) == "ShuttingDownError"
+    assert _failure(greeted) == "ShuttingDownError"
+    assert _failure(loaded.connect()) == "ShuttingDownError"
 
 
 def test_drain_while_loading_gives_up(rig):
     peers = [rig.connect(Control(wait_ready=True)), rig.connect(chat("hello"))]
     rig.service.drain("test")
-    assert [failure(each) for each in peers] == ["ShuttingDownError"] * 2
+    assert [_failure(each) for each in peers] == ["ShuttingDownError"] * 2
     assert rig.service.turn()
 
 
