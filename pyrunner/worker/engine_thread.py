@@ -95,7 +95,10 @@ class EngineThread:
     def load(self) -> bool:
         """Load the model; False when it failed or was given up."""
         try:
-            loaded = self._backend.load(self._launch, self._on_progress)
+            try:
+                loaded = self._backend.load(self._launch, self._on_progress)
+            finally:
+                self._backend.pass_on_log()
         except PyrunnerError as error:
             _logger.exception("loading failed")
             self._mailbox.post(LoadFailed(error))
@@ -130,6 +133,7 @@ class EngineThread:
         if fraction >= self._reported + _PROGRESS_STEP:
             self._reported = fraction
             self._mailbox.post(Loading(fraction))
+        self._backend.pass_on_log()
         return not self._is_stopping
 
     def _crash(self, error: Exception) -> WorkerCrashedError:

@@ -91,7 +91,8 @@ class IoLoop:
 
     def _timeout_s(self) -> float | None:
         left_s = self._service.due_s() - self._clock()
-        if self._connections:
+        # An idle worker sleeps: only keepers are connected, and those have spoken.
+        if self._service.is_busy or any(not each.has_spoken for each in self._connections):
             left_s = min(left_s, _HOUSEKEEPING_S)
         return None if math.isinf(left_s) and left_s > 0 else max(0.0, left_s)
 

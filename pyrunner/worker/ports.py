@@ -126,3 +126,7 @@ class Backend(Protocol):
             NativeError, InvalidRequestError: It cannot be loaded.
         """
         ...
+
+    def pass_on_log(self) -> None:
+        """Any thread: write what native code has logged since the last time to our log."""
+        ...

@@ -1,11 +1,13 @@
 """The process: what it inherits, its signals, its two threads, and how it ends."""
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
 from pyrunner import log
@@ -40,13 +42,20 @@ def run(backend: Backend) -> int:
     engine = EngineThread(backend, launch, mailbox)
     service = Service(launch, engine, time.monotonic)
     listener = socket.socket(fileno=launch.listener_fd)
-    loop = IoLoop(listener, service, mailbox, time.monotonic, lambda: bound_log(2))
+
+    def keep_house() -> None:
+        backend.pass_on_log()
+        bound_log(2)
+
+    loop = IoLoop(listener, service, mailbox, time.monotonic, keep_house)
     _drain_on_sigterm(service, mailbox)
+    _die_first()
     engine.start()
     try:
         loop.run()
     finally:
         has_stopped = engine.stop(_STOP_S)
+        backend.pass_on_log()
         _logger.info("worker %d ends with status %d", os.getpid(), service.exit_status)
         if not has_stopped:
             # Native code that hangs would make a normal exit wait, or crash at its teardown.
@@ -55,6 +64,12 @@ def run(backend: Backend) -> int:
         mailbox.close()
         loop.close()
     return service.exit_status
+
+
+def _die_first() -> None:
+    """Make the out-of-memory killer choose this process before the server, where it asks us."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 def _drain_on_sigterm(service: Service, mailbox: Mailbox) -> None:

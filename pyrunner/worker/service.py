@@ -70,6 +70,11 @@ class Service:
         """Whether new connections are to be refused."""
         return self._life.drain_reason is not None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the model loads or requests are in flight."""
+        return self._life.is_loading or bool(self._answers)
+
     def due_s(self) -> float:
         """When to call `turn` at the latest, on the clock this was made with."""
         return self._life.due_s()
@@ -197,8 +202,7 @@ class Service:
 
     def _control(self, peer: Peer, frame: Control) -> None:
         if frame.is_unload:
-            is_busy = bool(self._answers) or self._life.is_loading
-            if not (frame.if_idle and is_busy):
+            if not (frame.if_idle and self.is_busy):
                 # The connection stays open: its end tells that the memory is back.
                 self.drain("unloaded")
                 peer.send(self.status())

@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,20 @@ def test_unload_while_loading_gives_the_load_up(shop):
     assert runtime.unload() == 0
     assert runtime.unload(only_idle=False) == 1
     assert runtime.running() == []
+
+
+def test_sigterm_lets_streams_finish_and_takes_no_more(shop):
+    runtime = shop.runtime(runtime__drain_s=5.0)
+    runner = runtime.ensure_ready("ai/a")
+    pid = pid_of(runtime, A)
+    with runner.chat(conversation("x", 100)) as stream:
+        read_some(stream)
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: not any(each.pid == pid for each in shop.runtime().running()))
+        with runner.chat(conversation("x", 1)) as other:
+            assert _text_of(list(other)) == "w0 "
+        assert _text_of(list(stream)).endswith("w99 ")
+    until(lambda: is_gone(pid))
 
 
 def test_close_lets_streams_finish_then_ends_them(shop):

@@ -185,6 +185,9 @@ class ScriptedBackend:
         self.loop = ScriptedLoop(self._pause_s)
         return self.loop, ScriptedPrompts()
 
+    def pass_on_log(self) -> None:
+        """There is no native code that could have logged anything."""
+
 
 def raising(error: PyrunnerError) -> Callable[[OnProgress], bool]:
     """An `on_load` that fails."""
