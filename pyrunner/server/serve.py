@@ -17,6 +17,9 @@ from pyrunner.server.http import HttpServer
 from pyrunner.server.logfile import log_file, log_path
 from pyrunner.server.sockets import open_tcp, open_unix, remove_unix
 
+_LET_GO_S = 2.0
+"""How long transfers and runners may take to end once their drain is over."""
+
 _logger = log.get("server")
 
 
@@ -84,9 +87,9 @@ class Server:
         """End `serve`; the second time, without waiting for what runs. Any thread."""
         self._http.stop()
 
-    def _on_signal(self, number: int, _frame: Any) -> None:
+    def _on_signal(self, _number: int, _frame: Any) -> None:
+        # Nothing more: logging is not safe between any two instructions of this thread.
         self.stop()
-        _logger.info("got %s", signal.Signals(number).name)
 
 
 @contextmanager
@@ -110,7 +113,7 @@ def open_server(
         stack.callback(remove_unix, path, path.stat().st_ino)
         stack.enter_context(log_file(log_path(settings)))
         application = application or create_application(open_dependencies(settings))
-        stack.callback(application.close, settings.runtime.drain_s)
+        stack.callback(application.close, _LET_GO_S)
         application.dependencies.runtime.adopt()
         server = application.dependencies.settings.server
         admission = application.dependencies.admission

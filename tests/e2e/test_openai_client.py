@@ -13,6 +13,7 @@ from typing import Any
 import openai
 import pytest
 from support import word_model
+from support.artifacts import add
 from support.live_server import PATIENCE_S, running, served
 from support.waits import until
 
@@ -76,6 +77,7 @@ def _url(home: Path, *, is_real: bool) -> Iterator[str]:
                 children.reap()
     else:
         with running(home) as live:
+            add(live.api.store, "registry.example:5000/team/model:v1", b"weights")
             live.api.runtime.known = frozenset({MODEL})
             live.api.runtime.answer = word_model.answer
             assert live.listening.url is not None
@@ -231,8 +233,11 @@ def test_embeddings_come_as_floats_and_as_base64(client):
     assert decoded.usage.prompt_tokens > 0
 
 
-def test_models_can_be_listed(client):
-    assert client.models.list().object == "list"
+def test_models_can_be_listed_and_each_be_retrieved(client):
+    client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=1)
+    models = list(client.models.list())
+    assert [client.models.retrieve(each.id).id for each in models] == [each.id for each in models]
+    assert len(models) == 1
 
 
 @pytest.mark.parametrize(
