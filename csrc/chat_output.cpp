@@ -23,18 +23,11 @@ std::unique_ptr<common_chat_peg_mapper> make_mapper(common_chat_format format,
 }
 
 Reading judge(const common_peg_parse_result & result, size_t n_bytes, bool is_complete) {
-    if (result.fail() || (is_complete && !result.success())) {
-        return Reading::kFailed;
-    }
     if (result.need_more_input()) {
-        return Reading::kOpen;
+        return is_complete ? Reading::kFailed : Reading::kOpen;
     }
-    // Some formats succeed before the end of the text; what is left may be half a delimiter.
-    const size_t n_left = n_bytes - std::min(n_bytes, result.end);
-    if (n_left == 0) {
-        return Reading::kWhole;
-    }
-    return is_complete || n_left >= kHoldBytes ? Reading::kFailed : Reading::kOpen;
+    // Some formats succeed before the end of a text that goes on with what they do not know.
+    return result.success() && result.end >= n_bytes ? Reading::kWhole : Reading::kFailed;
 }
 
 } // namespace
@@ -61,6 +54,7 @@ void OutputParser::scan_arena() {
             for (const std::string & delimiter : until->delimiters) {
                 if (!delimiter.empty()) {
                     delimiter_starts_.set(static_cast<unsigned char>(delimiter.front()));
+                    delimiters_.insert(delimiter);
                 }
             }
         } else if (const auto * quoted = std::get_if<common_peg_string_parser>(&parser)) {
@@ -92,6 +86,18 @@ bool OutputParser::is_content_only(common_peg_parser_id id,
     }
     return std::holds_alternative<common_peg_epsilon_parser>(parser) ||
            std::holds_alternative<common_peg_end_parser>(parser);
+}
+
+size_t OutputParser::n_half_delimiter(std::string_view text) const {
+    size_t n_half = 0;
+    for (const std::string & delimiter : delimiters_) {
+        for (size_t n = std::min(delimiter.size() - 1, text.size()); n > n_half; n--) {
+            if (text.compare(text.size() - n, n, delimiter, 0, n) == 0) {
+                n_half = n;
+            }
+        }
+    }
+    return n_half;
 }
 
 Output OutputParser::read(std::string_view text, bool is_complete) const {

@@ -7,14 +7,11 @@
 
 #include <bitset>
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
 
 namespace pyrunner {
-
-// More text than any delimiter has: a reading that fails and still fails with this much more text
-// is not waiting for the rest of a delimiter.
-constexpr size_t kHoldBytes = 128;
 
 enum class Reading {
     kFailed, // no continuation of the text fits the format
@@ -38,8 +35,8 @@ public:
     // `params` is what rendering a prompt gave. Throws what llama.cpp throws.
     OutputParser(const common_chat_params & params, bool is_continuation);
 
-    // Reads `text`, all that was generated so far. `is_complete` says that nothing follows, which
-    // refuses open ends. Throws std::exception.
+    // Reads `text`, all that was generated so far, without half a delimiter at its end.
+    // `is_complete` says that nothing follows, which refuses open ends. Throws std::exception.
     Output read(std::string_view text, bool is_complete) const;
 
     // Whether every output is content as it stands, so that nobody needs to read it.
@@ -48,6 +45,8 @@ public:
     bool has_single_quotes() const { return has_single_quotes_; }
     // Whether a piece of content or reasoning can end before this byte.
     bool starts_delimiter(unsigned char c) const { return delimiter_starts_[c]; }
+    // Bytes at the end of `text` that may be the beginning of a delimiter.
+    size_t n_half_delimiter(std::string_view text) const;
 
 private:
     void scan_arena();
@@ -56,6 +55,7 @@ private:
     common_peg_arena arena_;
     common_chat_format format_;
     std::string generation_prompt_;
+    std::set<std::string> delimiters_;
     std::bitset<256> delimiter_starts_;
     bool is_continuation_;
     bool is_plain_ = false;

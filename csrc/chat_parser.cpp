@@ -132,16 +132,26 @@ bool ChatParser::can_append(std::string_view text) const {
            });
 }
 
+// The length of text_[0, n_bytes) without half a delimiter at its end. Some formats read half a
+// delimiter as content, and take it back when it is whole.
+size_t ChatParser::before_delimiter(size_t n_bytes) const {
+    return n_bytes - parser_->n_half_delimiter(std::string_view(text_).substr(0, n_bytes));
+}
+
 void ChatParser::read_again() {
     n_tried_ = text_.size();
-    if (const auto output = read_prefix(text_.size())) {
-        take(*output, text_.size(), false);
+    const size_t n_bytes = before_delimiter(text_.size());
+    if (n_bytes <= n_read_) {
+        return;
+    }
+    if (const auto output = read_prefix(n_bytes)) {
+        take(*output, n_bytes, false);
         return;
     }
     // What was fed at once and what was fed byte by byte must give the same events, so the text is
     // taken as far as it can be read.
-    find_readable_prefix();
-    if (text_.size() - n_read_ >= kHoldBytes) {
+    find_readable_prefix(n_bytes);
+    if (n_bytes - n_read_ >= kHoldBytes) {
         give_up_reading();
     }
 }
@@ -160,16 +170,18 @@ std::optional<Output> ChatParser::read_prefix(size_t n_bytes) const {
     return std::nullopt;
 }
 
-void ChatParser::find_readable_prefix() {
+void ChatParser::find_readable_prefix(size_t n_bytes) {
     size_t good = n_read_;
-    size_t bad = text_.size();
+    size_t bad = n_bytes;
     while (bad - good > 1) {
         const size_t middle = good + (bad - good) / 2;
-        (read_prefix(middle) ? good : bad) = middle;
+        const size_t n_middle = before_delimiter(middle);
+        (n_middle <= n_read_ || read_prefix(n_middle) ? good : bad) = middle;
     }
     while (good > n_read_ && is_inside_character(text_, good)) {
         good--;
     }
+    good = before_delimiter(good);
     if (good > n_read_) {
         if (const auto output = read_prefix(good)) {
             take(*output, good, false);
@@ -272,17 +284,12 @@ void ChatParser::finish_text(bool is_truncated) {
     if (is_unreadable_ || parser_->is_plain()) {
         return;
     }
-    if (n_read_ < text_.size()) {
-        read_again();
-    }
-    if (is_unreadable_) {
+    read_again();
+    if (is_unreadable_ || n_settled_ == text_.size()) {
         return;
     }
-    if (n_read_ < text_.size()) {
+    if (n_read_ < before_delimiter(text_.size())) {
         give_up_reading();
-        return;
-    }
-    if (n_settled_ == text_.size()) {
         return;
     }
     Output output;

@@ -23,6 +23,10 @@ class OutputParser;
 // O(n^2): text under 256 bytes is read at each feed, a tool call of 20 kB about every 80 bytes.
 constexpr size_t kRereadShare = 256;
 
+// A text that cannot be read is shown as it stands once it is this much longer than the part that
+// can: by then it is not waiting for the rest of a delimiter.
+constexpr size_t kHoldBytes = 128;
+
 // One per request; one thread at a time. Events are JSON, an array of
 //   {"type":"text","text":...} | {"type":"reasoning","text":...}
 //   | {"type":"tool_call","index":0,"id":...,"name":...,"arguments":...}
@@ -64,7 +68,8 @@ private:
     void feed_text(std::string_view text);
     void read_again();
     std::optional<Output> read_prefix(size_t n_bytes) const;
-    void find_readable_prefix();
+    size_t before_delimiter(size_t n_bytes) const;
+    void find_readable_prefix(size_t n_bytes);
     void take(const Output & output, size_t n_bytes, bool is_final);
     void take_calls(const Output & output, bool is_final);
     bool extends_sent(const Output & output) const;

@@ -19,10 +19,6 @@ constexpr size_t kMaxErrorBytes = 1000;
 
 std::mutex render_mutex; // guards std::localtime's buffer, which llama.cpp reads
 
-struct TooLong : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
 // llama.cpp's words without the picture of the source around them.
 std::string short_problem(const std::string & words) {
     static const std::string kMarks[] = {"Error: ", "Automatic parser generation failed: "};
@@ -40,11 +36,11 @@ std::string short_problem(const std::string & words) {
 // Parses client text that llama.cpp would otherwise parse (and recurse on) itself.
 common_json parse_shallow(const std::string & text, const std::string & what) {
     if (!json_nests_within(text, kMaxJsonDepth)) {
-        throw std::invalid_argument(what + " nests too deep");
+        throw std::invalid_argument(what + ": nested too deep");
     }
     common_json json = common_json::parse_no_throw(text);
     if (json.is_discarded()) {
-        throw std::invalid_argument(what + " is not valid JSON");
+        throw std::invalid_argument(what + ": not valid JSON");
     }
     return json;
 }
@@ -53,7 +49,7 @@ void check_properties(const common_json & schema, const std::string & what) {
     if (schema.is_object()) {
         for (const auto & [key, value] : schema.items()) {
             if (key == "properties" && value.size() > kMaxProperties) {
-                throw TooLong(what);
+                throw std::invalid_argument(what + ": too many properties in one object");
             }
             check_properties(value, what);
         }
@@ -82,18 +78,18 @@ std::vector<common_chat_tool> read_tools(const common_json & list) {
         const std::string what = "the parameters of tool '" + tool.name + "'";
         const common_json schema = parse_shallow(entry.at("parameters").get<std::string>(), what);
         if (!schema.is_object()) {
-            throw std::invalid_argument(what + " are not a JSON object");
+            throw std::invalid_argument(what + ": not a JSON object");
         }
         check_properties(schema, what);
         tool.parameters = schema.dump();
         n_bytes += tool.parameters.size() + tool.description.size();
         if (count(tool.parameters, "\"$ref\"") > kMaxReferences) {
-            throw TooLong(what);
+            throw std::invalid_argument(what + ": too many references");
         }
         tools.push_back(std::move(tool));
     }
     if (tools.size() > kMaxTools || n_bytes > kMaxToolBytes) {
-        throw TooLong("tools");
+        throw std::invalid_argument("there are too many tools, or they are too long");
     }
     return tools;
 }
@@ -108,7 +104,7 @@ std::vector<common_chat_msg> read_messages(const common_json & list) {
             // Templates that want an object parse this; an absent one means no arguments.
             call.arguments = call.arguments.empty() ? "{}" : call.arguments;
             if (!json_nests_within(call.arguments, kMaxJsonDepth)) {
-                throw std::invalid_argument("the arguments of a tool call nest too deep");
+                throw std::invalid_argument("the arguments of a tool call: nested too deep");
             }
         }
     }
@@ -118,7 +114,7 @@ std::vector<common_chat_msg> read_messages(const common_json & list) {
 void read_template_kwargs(const std::string & text, common_chat_templates_inputs & inputs) {
     const common_json kwargs = parse_shallow(text, "chat_template_kwargs");
     if (!kwargs.is_object()) {
-        throw std::invalid_argument("chat_template_kwargs is not a JSON object");
+        throw std::invalid_argument("chat_template_kwargs: not a JSON object");
     }
     for (const auto & [key, value] : kwargs.items()) {
         inputs.chat_template_kwargs[key] = value.dump();
@@ -149,9 +145,6 @@ void choose_continuation(common_chat_templates_inputs & inputs) {
 }
 
 common_chat_templates_inputs read_request(const std::string & request) {
-    if (request.size() > kMaxRequestBytes) {
-        throw TooLong("messages");
-    }
     const common_json json = parse_shallow(request, "the request");
     common_chat_templates_inputs inputs;
     inputs.messages = read_messages(json.at("messages"));
@@ -162,6 +155,13 @@ common_chat_templates_inputs read_request(const std::string & request) {
     read_template_kwargs(json.value("template_kwargs", "{}"), inputs);
     choose_continuation(inputs);
     return inputs;
+}
+
+// Throws llama.cpp's words about a template that cannot be parsed, which its own init loses.
+void check_syntax(const std::string & source) {
+    if (!source.empty()) {
+        const common_chat_template parsed(source, "", "");
+    }
 }
 
 // Their logger would start a thread of its own and write to stderr.
@@ -187,6 +187,7 @@ Status ChatTemplates::open(const Model & model, const std::string & override_sou
         return kTemplateFailed;
     }
     const std::lock_guard lock(render_mutex);
+    check_syntax(source);
     templates_.reset(common_chat_templates_init(model.get(), override_source).release());
     model_ = &model;
     // Mistral's templates refuse tool calls whose ids are not nine letters and digits.
@@ -207,13 +208,13 @@ Status ChatTemplates::render(const std::string & request, ChatPrompt & prompt) c
     if (templates_ == nullptr) {
         return kBadArgument;
     }
+    if (request.size() > kMaxRequestBytes) {
+        return kTooLong;
+    }
     fill(request, prompt);
     return kOk;
 } catch (const std::bad_alloc &) {
     return kOutOfMemory;
-} catch (const TooLong & error) {
-    prompt.error = error.what();
-    return kTooLong;
 } catch (const std::exception & error) {
     prompt.error = short_problem(error.what());
     return kTemplateFailed;
