@@ -63,7 +63,6 @@ def _package(settings: config.Settings, given: _Sources, model: str) -> None:
         context_size=given.context_size,
     )
     packaging.package(catalog.open_store(settings), options, model, _say)
-    _say(f'Model packaged successfully as "{model}"')
     named = address.named()
     if named is not None and not named.socket_path:
         _say(f"It is in this machine's store, which {named} may not share.")
