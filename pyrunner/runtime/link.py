@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Self
 
-from pyrunner.errors import ShuttingDownError, from_facts
+from pyrunner.errors import ShuttingDownError, WorkerProtocolError, from_facts
 from pyrunner.runtime.ledger import Entry
 from pyrunner.runtime.runner import POLL_S
 from pyrunner.wire.channel import decoder_of_worker_frames, encode
@@ -41,6 +41,7 @@ class Link:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._decoder = decoder_of_worker_frames()
         self._frames: deque[FromWorker] = deque()
+        self._damage: WorkerProtocolError | None = None
         self.is_at_end = False
         """The worker closed the connection, or died; what came before is still to be read."""
         try:
@@ -79,9 +80,19 @@ class Link:
                 return None
             except OSError:  # reset, or closed by another thread of ours: no more will come
                 data = b""
-            self.is_at_end = not data
-            self._frames.extend(self._decoder.feed(data))
+            self._take(data)
+        if not self._frames and self._damage is not None:
+            raise self._damage
         return self._frames.popleft() if self._frames else None
+
+    def _take(self, data: bytes) -> None:
+        self.is_at_end = not data
+        try:
+            self._frames.extend(self._decoder.feed(data))
+        except WorkerProtocolError as error:
+            # The frames before the damage are good, and come first.
+            self._damage = error
+            self.is_at_end = True
 
     def shut(self) -> None:
         """End the conversation and wake the reader; any thread."""

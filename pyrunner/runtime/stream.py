@@ -83,7 +83,8 @@ class WorkerStream:
         self._on_close = on_close
         self._events: deque[Event] = deque()
         self._end: PyrunnerError | None = None
-        self._is_open = True
+        self._is_over = False
+        self._is_linked = True
         # Held while the socket is read: its number must not be closed, and used again, under
         # the reader. Reentrant, because reading the last frame closes.
         self._reading = threading.RLock()
@@ -91,7 +92,7 @@ class WorkerStream:
     @property
     def is_finished(self) -> bool:
         """Whether nothing more will come."""
-        return not self._is_open and not self._events
+        return self._is_over and not self._events
 
     def fileno(self) -> int:
         """Readable when the worker sent something; -1 after the end."""
@@ -100,7 +101,7 @@ class WorkerStream:
     def poll(self, timeout_s: float) -> Event | None:
         """The next event; None when none came in time, or the stream is finished."""
         deadline = time.monotonic() + timeout_s
-        while self._is_open and not self._events:
+        while not self._is_over and not self._events:
             frame = self._receive(max(0.0, deadline - time.monotonic()))
             if frame is None and time.monotonic() >= deadline:
                 break
@@ -116,7 +117,7 @@ class WorkerStream:
     def vectors(self, is_cancelled: IsCancelled) -> EmbeddingResult:
         """Wait for the answer to an `Embed` and close."""
         while True:
-            if is_cancelled() or not self._is_open:
+            if is_cancelled() or self._is_over:
                 self.close()
                 raise RequestCancelledError(during="embedding")
             frame = self._receive(POLL_S)
@@ -133,10 +134,11 @@ class WorkerStream:
 
     def close(self) -> None:
         """Cancel, unless finished; any thread."""
+        self._is_over = True
         self._link.shut()  # wakes a reader in another thread, who then lets go of the lock
         with self._reading:
-            if self._is_open:
-                self._is_open = False
+            if self._is_linked:
+                self._is_linked = False
                 self._link.close()
                 self._on_close(self)
 
@@ -155,7 +157,7 @@ class WorkerStream:
 
     def _receive(self, timeout_s: float) -> FromWorker | None:
         with self._reading:
-            if not self._is_open:
+            if self._is_over:
                 return None
             try:
                 frame = self._link.receive(timeout_s)
@@ -163,7 +165,7 @@ class WorkerStream:
                 self._fail(error)
         if isinstance(frame, Failed):
             self._fail(from_facts(frame.code, frame.facts))
-        if frame is None and self._link.is_at_end and self._is_open:
+        if frame is None and self._link.is_at_end and not self._is_over:
             self._fail(self._end or self._describe_end())
         return frame
 

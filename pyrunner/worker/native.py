@@ -34,7 +34,7 @@ class NativeBackend:
     """Loads GGUF files with llama.cpp."""
 
     def __init__(self) -> None:
-        self._drain_log: "Callable[[], tuple[int, str] | None]" = _no_log
+        self._drain_log: Callable[[], tuple[int, str] | None] = _no_log
 
     def load(self, launch: Launch, on_progress: OnProgress, /) -> tuple[Loop, Prompts] | None:
         """Load in the engine thread; see `ports.Backend`."""

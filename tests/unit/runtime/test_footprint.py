@@ -1,0 +1,52 @@
+"""runtime.footprint: context and memory of a model, from its headers."""
+
+import pytest
+from support import artifacts
+from support.gguf_files import write_tiny_gguf
+
+from pyrunner.config import EngineConfig
+from pyrunner.errors import ModelFileError, StoreCorruptError
+from pyrunner.models.gguf import kv_bytes, read_header
+from pyrunner.runtime.footprint import footprint
+from pyrunner.types import ModelMode
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    return artifacts.add(artifacts.new_store(tmp_path), "ai/tiny", path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("configured", "n_ctx"),
+    [(0, 512), (256, 256), (100_000, 100_000)],
+    ids=["as trained", "less", "more than trained is the operator's decision"],
+)
+def test_footprint_context_is_resolved(model, configured, n_ctx):
+    found = footprint(model, EngineConfig(n_ctx=configured), ModelMode.COMPLETION)
+    assert found.engine.n_ctx == n_ctx
+
+
+def test_footprint_counts_the_file_and_a_lane_per_sequence(model):
+    header = read_header(model.weight_paths[0])
+    found = footprint(model, EngineConfig(n_lanes=3), ModelMode.COMPLETION)
+    assert found.size_bytes == header.file_bytes + kv_bytes(header, 512, 3)
+
+
+def test_footprint_embeddings_need_one_context_only(model):
+    header = read_header(model.weight_paths[0])
+    found = footprint(model, EngineConfig(n_lanes=8), ModelMode.EMBEDDING)
+    assert found.size_bytes == header.file_bytes + kv_bytes(header, 512, 1)
+
+
+def test_footprint_file_of_nonsense_is_refused(tmp_path):
+    model = artifacts.add(artifacts.new_store(tmp_path), "ai/x", b"nonsense")
+    with pytest.raises(ModelFileError):
+        footprint(model, EngineConfig(), ModelMode.COMPLETION)
+
+
+def test_footprint_file_gone_is_corrupt_even_if_it_was_read_before(model):
+    footprint(model, EngineConfig(), ModelMode.COMPLETION)
+    model.weight_paths[0].unlink()
+    with pytest.raises(StoreCorruptError):
+        footprint(model, EngineConfig(), ModelMode.COMPLETION)

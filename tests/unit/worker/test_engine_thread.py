@@ -1,0 +1,91 @@
+"""worker.engine_thread: the thread itself; what it does is in test_service."""
+
+from collections.abc import Sequence
+
+import pytest
+from support.scripted_engine import ScriptedBackend, ScriptedLoop
+from support.waits import until
+from unit.worker.rig import launch
+
+from pyrunner.engine.request import GenerationRequest, StepEvent
+from pyrunner.errors import WorkerCrashedError
+from pyrunner.worker.engine_thread import EngineThread
+from pyrunner.worker.messages import Broken, Loaded, LoadFailed, Mailbox, Report, Stepped, Submit
+from pyrunner.worker.ports import OnProgress
+
+
+class _Buggy(ScriptedLoop):
+    def step(self) -> Sequence[StepEvent]:
+        raise KeyError("a bug")
+
+
+@pytest.fixture
+def mailbox():
+    made = Mailbox()
+    yield made
+    made.close()
+
+
+def _started(backend: ScriptedBackend, mailbox: Mailbox) -> EngineThread:
+    made = EngineThread(backend, launch(), mailbox)
+    made.start()
+    return made
+
+
+def _reports_until(mailbox: Mailbox, kind: type[Report]) -> list[Report]:
+    found: list[Report] = []
+
+    def has_come() -> bool:
+        found.extend(mailbox.take())
+        return any(isinstance(each, kind) for each in found)
+
+    until(has_come)
+    return found
+
+
+def test_thread_loads_works_and_stops(mailbox):
+    thread = _started(ScriptedBackend(), mailbox)
+    _reports_until(mailbox, Loaded)
+    thread.order(Submit(GenerationRequest(request_id=1, tokens=[65])))
+    _reports_until(mailbox, Stepped)
+    assert thread.stop(5.0)
+
+
+def test_stop_interrupts_a_step_that_takes_long(mailbox):
+    thread = _started(ScriptedBackend(), mailbox)
+    _reports_until(mailbox, Loaded)
+    thread.order(Submit(GenerationRequest(request_id=1, tokens=list(map(ord, "slow")))))
+    assert thread.stop(5.0)
+
+
+def test_stop_while_loading_gives_the_load_up(mailbox):
+    def never(on_progress: OnProgress) -> bool:
+        while on_progress(0.1):
+            pass
+        return False
+
+    thread = _started(ScriptedBackend(on_load=never), mailbox)
+    assert thread.stop(5.0)
+    assert not any(isinstance(each, Loaded | LoadFailed) for each in mailbox.take())
+
+
+def test_bug_in_the_engine_is_reported_and_ends_the_thread(mailbox):
+    backend = ScriptedBackend()
+    thread = EngineThread(backend, launch(), mailbox)
+    thread.load()
+    thread._loop = _Buggy()
+    thread._loop.submit(GenerationRequest(request_id=1, tokens=[65]))
+    thread.work()
+    (broken,) = [each for each in mailbox.take() if isinstance(each, Broken)]
+    assert isinstance(broken.error, WorkerCrashedError)
+    assert "a bug" in broken.error.how
+
+
+def test_bug_while_loading_is_a_load_failure(mailbox):
+    def bug(_: OnProgress) -> bool:
+        raise KeyError("a bug")
+
+    thread = EngineThread(ScriptedBackend(on_load=bug), launch(), mailbox)
+    assert not thread.load()
+    (failed,) = [each for each in mailbox.take() if isinstance(each, LoadFailed)]
+    assert isinstance(failed.error, WorkerCrashedError)
