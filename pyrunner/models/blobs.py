@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from pyrunner.errors import DigestMismatchError, StoreCorruptError
-from pyrunner.models.files import os_errors, sync_folder, try_lock
+from pyrunner.models.files import is_at, os_errors, sync_folder, try_lock
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import Descriptor
 
@@ -88,7 +88,7 @@ class Incoming:
         if self._file.closed:
             return
         with os_errors(self._partial):
-            if self.n_bytes == 0 and _is_at(self._partial, self._file.fileno()):
+            if self.n_bytes == 0 and is_at(self._partial, self._file.fileno()):
                 self._partial.unlink(missing_ok=True)
             self._file.close()
 
@@ -176,7 +176,7 @@ class BlobFolder:
             while not self.has(descriptor):
                 fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 # The name may have moved to blobs/ between open and lock; that file is not ours.
-                if try_lock(fd) and _is_at(partial, fd):
+                if try_lock(fd) and is_at(partial, fd):
                     if not self.has(descriptor):
                         return Incoming(descriptor, fd, partial, self.path(descriptor.digest))
                     partial.unlink()
@@ -185,10 +185,3 @@ class BlobFolder:
                     return None
                 threading.Event().wait(_POLL_S)
         return None
-
-
-def _is_at(path: Path, fd: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(fd))
-    except FileNotFoundError:
-        return False

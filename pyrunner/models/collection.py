@@ -1,5 +1,6 @@
 """Collection: which blobs may go, and letting them go."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from pyrunner import log
 from pyrunner.errors import StoreCorruptError
 from pyrunner.models import index, leases
 from pyrunner.models.blobs import BlobFolder
-from pyrunner.models.files import locked, os_errors, sync_folder, try_lock
+from pyrunner.models.files import LOCK_TIMEOUT_S, is_at, locked, os_errors, sync_folder, try_lock
 from pyrunner.models.index import IndexFile
 from pyrunner.models.layout import Layout
 from pyrunner.models.stored import read_manifest
@@ -28,9 +29,11 @@ def collect(layout: Layout, index_file: IndexFile, blobs: BlobFolder) -> int:
     Returns:
         Bytes set free.
     """
-    with os_errors(layout.root), locked(layout.collection_lock, timeout_s=leases.LOCK_TIMEOUT_S):
+    with os_errors(layout.root), locked(layout.collection_lock, timeout_s=LOCK_TIMEOUT_S):
         try:
-            needed = _needed(index_file, blobs) | leases.leased(layout.leases)
+            # Leases first: who ends one now has already put its entry into the index read next.
+            needed = leases.leased(layout.leases)
+            needed |= _needed(index_file, blobs)
         except StoreCorruptError as error:
             _log.warning("nothing is collected: %s", error)
             return 0
@@ -55,6 +58,11 @@ def _needed(index_file: IndexFile, blobs: BlobFolder) -> set[str]:
 def _drop_stale_partials(folder: Path) -> None:
     oldest = datetime.now(UTC).timestamp() - STALE_PARTIAL_S
     for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            if path.stat().st_mtime < oldest and try_lock(file.fileno()):
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            continue  # published, or given up, since the folder was read
+        with file:
+            fd = file.fileno()
+            if os.fstat(fd).st_mtime < oldest and try_lock(fd) and is_at(path, fd):
                 path.unlink()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pyrunner.errors import ModelFileError, PyrunnerError, StoreIOError, StoreLockedError
 
+LOCK_TIMEOUT_S = 30.0
+"""Longest wait for a lock of the store."""
 _POLL_S = 0.02
 
 
@@ -96,3 +98,11 @@ def try_lock(fd: int, *, is_shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_at(path: Path, fd: int) -> bool:
+    """Whether an open file still has this name: what was locked may have been moved since."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyrunner.errors import RegistryProtocolError, StoreCorruptError
-from pyrunner.models.files import locked, os_errors, write_durably
-from pyrunner.models.leases import LOCK_TIMEOUT_S
+from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, write_durably
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import (
     INDEX_TYPE,

@@ -12,7 +12,7 @@
 from pathlib import Path
 
 from pyrunner.errors import StoreIOError
-from pyrunner.models.files import os_errors
+from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, write_durably
 from pyrunner.registry.manifest import INDEX_TYPE, Index, encode
 
 LAYOUT_FILE = "oci-layout"
@@ -63,28 +63,28 @@ class Layout:
         if self.exists():
             return
         with os_errors(self.root):
-            for folder in (self.blobs, self.leases, self.incoming):
-                folder.mkdir(parents=True, exist_ok=True)
-            layout = self.root / LAYOUT_FILE
-            if not layout.exists():
-                layout.write_bytes(LAYOUT_CONTENT)
-            self._create_index()
-            # Last: its presence means that everything else is here.
-            self._version.write_bytes(_VERSION)
+            # Ours first: until the version is there, it is what tells others that this is no
+            # foreign folder.
+            self._own.mkdir(parents=True, exist_ok=True)
+            with locked(self.index_lock, timeout_s=LOCK_TIMEOUT_S):
+                if not self._version.exists():
+                    self._write_files()
 
-    def _create_index(self) -> None:
-        try:
-            with self.index.open("xb") as file:
-                file.write(encode(Index(schema_version=2, media_type=INDEX_TYPE, manifests=())))
-        except FileExistsError:
-            return
+    def _write_files(self) -> None:
+        for folder in (self.blobs, self.leases, self.incoming):
+            folder.mkdir(parents=True, exist_ok=True)
+        (self.root / LAYOUT_FILE).write_bytes(LAYOUT_CONTENT)
+        index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=())
+        write_durably(self.index, encode(index))
+        # Last: its presence means that everything else is here.
+        write_durably(self._version, _VERSION)
 
     def _refuse_foreign(self) -> None:
         if not self.root.exists():
             return
         if not self.root.is_dir():
             problem = "is a file where the model store should be"
-        elif self._own.exists() or not any(self.root.iterdir()):
+        elif not any(self.root.iterdir()) or self._own.exists():  # in this order: see `create`
             return
         elif (self.root / LAYOUT_FILE).exists():
             problem = "is an OCI image layout that another program made; choose another folder"

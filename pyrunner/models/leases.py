@@ -11,11 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pyrunner.models.files import locked, try_lock
+from pyrunner.models.files import LOCK_TIMEOUT_S, locked, try_lock
 from pyrunner.registry.digest import Digest
-
-LOCK_TIMEOUT_S = 30.0
-"""Longest wait for the collection lock and the index lock."""
 
 
 class Lease:

@@ -102,6 +102,8 @@ class Store:
                 models.append(self._read(entries, digest))
             except StoreCorruptError as error:
                 _log.warning("%s is left out of the list: %s", digest, error)
+            except ModelNotFoundError:
+                continue  # removed since the index was read
         return models
 
     def find(self, text: str) -> StoredModel:
@@ -288,7 +290,12 @@ class Store:
             raise ModelNotFoundError(reference=text)
 
     def _read(self, entries: Entries, digest: str) -> StoredModel:
-        return read_model(self.blobs, digest, index.names(entries, digest))
+        try:
+            return read_model(self.blobs, digest, index.names(entries, digest))
+        except StoreCorruptError as error:
+            if digest in index.digests(self._entries()):
+                raise
+            raise ModelNotFoundError(reference=digest) from error
 
     def _resolve(self, entries: Entries, text: str) -> Digest | None:
         return lookup.resolve(entries, text, self.parse)

@@ -1,9 +1,10 @@
 import errno
 import os
 import threading
+from collections.abc import Callable
 
 import pytest
-from support.artifacts import add, blob_names, described, new_store
+from support.artifacts import add, blob_names, described, made, new_store
 
 from pyrunner.errors import (
     DigestMismatchError,
@@ -12,9 +13,12 @@ from pyrunner.errors import (
     StoreIOError,
     StoreLockedError,
 )
-from pyrunner.models.collection import STALE_PARTIAL_S
+from pyrunner.models.collection import STALE_PARTIAL_S, collect
 from pyrunner.models.files import locked, os_errors
+from pyrunner.models.index import Entries, IndexFile
+from pyrunner.models.layout import Layout
 from pyrunner.models.store import Store
+from pyrunner.registry.digest import Digest
 
 CONTENT = b"0123456789" * 100_000
 BLOB = described(CONTENT)
@@ -184,3 +188,32 @@ def test_operating_system_errors_name_the_path_they_are_about(tmp_path):
     with pytest.raises(StoreIOError) as caught, os_errors(tmp_path):
         (tmp_path / "missing").read_bytes()
     assert caught.value.path == str(tmp_path / "missing")
+
+
+class _SlowIndex(IndexFile):
+    """Lets somebody finish a pull between the reading and the use of the index."""
+
+    def __init__(self, layout: Layout, meanwhile: Callable[[], object]) -> None:
+        super().__init__(layout.index, layout.index_lock)
+        self._meanwhile = meanwhile
+
+    def read(self) -> Entries:
+        entries = super().read()
+        self._meanwhile()
+        return entries
+
+
+def test_model_whose_pull_ends_during_a_collection_keeps_its_blobs(store):
+    add(store, "other", b"0")
+    manifest, blobs = made(CONTENT)
+    lease = store.lease([Digest.of(manifest), *(each.digest for each, _ in blobs)])
+    for descriptor, content in blobs:
+        store.put_blob(descriptor, content, lease)
+
+    def finish():
+        store.put(manifest, store.parse("x"), lease)
+        lease.close()
+
+    layout = Layout(store.path)
+    collect(layout, _SlowIndex(layout, finish), store.blobs)
+    assert store.find("x").weight_paths[0].read_bytes() == CONTENT

@@ -1,0 +1,419 @@
+"""Pull and push against a registry that lies, stalls, dies and points elsewhere."""
+
+import gzip
+import threading
+
+import pytest
+from support.artifacts import add, blob_names, described, made, new_store
+from support.debian_registry import RIGHT
+from support.recording import GaveUp, ImpatientClient, Told
+from support.scripted_registry import Fault, Handler, ScriptedRegistry, scripted_registry
+
+from pyrunner.config import RegistryConfig
+from pyrunner.errors import (
+    DigestMismatchError,
+    ModelNotFoundError,
+    RegistryAuthError,
+    RegistryProtocolError,
+    RegistryUnavailableError,
+    UnsupportedArtifactError,
+    UnsupportedParameterError,
+)
+from pyrunner.models.store import Store, StoredModel
+from pyrunner.models.transfer import pull, push
+from pyrunner.registry.client import RegistryClient
+from pyrunner.registry.digest import Digest
+from pyrunner.registry.manifest import (
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+    MAX_MANIFEST_BYTES,
+    decode_manifest,
+)
+
+WEIGHTS = bytes(range(256)) * 4096
+"""1 MiB."""
+BLOB = Digest.of(WEIGHTS).text
+HALF = len(WEIGHTS) // 2
+
+
+@pytest.fixture
+def store(tmp_path):
+    return new_store(tmp_path)
+
+
+@pytest.fixture
+def registry():
+    with scripted_registry() as registry:
+        content, blobs = made(WEIGHTS)
+        registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
+        registry.manifests[f"a/b@{Digest.of(content)}"] = (content, MANIFEST_TYPE)
+        registry.blobs |= {each.digest: blob for each, blob in blobs}
+        yield registry
+
+
+@pytest.fixture
+def client():
+    with ImpatientClient() as client:
+        yield client
+
+
+def _pull(store: Store, client: RegistryClient, registry: ScriptedRegistry) -> StoredModel:
+    return pull(store, client, f"{registry.host}/a/b:1", Told()).model
+
+
+def _partial_bytes(store: Store) -> list[int]:
+    return [each.stat().st_size for each in (store.path / ".pyrunner" / "incoming").iterdir()]
+
+
+def _half(handler: Handler) -> None:
+    """Promise all and send half."""
+    handler.reply(200, handler.blob()[:HALF], Content_Length=str(len(WEIGHTS)))
+
+
+def _second_half_dies(handler: Handler) -> None:
+    start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    part = f"bytes {start}-{len(WEIGHTS) - 1}/{len(WEIGHTS)}"
+    length = str(len(WEIGHTS) - start)
+    handler.reply(206, b"", Content_Range=part, Content_Length=length)
+
+
+def _wrong_bytes(handler: Handler) -> None:
+    handler.reply(200, bytes(len(WEIGHTS)))
+
+
+def _longer(handler: Handler) -> None:
+    handler.reply(200, WEIGHTS + b"x")
+
+
+def _shorter(handler: Handler) -> None:
+    handler.reply(200, WEIGHTS[:-1])
+
+
+def _endless(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(WEIGHTS)
+    except OSError:
+        handler.close_connection = True
+
+
+def _compressed(handler: Handler) -> None:
+    handler.reply(200, gzip.compress(WEIGHTS), Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize("fault", [_wrong_bytes, _longer, _shorter, _endless, _compressed])
+def test_blob_that_is_another_is_refused_and_leaves_nothing(store, client, registry, fault):
+    registry.faults[BLOB] = [fault]
+    with pytest.raises(DigestMismatchError) as caught:
+        _pull(store, client, registry)
+    assert caught.value.expected == BLOB
+    assert BLOB.removeprefix("sha256:") not in blob_names(store)
+    assert _partial_bytes(store) == []
+    assert store.list() == []
+
+
+def test_blob_that_breaks_off_once_is_continued_in_the_same_pull(store, client, registry):
+    registry.faults[BLOB] = [_half]
+    assert _pull(store, client, registry).weight_paths[0].read_bytes() == WEIGHTS
+    assert registry.headers_of("GET", BLOB)[1]["Range"] == f"bytes={HALF}-"
+    assert len(client.waits_s) == 1
+
+
+def test_blob_that_breaks_off_for_ever_is_given_up_and_kept_for_the_next_pull(
+    store, client, registry
+):
+    registry.faults[BLOB] = [_half, *[_second_half_dies] * 2]
+    with pytest.raises(RegistryUnavailableError):
+        _pull(store, client, registry)
+    assert _partial_bytes(store) == [HALF]
+    assert len(registry.headers_of("GET", BLOB)) == 3
+    assert _pull(store, client, registry).weight_paths[0].read_bytes() == WEIGHTS
+    assert registry.headers_of("GET", BLOB)[-1]["Range"] == f"bytes={HALF}-"
+
+
+def _whole(handler: Handler) -> None:
+    handler.reply(200, handler.blob())
+
+
+def _other_range(handler: Handler) -> None:
+    handler.reply(206, WEIGHTS[1:], Content_Range=f"bytes 1-{len(WEIGHTS) - 1}/{len(WEIGHTS)}")
+
+
+def _no_range(handler: Handler) -> None:
+    handler.reply(206, WEIGHTS[HALF:])
+
+
+def _unsatisfiable(handler: Handler) -> None:
+    handler.reply(416)
+
+
+@pytest.mark.parametrize("fault", [_whole, _other_range, _no_range, _unsatisfiable])
+def test_registry_that_cannot_continue_restarts_the_blob(store, client, registry, fault):
+    registry.faults[BLOB] = [_half, fault]
+    assert _pull(store, client, registry).weight_paths[0].read_bytes() == WEIGHTS
+
+
+def test_partial_blob_that_was_damaged_costs_time_only(store, client, registry):
+    layer = described(WEIGHTS)
+    with store.lease([layer.digest]) as lease, store.incoming(layer, lease) as sink:
+        sink.write(b"x" * HALF)
+    assert _pull(store, client, registry).weight_paths[0].read_bytes() == WEIGHTS
+
+
+def test_progress_callback_that_raises_ends_the_pull(store, client, registry):
+    registry.faults[BLOB] = [_half]
+
+    def give_up(_event):
+        raise GaveUp
+
+    with pytest.raises(GaveUp):
+        pull(store, client, f"{registry.host}/a/b:1", give_up)
+    assert store.list() == []
+
+
+def _fails(status: int, **headers: str) -> Fault:
+    return lambda handler: handler.reply(status, b"{}", **headers)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_answer_worth_another_attempt_gets_one(store, client, registry, status):
+    registry.faults["manifests"] = [_fails(status)]
+    _pull(store, client, registry)
+    [waited_s] = client.waits_s
+    assert 0.25 <= waited_s <= 0.75
+
+
+@pytest.mark.parametrize("status", [400, 405, 410, 418, 501])
+def test_answer_not_worth_another_attempt_gets_none(store, client, registry, status):
+    registry.faults["manifests"] = [_fails(status)]
+    with pytest.raises(RegistryProtocolError, match=f"HTTP {status}"):
+        _pull(store, client, registry)
+    assert client.waits_s == []
+
+
+def test_delays_grow_and_end_with_the_attempts(store, client, registry):
+    registry.faults["manifests"] = [_fails(503)] * 3
+    with pytest.raises(RegistryUnavailableError, match="HTTP 503"):
+        _pull(store, client, registry)
+    first_s, second_s = client.waits_s
+    assert first_s <= 0.75
+    assert 0.5 <= second_s <= 1.5
+
+
+def test_retry_after_is_followed(store, client, registry):
+    registry.faults["manifests"] = [
+        _fails(429, Retry_After="7"),
+        _fails(503, Retry_After="Fri, 31 Dec 1999 23:59:59 GMT"),
+    ]
+    _pull(store, client, registry)
+    assert client.waits_s[0] == 7
+    assert client.waits_s[1] <= 1.5
+
+
+@pytest.mark.parametrize("asked", ["3600", "Fri, 31 Dec 9998 23:59:59 GMT", "9" * 400])
+def test_retry_after_that_is_too_long_gives_up_at_once(store, client, registry, asked):
+    registry.faults["manifests"] = [_fails(429, Retry_After=asked)]
+    with pytest.raises(RegistryUnavailableError):
+        _pull(store, client, registry)
+    assert client.waits_s == []
+
+
+def test_registry_that_stays_silent_is_given_up(store, registry):
+    released = threading.Event()
+    registry.faults["manifests"] = [lambda _handler: released.wait(10)]
+    config = RegistryConfig(max_attempts=1, timeout_s=0.2)
+    with (
+        ImpatientClient(config=config) as client,
+        pytest.raises(RegistryUnavailableError, match="in time"),
+    ):
+        _pull(store, client, registry)
+    released.set()
+
+
+def test_manifest_that_is_too_large_is_not_read_to_its_end(store, client, registry):
+    registry.manifests["a/b:1"] = (b" " * (MAX_MANIFEST_BYTES + 2**20), MANIFEST_TYPE)
+    with pytest.raises(RegistryProtocolError, match=str(MAX_MANIFEST_BYTES)):
+        _pull(store, client, registry)
+
+
+def test_manifest_with_another_digest_than_announced_is_refused(store, client, registry):
+    registry.faults["manifests"] = [
+        lambda handler: handler.reply(200, b"{}", Docker_Content_Digest=BLOB)
+    ]
+    with pytest.raises(DigestMismatchError):
+        _pull(store, client, registry)
+
+
+def test_manifest_with_another_digest_than_asked_for_is_refused(store, client, registry):
+    registry.manifests[f"a/b@{BLOB}"] = registry.manifests["a/b:1"]
+    with pytest.raises(DigestMismatchError):
+        pull(store, client, f"{registry.host}/a/b@{BLOB}", Told())
+
+
+def test_index_of_several_images_is_no_model(store, client, registry):
+    content = b'{"schemaVersion":2,"mediaType":"%s","manifests":[]}' % INDEX_TYPE.encode()
+    registry.manifests["a/b:1"] = (content, INDEX_TYPE)
+    with pytest.raises(UnsupportedArtifactError, match=r"image\.index"):
+        _pull(store, client, registry)
+
+
+def test_container_image_is_no_model_and_none_of_it_is_pulled(store, client, registry):
+    content, _ = made(WEIGHTS, "application/vnd.oci.image.config.v1+json")
+    registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
+    with pytest.raises(UnsupportedArtifactError):
+        _pull(store, client, registry)
+    assert registry.headers_of("GET", "blobs") == []
+
+
+def test_missing_blob_is_an_error_that_says_which_model(store, client, registry):
+    del registry.blobs[BLOB]
+    with pytest.raises(ModelNotFoundError, match="a/b"):
+        _pull(store, client, registry)
+
+
+def _wants_basic(handler: Handler) -> None:
+    handler.reply(401, WWW_Authenticate='Basic realm="x"')
+
+
+def test_401_for_ever_ends_after_one_new_attempt(store, registry):
+    registry.faults["manifests"] = [_wants_basic] * 10
+    with ImpatientClient(RIGHT) as client, pytest.raises(RegistryAuthError):
+        _pull(store, client, registry)
+    assert len(registry.headers_of("GET", "manifests")) == 2
+
+
+def test_401_without_a_challenge_ends_at_once(store, registry):
+    registry.faults["manifests"] = [_fails(401)] * 10
+    with ImpatientClient(RIGHT) as client, pytest.raises(RegistryAuthError):
+        _pull(store, client, registry)
+    assert len(registry.headers_of("GET", "manifests")) == 1
+
+
+def test_403_is_an_auth_error_that_names_the_status(store, client, registry):
+    registry.faults["manifests"] = [_fails(403)]
+    with pytest.raises(RegistryAuthError) as caught:
+        _pull(store, client, registry)
+    assert caught.value.status == 403
+
+
+def _wants_token(realm: str) -> Fault:
+    challenge = f'Bearer realm="{realm}",service="s"'
+    return lambda handler: handler.reply(401, WWW_Authenticate=challenge)
+
+
+@pytest.mark.parametrize(
+    "realm",
+    ["http://169.254.169.254/latest", "http://auth.example/token", "file:///etc/passwd", "x"],
+)
+def test_token_server_on_another_host_without_tls_is_not_asked(store, registry, realm):
+    registry.faults["manifests"] = [_wants_token(realm)]
+    with ImpatientClient(RIGHT) as client, pytest.raises(RegistryProtocolError):
+        _pull(store, client, registry)
+    assert len(registry.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"[]", b"{}", b'{"token":""}', b'{"token":"a\\r\\nX: y"}', b" " * (2**20)],
+    ids=["empty", "list", "none", "empty token", "header injection", "large"],
+)
+def test_token_that_is_none_is_refused(store, registry, answer):
+    registry.faults["manifests"] = [_wants_token(f"http://{registry.host}/token")]
+    registry.faults["/token"] = [lambda handler: handler.reply(200, answer)]
+    with ImpatientClient(RIGHT) as client, pytest.raises(RegistryProtocolError):
+        _pull(store, client, registry)
+
+
+def test_credentials_stay_with_their_host_when_a_blob_lives_elsewhere(store, registry):
+    with scripted_registry() as elsewhere, ImpatientClient(RIGHT) as client:
+        elsewhere.blobs = dict(registry.blobs)
+
+        def redirect(handler):
+            handler.reply(307, Location=f"http://{elsewhere.host}{handler.path}", Set_Cookie="a=b")
+
+        registry.faults["manifests"] = [_wants_basic]
+        registry.faults[BLOB] = [_half, redirect]
+        _pull(store, client, registry)
+    assert all("Authorization" in each for each in registry.headers_of("GET", BLOB))
+    [headers] = elsewhere.headers_of("GET", BLOB)
+    assert headers["Range"] == f"bytes={HALF}-"
+    assert "Authorization" not in headers
+    assert "Cookie" not in headers
+
+
+@pytest.mark.parametrize("target", ["{path}", "file:///etc/passwd", "gopher://x/", "http://"])
+def test_redirect_that_leads_nowhere_is_refused(store, client, registry, target):
+    registry.faults[BLOB] = [
+        lambda handler: handler.reply(302, Location=target.format(path=handler.path))
+    ] * 50
+    with pytest.raises((RegistryProtocolError, RegistryUnavailableError)):
+        _pull(store, client, registry)
+    assert len(registry.headers_of("GET", BLOB)) <= 11
+
+
+def test_netrc_of_the_user_is_not_read(store, client, registry, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    _pull(store, client, registry)
+    assert all("Authorization" not in headers for _, _, headers in registry.requests)
+
+
+def test_proxy_of_the_environment_is_not_used_for_this_machine(
+    store, client, registry, monkeypatch
+):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert _pull(store, client, registry).tags
+
+
+def test_hugging_face_comes_later_and_says_so(store, client):
+    for action in (pull, push):
+        with pytest.raises(UnsupportedParameterError, match="later version"):
+            action(store, client, "hf.co/org/model:Q4_K_M", Told())
+
+
+def _pushed(store: Store, client: RegistryClient, registry: ScriptedRegistry) -> None:
+    add(store, f"{registry.host}/a/new:1", WEIGHTS)
+    registry.blobs.clear()
+    push(store, client, f"{registry.host}/a/new:1", Told())
+
+
+def test_push_that_breaks_off_starts_the_blob_again(store, client, registry):
+    registry.faults["PUT /v2/a/new/blobs"] = [_fails(503)]
+    _pushed(store, client, registry)
+    assert registry.blobs[BLOB] == WEIGHTS
+    assert decode_manifest(registry.manifests["a/new:1"][0], source="x").layers
+
+
+def test_push_that_the_registry_refuses_says_why(store, client, registry):
+    body = b'{"errors":[{"code":"DENIED","message":"no\\u0007 models"}]}'
+    registry.faults["PUT /v2/a/new/manifests"] = [lambda handler: handler.reply(400, body)]
+    with pytest.raises(RegistryProtocolError, match="DENIED: no  models"):
+        _pushed(store, client, registry)
+
+
+def test_push_that_is_sent_to_another_host_is_refused(store, client, registry):
+    registry.faults["POST /v2/a/new/blobs"] = [
+        lambda handler: handler.reply(202, Location="http://127.0.0.2:1/upload")
+    ]
+    with pytest.raises(RegistryProtocolError, match="another host"):
+        _pushed(store, client, registry)
+
+
+def test_push_of_a_digest_or_of_what_is_not_here_is_refused(store, client, registry):
+    with pytest.raises(UnsupportedParameterError):
+        push(store, client, f"{registry.host}/a/b@{BLOB}", Told())
+    with pytest.raises(ModelNotFoundError):
+        push(store, client, f"{registry.host}/a/b:1", Told())
+    assert registry.requests == []
+
+
+def test_client_shows_no_secret_in_its_errors_or_log(store, registry, caplog):
+    caplog.set_level("DEBUG")
+    registry.faults["manifests"] = [_wants_basic] * 3
+    with ImpatientClient(RIGHT) as client, pytest.raises(RegistryAuthError) as caught:
+        _pull(store, client, registry)
+    assert "secret" not in f"{caught.value} {caught.value.facts} {caplog.text}"

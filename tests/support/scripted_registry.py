@@ -1,0 +1,172 @@
+"""A registry in this process that does what a test tells it, good or hostile.
+
+Without a script it is a small correct registry in memory; `tests/contract` holds it to what the
+real one does. A fault is a function that answers one request in place of the registry.
+"""
+
+import contextlib
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from pyrunner.registry.digest import Digest
+
+_MANIFEST = re.compile(r"/v2/(.+)/manifests/([^/]+)")
+_BLOB = re.compile(r"/v2/(.+)/blobs/(sha256:[0-9a-f]{64})")
+_UPLOADS = re.compile(r"/v2/(.+)/blobs/uploads/(\d*)")
+
+Fault = Callable[["Handler"], None]
+
+
+@dataclass
+class ScriptedRegistry:
+    """Its content, its script, and what it was asked."""
+
+    host: str
+    manifests: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    """``repository:tag`` or ``repository@digest`` to content and media type."""
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
+    """Part of a path to what answers the next requests for it, first come first served."""
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    """Method, path and headers of every request."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def headers_of(self, method: str, part: str) -> list[dict[str, str]]:
+        """The headers of every request of this method whose path contains `part`."""
+        return [headers for each, path, headers in self.requests if each == method and part in path]
+
+    def fault(self, method: str, path: str) -> Fault | None:
+        with self.lock:
+            for part, script in self.faults.items():
+                if script and part in f"{method} {path}":
+                    return script.pop(0)
+        return None
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request; faults get it to answer with."""
+
+    registry: ScriptedRegistry
+
+    def do_GET(self) -> None:
+        fault = self._next_fault()
+        if fault is not None:
+            fault(self)
+        else:
+            self._serve()
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815 - names of the base class
+
+    def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
+        """Answer; underscores in names of headers stand for dashes."""
+        self.send_response(status)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in ({"Content-Length": str(len(body))} | named).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def blob(self) -> bytes:
+        """The blob that the path names."""
+        match = _BLOB.fullmatch(urlsplit(self.path).path)
+        assert match is not None
+        return self.registry.blobs[match[2]]
+
+    def log_message(self, *_args: Any) -> None:
+        pass
+
+    def _next_fault(self) -> Fault | None:
+        self.registry.requests.append((self.command, self.path, dict(self.headers)))
+        return self.registry.fault(self.command, self.path)
+
+    def _serve(self) -> None:
+        path = urlsplit(self.path).path
+        for pattern, serve in (
+            (_MANIFEST, self._serve_manifest),
+            (_BLOB, self._serve_blob),
+            (_UPLOADS, self._serve_upload),
+        ):
+            match = pattern.fullmatch(path)
+            if match is not None:
+                serve(match)
+                return
+        self.reply(404)
+
+    def _serve_manifest(self, match: "re.Match[str]") -> None:
+        name, target = match.groups()
+        if self.command == "PUT":
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            stored = (content, self.headers["Content-Type"])
+            self.registry.manifests[f"{name}:{target}"] = stored
+            self.registry.manifests[f"{name}@{Digest.of(content)}"] = stored
+            self.reply(201, Docker_Content_Digest=Digest.of(content))
+            return
+        separator = "@" if target.startswith("sha256:") else ":"
+        found = self.registry.manifests.get(f"{name}{separator}{target}")
+        if found is None:
+            self.reply(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"unknown"}]}')
+            return
+        digest = Digest.of(found[0])
+        self.reply(200, found[0], Content_Type=found[1], Docker_Content_Digest=digest)
+
+    def _serve_blob(self, match: "re.Match[str]") -> None:
+        content = self.registry.blobs.get(match[2])
+        if content is None:
+            self.reply(404, b'{"errors":[{"code":"BLOB_UNKNOWN","message":"unknown"}]}')
+            return
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if asked is None:
+            self.reply(200, content)
+            return
+        start = int(asked[1])
+        if start >= len(content):
+            self.reply(416)
+            return
+        part = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self.reply(206, content[start:], Content_Range=part)
+
+    def _serve_upload(self, match: "re.Match[str]") -> None:
+        name, number = match.groups()
+        uploads = self.registry.uploads
+        if self.command == "POST":
+            number = str(len(uploads) + 1)
+            uploads[number] = b""
+        else:
+            uploads[number] += self.rfile.read(int(self.headers["Content-Length"]))
+        if self.command == "PUT":
+            [digest] = parse_qs(urlsplit(self.path).query)["digest"]
+            if Digest.of(uploads[number]) != digest:
+                self.reply(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"other bytes"}]}')
+                return
+            self.registry.blobs[digest] = uploads[number]
+            self.reply(201)
+            return
+        self.reply(202, Location=f"/v2/{name}/blobs/uploads/{number}?state=x")
+
+
+@contextlib.contextmanager
+def scripted_registry() -> Iterator[ScriptedRegistry]:
+    """Run one on loopback until the block ends."""
+
+    class Bound(Handler):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
+    server.daemon_threads = False
+    Bound.registry = ScriptedRegistry(f"127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield Bound.registry
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
