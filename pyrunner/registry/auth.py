@@ -156,8 +156,7 @@ def _ask_helper(helper: str, server: str) -> Credential | None:
         return None
     program = f"docker-credential-{helper}"
     try:
-        # S603: the name was checked above; running it is Docker's helper protocol.
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - the name was checked; this is Docker's protocol
             [program, "get"],
             input=server.encode(),
             capture_output=True,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -249,9 +249,8 @@ class Transport:
 
     def _proxies(self, url: str) -> dict[str, str] | None:
         # None for a key takes the environment's proxy away; this machine needs none for itself.
-        if is_plain_http(urlsplit(url).netloc, ()):
-            return {"http": None, "https": None, "all": None}  # type: ignore[dict-item]
-        return None
+        without: dict[str, Any] = {"http": None, "https": None, "all": None}
+        return without if is_plain_http(urlsplit(url).netloc, ()) else None
 
 
 def _keep_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
