@@ -252,9 +252,9 @@ class EngineLoop:
             except UnsupportedParameterError:
                 return  # this memory type cannot travel; a batch with holes is slow, not wrong
             self._lanes.moved(move)
-            sequence = self._sequences.pop(move.source)
-            sequence.lane = move.target
-            self._sequences[move.target] = sequence
+            self._sequences[move.source].lane = move.target
+            # Made anew, because a changed key would make the sequence the youngest.
+            self._sequences = {each.lane: each for each in self._sequences.values()}
 
     def _advance(self, sampled: Sampled, now_s: float) -> StepEvent:
         sequence = self._sequences[sampled.lane]

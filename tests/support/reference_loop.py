@@ -1,0 +1,114 @@
+"""Continuous batching as the architecture describes it, over the reference program.
+
+Written from the description and not from the engine's code: requests take the lowest free lane;
+a hole left by one that ended is filled by the next request or by the last lane; running sequences
+are decoded first, one token each; then prompts are read, oldest first, within a budget that is
+smaller when something runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pyrunner.types import SamplingParams
+from support.reference import ContextShape, Reference, Row
+
+
+@dataclass(slots=True, kw_only=True)
+class Planned:
+    """A request that arrives before step `arrives_at` and wants exactly `n_predict` tokens."""
+
+    request_id: int
+    prompt: Sequence[int]
+    sampling: SamplingParams
+    n_predict: int
+    arrives_at: int = 0
+
+
+@dataclass(slots=True)
+class _Running:
+    request: Planned
+    n_read: int = 0
+    tokens: list[int] = field(default_factory=list)
+
+    @property
+    def is_reading(self) -> bool:
+        return self.n_read < len(self.request.prompt)
+
+
+class ReferenceLoop:
+    """Plays requests to their end; end-of-generation tokens are never chosen."""
+
+    def __init__(self, reference: Reference, shape: ContextShape, *, n_chunk_shared: int) -> None:
+        self._reference = reference
+        self._shape = shape
+        self._n_chunk_shared = n_chunk_shared
+        self._lanes: dict[int, _Running] = {}
+
+    def run(self, requests: Sequence[Planned]) -> dict[int, list[int]]:
+        """The tokens of each request."""
+        self._reference.open_context(self._shape)
+        to_come = sorted(requests, key=lambda each: each.arrives_at)
+        waiting: list[Planned] = []
+        done: dict[int, list[int]] = {}
+        i_step = 0
+        while to_come or waiting or self._lanes:
+            while to_come and to_come[0].arrives_at <= i_step:
+                waiting.append(to_come.pop(0))
+            self._admit(waiting)
+            self._close_holes()
+            self._step()
+            for lane, each in list(self._lanes.items()):
+                if len(each.tokens) == each.request.n_predict:
+                    done[each.request.request_id] = each.tokens
+                    self._reference.forget(lane)
+                    del self._lanes[lane]
+            i_step += 1
+        return done
+
+    def _admit(self, waiting: list[Planned]) -> None:
+        free = [lane for lane in range(self._shape.n_lanes) if lane not in self._lanes]
+        for lane in free[: len(waiting)]:
+            request = waiting.pop(0)
+            ends = self._reference.facts.end_of_generation
+            never = tuple((token, float("-inf")) for token in ends)
+            sampling = replace(request.sampling, logit_bias=request.sampling.logit_bias + never)
+            self._reference.set_sampler(lane, sampling, request.prompt)
+            self._lanes[lane] = _Running(request)
+
+    def _close_holes(self) -> None:
+        while self._lanes and max(self._lanes) >= len(self._lanes):
+            last = max(self._lanes)
+            hole = next(lane for lane in range(last) if lane not in self._lanes)
+            self._reference.move(last, hole)
+            self._lanes[hole] = self._lanes.pop(last)
+
+    def _step(self) -> None:
+        running = sorted(lane for lane, each in self._lanes.items() if not each.is_reading)
+        chunk = self._chunk(self._n_chunk_shared if running else self._shape.n_batch)
+        if running:
+            rows = [self._running_row(lane) for lane in running]
+            self._take(running, self._reference.decode(rows))
+        if chunk:
+            sampled = [row.lane for row in chunk if row.want == "sample"]
+            self._take(sampled, self._reference.decode(chunk))
+
+    def _running_row(self, lane: int) -> Row:
+        each = self._lanes[lane]
+        return Row(lane, len(each.request.prompt) + len(each.tokens) - 1, None, "sample")
+
+    def _chunk(self, budget: int) -> list[Row]:
+        rows = []
+        by_age = sorted(self._lanes.items(), key=lambda item: item[1].request.arrives_at)
+        for lane, each in by_age:
+            prompt = each.request.prompt
+            for pos in range(each.n_read, min(len(prompt), each.n_read + budget)):
+                rows.append(
+                    Row(lane, pos, prompt[pos], "sample" if pos == len(prompt) - 1 else "-")
+                )
+                budget -= 1
+                each.n_read += 1
+        return sorted(rows, key=lambda row: (row.lane, row.pos))
+
+    def _take(self, lanes: Sequence[int], numbers: Sequence[float]) -> None:
+        for lane, number in zip(lanes, numbers, strict=True):
+            self._lanes[lane].tokens.append(int(number))
