@@ -11,6 +11,7 @@ from support.command_line import (
     environment,
     processes_below,
     run,
+    serving,
     wait_until,
 )
 from support.random_model import Shape, write_random_model
@@ -50,25 +51,8 @@ def model(home, gguf):
 
 @pytest.fixture
 def server(home):
-    with subprocess.Popen(
-        (*PYRUNNER, "serve", "--port", "0"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment(home),
-        cwd=home,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            assert process.stdout.readline().startswith("Listening on http://127.0.0.1:")
-            assert process.stdout.readline().startswith(f"Listening on {home}")
-            yield process
-            process.terminate()
-            assert process.wait(DEADLINE_S) == 0
-        finally:
-            process.kill()
-    wait_until(lambda: not processes_below(home), "a process was left behind")
+    with serving(home) as process:
+        yield process
 
 
 def test_run_without_a_server_starts_one_and_leaves_nothing(home, model):

@@ -9,8 +9,18 @@ from collections.abc import Iterator
 
 import pytest
 from support.api_server import Reply, delta, listening, sse
-from support.command_line import DEADLINE_S, environment, run
+from support.command_line import DEADLINE_S, environment, run, serving
+from support.debian_registry import running_registry
+from support.random_model import Shape, write_random_model
 
+SHAPE: Shape = {
+    "n_layer": 1,
+    "n_embd": 32,
+    "n_head": 1,
+    "n_head_kv": 1,
+    "n_ff": 64,
+    "n_ctx_train": 256,
+}
 DOCKER = shutil.which("docker")
 CHAT = "POST /engines/v1/chat/completions"
 MODEL = {"id": "sha256:" + "ab" * 32, "tags": ["docker.io/ai/x:latest"], "created": 1, "config": {}}
@@ -131,6 +141,29 @@ def test_docker_model_alone_is_how_compose_calls_it(docker, server, home):
     done = run("ls", "--json", home=home, extra=where, command=(str(plugin),))
     assert json.loads(done.stdout + done.stderr) == [MODEL]
     assert server.seen[-1].headers["User-Agent"].endswith(" compose/2")
+
+
+@pytest.mark.native
+@pytest.mark.slow
+def test_docker_model_with_a_real_server_registry_and_model(home, where, docker, tmp_path):
+    del where["MODEL_RUNNER_HOST"]
+    gguf = write_random_model(tmp_path / "tiny.gguf", vocab="llama-spm", **SHAPE)
+    template = tmp_path / "template.jinja"
+    template.write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    with running_registry(tmp_path) as registry, serving(home):
+        name = f"{registry.host}/test/tiny:v1"
+        files = ("--gguf", str(gguf), "--chat-template", str(template))
+        assert run("package", *files, "--push", name, home=home).returncode == 0
+        assert run("rm", name, home=home).returncode == 0
+        assert docker("model", "status").stdout.startswith("Docker Model Runner is running")
+        assert docker("model", "pull", name).stdout.endswith("Model pulled successfully\n")
+        assert name in docker("model", "ls").stdout
+        answer = docker("model", "run", "--verbose", name, "Hello")
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert "Token usage:" in answer.stdout
+        assert name in docker("model", "ps").stdout
+        assert docker("model", "unload", "--all").stdout == "Unloaded 1 model(s).\n"
+        assert "Deleted: sha256:" in docker("model", "rm", name).stdout
 
 
 def test_install_keeps_another_programs_plugin(home):

@@ -84,6 +84,34 @@ def wait_until(is_so: Callable[[], object], complaint: str) -> None:
         pause.wait(0.02)
 
 
+@contextlib.contextmanager
+def serving(home: Path) -> Iterator["subprocess.Popen[str]"]:
+    """``pyrunner serve`` on a free port and the socket below `home`, until the block is left.
+
+    It has to stop by itself then, with all its workers.
+    """
+    before = processes_below(home)
+    with subprocess.Popen(
+        (*PYRUNNER, "serve", "--port", "0"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(home),
+        cwd=home,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline().startswith("Listening on http://127.0.0.1:")
+            assert process.stdout.readline().startswith(f"Listening on {home}")
+            yield process
+            process.terminate()
+            assert process.wait(DEADLINE_S) == 0
+        finally:
+            process.kill()
+    wait_until(lambda: processes_below(home) <= before, "a process was left behind")
+
+
 class Terminal:
     """A command on a terminal of its own: what it shows, and keys for it."""
 
