@@ -94,6 +94,19 @@ class Link:
             self._damage = error
             self.is_at_end = True
 
+    def rest(self) -> None:
+        """Nothing is expected to come from now on: `is_connected` may be asked."""
+        self._socket.settimeout(0.0)
+
+    def is_connected(self) -> bool:
+        """Whether the other end is there, after `rest`; one system call, any thread."""
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:  # reset, or closed by its owner a moment ago
+            return False
+
     def shut(self) -> None:
         """End the conversation and wake the reader; any thread."""
         try:

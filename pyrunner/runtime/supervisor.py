@@ -42,8 +42,10 @@ class Supervisor:
         link = dial(entry, None, check=check)
         if link is None:
             return False
+        link.rest()
         with self._lock:
             if self._is_closed or entry.socket in self._kept:
+                # Another thread was faster, or what it holds has just broken.
                 link.close()
                 return not self._is_closed
             self._kept[entry.socket] = (entry, link)
@@ -53,8 +55,9 @@ class Supervisor:
         return True
 
     def keeps(self, entry: Entry) -> bool:
-        """Whether the worker was alive a moment ago. Costs nothing."""
-        return entry.socket in self._kept
+        """Whether the worker is there right now, and ours. Costs one system call."""
+        kept = self._kept.get(entry.socket)
+        return kept is not None and kept[1].is_connected()
 
     def close(self) -> None:
         """Let go of all workers and end the thread."""
