@@ -15,9 +15,27 @@ except ImportError as error:
     )
     raise
 
-from pyrunner._native._core import Embedder, Model, Session, devices, drain_log
+from pyrunner._native._core import (
+    ChatParser,
+    ChatPrompt,
+    ChatTemplates,
+    Embedder,
+    Model,
+    Session,
+    devices,
+    drain_log,
+)
 
-__all__ = ["Embedder", "Model", "Session", "devices", "drain_log"]
+__all__ = [
+    "ChatParser",
+    "ChatPrompt",
+    "ChatTemplates",
+    "Embedder",
+    "Model",
+    "Session",
+    "devices",
+    "drain_log",
+]
 
 # The extension itself lies where the build put it, which in an editable install is not where
 # this file lies.

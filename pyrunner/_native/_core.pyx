@@ -38,3 +38,4 @@ def drain_log():
 include "_buffers.pxi"
 include "_model.pxi"
 include "_session.pxi"
+include "_chat.pxi"
