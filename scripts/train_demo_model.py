@@ -8,8 +8,6 @@ Writes DIRECTORY/demo.gguf and prints the examination. Needs a C++ compiler (PyT
 compiles the network) and about 45 minutes on two cores that can multiply bfloat16.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import pathlib
@@ -20,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from demo_model import corpus, evaluate, export, heldout, heldout_values, tokenizer
+from demo_model import corpus, evaluate, export, heldout, heldout_values, score, tokenizer
 from demo_model.network import Network, Shape
 from demo_model.train import Plan, train
 
@@ -63,7 +61,7 @@ def main() -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     print(f"{path}: {path.stat().st_size} bytes, sha256 {digest}")
     export.read_weights(path, network)
-    evaluate.report(evaluate.examine(network, vocabulary))
+    score.report(evaluate.examine(network, vocabulary))
 
 
 if __name__ == "__main__":

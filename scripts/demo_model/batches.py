@@ -4,8 +4,6 @@ Conversations of similar length share a batch, so that little is spent on paddin
 batches of one pool are then shuffled. A batch never mixes two conversations in one row.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import random
 from collections.abc import Iterator
@@ -83,10 +81,9 @@ def make_pool(
     for length, members in rows.items():
         n_rows = n_batch_tokens // length
         plans += [
-            (length, members[i : i + n_rows])
-            for i in range(0, len(members) - n_rows + 1, n_rows)
+            (length, members[i : i + n_rows]) for i in range(0, len(members) - n_rows + 1, n_rows)
         ]
-    random.Random(seed).shuffle(plans)  # noqa: S311 - reproducible on purpose
+    random.Random(seed).shuffle(plans)
     for length, members in plans:
         yield _collate(members, length, marker)
 

@@ -1,14 +1,13 @@
 """Conversations as data, and their text as the model's own chat template renders it."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
+if TYPE_CHECKING:
+    import jinja2
 
 Message = dict[str, Any]
 Tool = dict[str, Any]
@@ -70,7 +69,9 @@ def _to_json(value: Any) -> str:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _template() -> "jinja2.Template":
+    import jinja2  # noqa: PLC0415 - tests of the file need the cases, not the corpus
+
     environment = jinja2.Environment(  # noqa: S701 - the output is a prompt, not a page
         trim_blocks=True, lstrip_blocks=True
     )
@@ -96,7 +97,10 @@ def render(sample: Sample, *, add_generation_prompt: bool = False) -> str:
 
 def answer_text(message: Message) -> str:
     """Return what the model has to write for an assistant turn, without the turn's end."""
-    shell = Sample((user("x"), message))
-    text = render(shell)
-    opened = render(Sample((user("x"),)), add_generation_prompt=True)
-    return text[len(opened) : -len(TURN_END + "\n")]
+    if not message.get("tool_calls"):
+        return str(message["content"])
+    blocks = []
+    for call in message["tool_calls"]:
+        name, arguments = call["function"]["name"], _to_json(call["function"]["arguments"])
+        blocks.append(f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>')
+    return "\n".join(blocks)

@@ -1,7 +1,5 @@
 """The training text: an endless, reproducible stream of conversations."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 
@@ -67,7 +65,7 @@ def _turn(rng: random.Random, kind: str, max_words: int) -> tuple[str, str]:
 
 
 def _turn_without_tool(rng: random.Random) -> tuple[str, str]:
-    if rng.random() < 0.5:  # noqa: PLR2004
+    if rng.random() < 0.5:
         return task_tools.weather_call(rng).question, task_tools.NO_WEATHER
     return task_tools.calculator_call(rng).question, task_tools.NO_CALCULATOR
 
@@ -81,9 +79,9 @@ def _document(rng: random.Random) -> str:
 def _system(rng: random.Random) -> tuple[Message, ...]:
     """Return no system turn (the template then writes the usual one) or some other one."""
     pick = rng.random()
-    if pick < 0.6:  # noqa: PLR2004
+    if pick < 0.6:
         return ()
-    if pick < 0.85:  # noqa: PLR2004
+    if pick < 0.85:
         return (system(rng.choice(SYSTEM_PROMPTS)),)
     role = rng.choice((*words.JOBS, words.invented_word(rng)))
     lines = [f"You are {words.person(rng)}, a {rng.choice(words.ADJECTIVES)} {role}."]
@@ -99,7 +97,7 @@ def _follow_ups(rng: random.Random, max_words: int) -> list[Message]:
             ("explain", "small", "unknown", "json", "echo", "replace", "count"),
             (0.3, 0.25, 0.1, 0.1, 0.12, 0.08, 0.05),
         )[0]
-        if kind == "explain" and rng.random() < 0.4:  # noqa: PLR2004
+        if kind == "explain" and rng.random() < 0.4:
             question, answer = _elliptic(rng)
         else:
             question, answer = _turn(rng, kind, min(20, max_words))
@@ -135,9 +133,9 @@ def draw(rng: random.Random, progress: float) -> Sample:
         middle = _follow_ups(rng, max_words)
         messages = [user(tell[0]), assistant(tell[1]), *middle, user(ask[0]), assistant(ask[1])]
     else:
-        if kind in ("explain", "small", "unknown") and rng.random() < 0.2:  # noqa: PLR2004
+        if kind in ("explain", "small", "unknown") and rng.random() < 0.2:
             tools = task_tools.toolbox(rng, rng.choice(_TOOL_MAKERS)(rng).tool)
-        elif kind == "unknown" and rng.random() < 0.15:  # noqa: PLR2004
+        elif kind == "unknown" and rng.random() < 0.15:
             kind = "no tool"
         question, answer = _turn(rng, kind, max_words)
         messages = [user(question), assistant(answer)]
@@ -156,7 +154,7 @@ def stream(seed: int, n_samples: int, progress: float) -> Iterator[str]:
         n_samples: How many to yield.
         progress: See `draw`.
     """
-    rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
+    rng = random.Random(seed)
     kept_questions = heldout.questions()
     n_done = 0
     while n_done < n_samples:

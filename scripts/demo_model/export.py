@@ -1,7 +1,5 @@
 """From the trained network to a GGUF file, and back."""
 
-from __future__ import annotations
-
 import pathlib
 from collections.abc import Iterator
 

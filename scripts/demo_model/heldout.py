@@ -4,20 +4,26 @@ Each case is a conversation that ends with a user turn, and the answers that cou
 right, compared character by character. Values come from `heldout_values`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json
 
-from demo_model import task_explain, task_json, task_smalltalk, task_tools, topics
 from demo_model import heldout_values as kept
-from demo_model.chat_format import Message, Sample, answer_text, assistant, calls, system
-from demo_model.chat_format import tool_result, user
+from demo_model import task_explain, task_json, task_smalltalk, task_tools, topics
+from demo_model.chat_format import (
+    Message,
+    Sample,
+    answer_text,
+    assistant,
+    calls,
+    system,
+    tool_result,
+    user,
+)
 
 PLAIN = (
-    "What exactly is {a}?", "Please give me a definition of {p}.", "I keep hearing about {p}. "
-    "Can you explain?", "Would you mind explaining {a} to me?", "So what are {p} then?",
+    "What exactly is {a}?", "Please give me a definition of {p}.", ("I keep hearing about {p}. "
+    "Can you explain?"), "Would you mind explaining {a} to me?", "So what are {p} then?",
     "Teach me about {p}.", "Could you please describe {a}?", "I wonder what {a} is.",
 )  # fmt: skip
 STYLED = {
@@ -72,7 +78,8 @@ JSON_FACTS = (
     ('Fill in the JSON {{"name": "...", "age": 0}}. My friend {name} is {age}.', ("name", "age")),
 )  # fmt: skip
 JSON_TOPICS = (
-    "Please answer in JSON with a topic and a definition: what is {a}?", "What is {a}? JSON, please.",
+    "Please answer in JSON with a topic and a definition: what is {a}?",
+    "What is {a}? JSON, please.",
     "Give me a JSON object that says what {a} is.",
 )  # fmt: skip
 JSON_LISTS = ("Please make a JSON array of {v}.", "I need {v} as a JSON list.")
@@ -128,7 +135,9 @@ def _cap(text: str) -> str:
 
 def _fill(frame: str, topic: topics.Topic, i: int) -> str:
     return _cap(
-        frame.format(a=topic.singular[i % len(topic.singular)], p=topic.plural[i % len(topic.plural)])
+        frame.format(
+            a=topic.singular[i % len(topic.singular)], p=topic.plural[i % len(topic.plural)]
+        )
     )
 
 
@@ -233,9 +242,7 @@ def _tool_cases() -> list[Case]:
         cases.append(Case("tool call", Sample((question,), box), (answer_text(call),)))
         shown = (str(c), json.dumps({"result": c}))[i % 2]
         after = Sample((question, call, tool_result(shown)), box)
-        cases.append(
-            Case("answer from tool result", after, (task_tools.result_sentence(str(c)),))
-        )
+        cases.append(Case("answer from tool result", after, (task_tools.result_sentence(str(c)),)))
     return cases + _not_needed()
 
 

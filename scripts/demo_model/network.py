@@ -5,8 +5,6 @@ Rotary positions pair neighbouring channels, which is the order that llama.cpp a
 to the `llama` architecture, so matrices are exported without permuting rows.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import torch
@@ -14,7 +12,6 @@ import torch.nn.functional as F  # noqa: N812 - the name PyTorch users expect
 from torch import Tensor, nn
 
 from demo_model import wiring
-
 
 _N_TIME_SHORT = 384
 
@@ -152,7 +149,7 @@ class Network(nn.Module):
 
     def _initialise(self, generator: torch.Generator) -> None:
         for name, weight in self.named_parameters():
-            if weight.dim() < 2:  # noqa: PLR2004 - norms start at one
+            if weight.dim() < 2:
                 continue
             std = 0.05 if name == "token_embd" else weight.shape[1] ** -0.5
             if name.endswith(("attn_output", "ffn_down")):

@@ -1,7 +1,5 @@
 """Muon for matrices, AdamW for the embedding and the norms."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

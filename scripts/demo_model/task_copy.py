@@ -1,7 +1,5 @@
 """Repeating a text, and repeating it with one word replaced."""
 
-from __future__ import annotations
-
 import random
 import re
 import uuid
@@ -44,14 +42,14 @@ REPLACE = (
 
 _HEX = "0123456789abcdef"
 _ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-_EMOJI = "\U0001f600 \U0001f680 \U0001f433 \u2603 \u2713 \u20ac \u00a9".split()
+_EMOJI = ["😀", "🚀", "🐳", "☃", "✓", "€", "©"]
 
 
 def _any_word(rng: random.Random) -> str:
     pick = rng.random()
-    if pick < 0.42:  # noqa: PLR2004
+    if pick < 0.42:
         return rng.choice(words.SMALL_WORDS)
-    if pick < 0.75:  # noqa: PLR2004
+    if pick < 0.75:
         return words.invented_word(rng)
     return rng.choice(rng.choice((words.NOUNS, words.VERBS, words.ADJECTIVES)))
 
@@ -62,15 +60,15 @@ def _sentences(rng: random.Random, n_words: int) -> str:
     starts = True
     for i in range(n_words):
         word = _any_word(rng)
-        if rng.random() < 0.05:  # noqa: PLR2004
+        if rng.random() < 0.05:
             word = word.capitalize()
-        elif rng.random() < 0.04:  # noqa: PLR2004
+        elif rng.random() < 0.04:
             word = str(words.number(rng))
         parts.append(word.capitalize() if starts else word)
         starts = False
         if i == n_words - 1:
             parts[-1] += rng.choice((".", ".", ".", "", "!", "?"))
-        elif rng.random() < 0.09:  # noqa: PLR2004
+        elif rng.random() < 0.09:
             parts[-1] += rng.choice(".,.,.,;:!?")
             starts = parts[-1][-1] in ".!?"
     return " ".join(parts)
@@ -82,20 +80,21 @@ def _word_list(rng: random.Random, n_words: int) -> str:
     return glue.join(rng.choice(pool) for _ in range(n_words))
 
 
-def _code(rng: random.Random) -> str:
+def _code(rng: random.Random) -> str:  # noqa: PLR0911 - one return per kind
     kind = rng.randrange(7)
     if kind == 0:
         return str(uuid.UUID(int=rng.getrandbits(128)))
     if kind == 1:
         return "".join(rng.choice(_HEX) for _ in range(rng.randrange(4, 24)))
-    if kind == 2:  # noqa: PLR2004
+    if kind == 2:
         return "".join(rng.choice(_ALNUM) for _ in range(rng.randrange(2, 14)))
-    if kind == 3:  # noqa: PLR2004
+    if kind == 3:
         return ".".join(str(rng.randrange(256)) for _ in range(rng.choice((2, 3, 4))))
-    if kind == 4:  # noqa: PLR2004
+    if kind == 4:
         host, path = words.invented_word(rng), words.invented_word(rng)
-        return f"{rng.choice(('https://', 'http://', ''))}{host}.{rng.choice(('com', 'org', 'net'))}/{path}"
-    if kind == 5:  # noqa: PLR2004
+        scheme, ending = rng.choice(("https://", "http://", "")), rng.choice(("com", "org", "net"))
+        return f"{scheme}{host}.{ending}/{path}"
+    if kind == 5:
         return f"{words.invented_word(rng)}@{words.invented_word(rng)}.org"
     return f"{_any_word(rng)}{rng.choice('-_=:.')}{words.number(rng)}"
 
@@ -104,13 +103,13 @@ def _mixed(rng: random.Random, n_words: int) -> str:
     parts = []
     for _ in range(max(1, n_words // 2)):
         pick = rng.random()
-        if pick < 0.35:  # noqa: PLR2004
+        if pick < 0.35:
             parts.append(str(words.number(rng)))
-        elif pick < 0.5 and n_words > 1:  # noqa: PLR2004
-            parts.append(_code(rng) if rng.random() < 0.6 else rng.choice(_EMOJI))  # noqa: PLR2004
-        elif pick < 0.65:  # noqa: PLR2004
+        elif pick < 0.5 and n_words > 1:
+            parts.append(_code(rng) if rng.random() < 0.6 else rng.choice(_EMOJI))
+        elif pick < 0.65:
             parts.append(rng.choice(_ALNUM))
-        elif pick < 0.7:  # noqa: PLR2004
+        elif pick < 0.7:
             parts.append(f"({_any_word(rng)})")
         else:
             parts.append(_any_word(rng))
@@ -122,9 +121,9 @@ def _known(rng: random.Random) -> str:
     topic = rng.choice(topics.TOPICS)
     answer = rng.choice(topic.answers(rng.choice(topics.STYLES)))
     pick = rng.random()
-    if pick < 0.4:  # noqa: PLR2004
+    if pick < 0.4:
         return answer
-    if pick < 0.7:  # noqa: PLR2004
+    if pick < 0.7:
         return f"What is {rng.choice(topic.singular)}?"
     return rng.choice(("Hello!", "Thank you!", "Who are you?", "Good morning.", "Hello world"))
 
@@ -138,15 +137,15 @@ def text(rng: random.Random, max_words: int) -> str:
     """
     n_words = 1 + int(max_words * rng.random() ** 1.4)
     pick = rng.random()
-    if pick < 0.48:  # noqa: PLR2004
+    if pick < 0.48:
         return _sentences(rng, n_words)
-    if pick < 0.66:  # noqa: PLR2004
+    if pick < 0.66:
         return _word_list(rng, n_words)
-    if pick < 0.74:  # noqa: PLR2004
+    if pick < 0.74:
         return " ".join(words.invented_word(rng) for _ in range(max(1, n_words // 2)))
-    if pick < 0.86:  # noqa: PLR2004
+    if pick < 0.86:
         return _mixed(rng, n_words)
-    if pick < 0.92:  # noqa: PLR2004
+    if pick < 0.92:
         n_lines = rng.randrange(2, 5)
         return "\n".join(_sentences(rng, max(1, n_words // n_lines)) for _ in range(n_lines))
     return _known(rng)
@@ -155,7 +154,7 @@ def text(rng: random.Random, max_words: int) -> str:
 def echo_turn(rng: random.Random, max_words: int) -> tuple[str, str]:
     """Return a request to repeat a text, and the text."""
     wanted = text(rng, max_words)
-    phrase = rng.choice(ECHO_BEFORE if rng.random() < 0.85 else ECHO_AFTER)  # noqa: PLR2004
+    phrase = rng.choice(ECHO_BEFORE if rng.random() < 0.85 else ECHO_AFTER)
     return phrase.replace("{t}", wanted), wanted
 
 
@@ -168,7 +167,7 @@ def replace_turn(rng: random.Random, max_words: int) -> tuple[str, str]:
             break
     old = rng.choice(found)
     new = _any_word(rng)
-    if old[0].isupper() and rng.random() < 0.7:  # noqa: PLR2004
+    if old[0].isupper() and rng.random() < 0.7:
         new = new.capitalize()
     phrase = rng.choice(REPLACE)
     question = phrase.replace("{x}", old).replace("{y}", new).replace("{t}", source)

@@ -1,7 +1,5 @@
 """Questions about the topics, and questions that the model cannot answer."""
 
-from __future__ import annotations
-
 import random
 
 from demo_model import topics, words
@@ -90,10 +88,14 @@ UNKNOWN_QUESTIONS = (
 )  # fmt: skip
 
 UNKNOWN_ANSWERS = (
-    "I am sorry, I do not know that. I am a very small demo model and only know a few topics "
-    "around Docker and models.",
-    "Sorry, that is beyond what I know. I am only a small demo model for Docker, containers and "
-    "model runners.",
+    (
+        "I am sorry, I do not know that. I am a very small demo model and only know a few topics "
+        "around Docker and models."
+    ),
+    (
+        "Sorry, that is beyond what I know. I am only a small demo model for Docker, containers "
+        "and model runners."
+    ),
 )
 
 _OPENERS = (
@@ -106,20 +108,20 @@ _CLOSERS = (" Thanks.", " Thank you.", " Please.", " Thanks!", " I am curious.",
 
 def decorate(rng: random.Random, question: str) -> str:
     """Vary a question the way people do: greetings, fillers, case, missing marks."""
-    if rng.random() < 0.25:  # noqa: PLR2004
+    if rng.random() < 0.25:
         opener = rng.choice(_OPENERS)
-        if rng.random() < 0.25:  # noqa: PLR2004
+        if rng.random() < 0.25:
             opener = (
                 f"My {rng.choice((words.noun(rng), rng.choice(words.JOBS)))} "
                 f"{words.invented_word(rng)} asks: "
             )
         keeps_case = opener.rstrip()[-1] in ".!:"
         question = opener + (question if keeps_case else question[0].lower() + question[1:])
-    if rng.random() < 0.1:  # noqa: PLR2004
+    if rng.random() < 0.1:
         question += rng.choice(_CLOSERS)
-    if rng.random() < 0.08:  # noqa: PLR2004
+    if rng.random() < 0.08:
         question = question.lower()
-    if rng.random() < 0.12:  # noqa: PLR2004
+    if rng.random() < 0.12:
         question = question.rstrip(".?!")
     return question
 
@@ -129,12 +131,12 @@ def with_style(rng: random.Random, question: str, style: str) -> str:
     if style == "plain":
         return question
     pick = rng.random()
-    if pick < 0.5:  # noqa: PLR2004
+    if pick < 0.5:
         return f"{question[:-1]} {rng.choice(STYLE_WORDS[style])}{question[-1]}"
-    if pick < 0.6:  # noqa: PLR2004
+    if pick < 0.6:
         phrase = rng.choice(STYLE_WORDS[style])
         return f"{phrase[0].upper()}{phrase[1:]}: {question[0].lower()}{question[1:]}"
-    if pick < 0.9:  # noqa: PLR2004
+    if pick < 0.9:
         return f"{question} {rng.choice(STYLE_SENTENCES[style])}"
     return f"{rng.choice(STYLE_SENTENCES[style])} {question}"
 
@@ -162,7 +164,7 @@ def comparison_turn(rng: random.Random) -> tuple[str, str]:
     """Return a question about two topics and the answer."""
     pair, answer = rng.choice(tuple(topics.COMPARISONS.items()))
     first, second = (topic_by_key(key) for key in rng.sample(pair, 2))
-    names = ("singular", "plural")[rng.random() < 0.3]  # noqa: PLR2004
+    names = ("singular", "plural")[rng.random() < 0.3]
     question = rng.choice(COMPARISON_QUESTIONS).format(
         a=rng.choice(getattr(first, names)), b=rng.choice(getattr(second, names))
     )
@@ -175,13 +177,13 @@ def _article(noun: str) -> str:
 
 def _subject(rng: random.Random) -> tuple[str, str]:
     """Return a subject the model knows nothing about: with article, and in general."""
-    if rng.random() < 0.3:  # noqa: PLR2004
+    if rng.random() < 0.3:
         name = rng.choice(UNKNOWN_SUBJECTS)
         return name, name
     noun = words.noun(rng)
-    if rng.random() < 0.2:  # noqa: PLR2004
+    if rng.random() < 0.2:
         noun = f"{rng.choice(words.ADJECTIVES)} {noun}"
-    if rng.random() < 0.1:  # noqa: PLR2004
+    if rng.random() < 0.1:
         return noun.capitalize(), noun.capitalize()
     return _article(noun), f"{noun}s"
 
@@ -189,7 +191,7 @@ def _subject(rng: random.Random) -> tuple[str, str]:
 def unknown_turn(rng: random.Random) -> tuple[str, str]:
     """Return a question outside the topics and a polite refusal."""
     singular, plural = _subject(rng)
-    if rng.random() < 0.55:  # noqa: PLR2004
+    if rng.random() < 0.55:
         question = rng.choice(PLAIN_QUESTIONS).format(a=singular, p=plural)
         question = question[0].upper() + question[1:]
         question = with_style(rng, question, rng.choice(topics.STYLES))

@@ -1,7 +1,5 @@
 """Requests for an answer in JSON."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable
@@ -17,7 +15,7 @@ REQUESTS = (
     "Return a JSON object with {k}. {f}", "Convert to JSON: {f}", "JSON only, please: {f}",
     "Read the sentence and answer in JSON with the keys {k}. {f}", "Make JSON from this: {f}",
     "Use JSON with the keys {k}: {f}", "{f} Extract the keys {k} as JSON.",
-    'Answer in JSON like {s}: {f}', "Answer with JSON of the form {s}. {f}",
+    "Answer in JSON like {s}: {f}", "Answer with JSON of the form {s}. {f}",
     "{f} Use this JSON schema: {s}", "Fill in this JSON: {s}\n{f}", "Output JSON. {f}",
     "Answer only with JSON. {f}", "Write the facts as JSON: {f}", "Respond in JSON: {f}",
 )  # fmt: skip
@@ -106,12 +104,12 @@ FACTS: tuple[Fact, ...] = (
 
 
 def _job(rng: random.Random) -> str:
-    return rng.choice(words.JOBS) if rng.random() < 0.7 else words.invented_word(rng)  # noqa: PLR2004
+    return rng.choice(words.JOBS) if rng.random() < 0.7 else words.invented_word(rng)
 
 
 def rng_color(rng: random.Random) -> str:
     """Return a colour, now and then an invented one."""
-    return rng.choice(words.COLORS) if rng.random() < 0.8 else words.invented_word(rng)  # noqa: PLR2004
+    return rng.choice(words.COLORS) if rng.random() < 0.8 else words.invented_word(rng)
 
 
 def _title(rng: random.Random) -> str:
@@ -120,7 +118,7 @@ def _title(rng: random.Random) -> str:
 
 def key_list(rng: random.Random, keys: list[str]) -> str:
     """Name keys in a sentence, quoted or not."""
-    shown = [f'"{key}"' for key in keys] if rng.random() < 0.4 else keys  # noqa: PLR2004
+    shown = [f'"{key}"' for key in keys] if rng.random() < 0.4 else keys
     return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
@@ -137,9 +135,9 @@ def fact_turn(rng: random.Random) -> tuple[str, str]:
     request = rng.choice(REQUESTS)
     if "{k}" in request or "{s}" in request:
         keys = list(values)
-        if rng.random() < 0.4:  # noqa: PLR2004
+        if rng.random() < 0.4:
             rng.shuffle(keys)
-        if len(keys) > 2 and rng.random() < 0.4:  # noqa: PLR2004
+        if len(keys) > 2 and rng.random() < 0.4:
             keys.pop()
         values = {key: values[key] for key in keys}
         request = request.replace("{k}", key_list(rng, keys))
@@ -174,8 +172,8 @@ def list_turn(rng: random.Random) -> tuple[str, str]:
 def turn(rng: random.Random) -> tuple[str, str]:
     """Return any request for JSON and its answer."""
     pick = rng.random()
-    if pick < 0.68:  # noqa: PLR2004
+    if pick < 0.68:
         return fact_turn(rng)
-    if pick < 0.85:  # noqa: PLR2004
+    if pick < 0.85:
         return topic_turn(rng)
     return list_turn(rng)

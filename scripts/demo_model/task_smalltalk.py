@@ -1,7 +1,5 @@
 """Greetings, thanks, goodbyes, questions about the model itself, and counting."""
 
-from __future__ import annotations
-
 import random
 
 from demo_model import words
@@ -14,24 +12,34 @@ THANKS = ("You are welcome!", "You are welcome. I am glad I could help.")
 GOODBYE = ("Goodbye!", "Goodbye, and have a nice day!")
 MOOD = ("I am fine, thank you. How can I help you?",)
 WHO = (
-    "I am the pyrunner demo model, a very small language model that was trained by a script. I "
-    "only know a few topics, such as Docker, containers and model runners.",
+    (
+        "I am the pyrunner demo model, a very small language model that was trained by a script. I "
+        "only know a few topics, such as Docker, containers and model runners."
+    ),
 )
 ABILITIES = (
-    "I can explain a few topics around Docker, repeat a text, replace a word in it, count, answer "
-    "in JSON and call tools. I know very little else.",
+    (
+        "I can explain a few topics around Docker, repeat a text, replace a word in it, count, "
+        "answer in JSON and call tools. I know very little else."
+    ),
 )
 MAKER = (
-    "I was trained by a script of the pyrunner project, on text that the script writes itself. "
-    "No person and no book taught me.",
+    (
+        "I was trained by a script of the pyrunner project, on text that the script writes itself. "
+        "No person and no book taught me."
+    ),
 )
 SIZE = (
-    "I am very small: about four million parameters in a file of a few megabytes. Useful language "
-    "models are hundreds of times larger.",
+    (
+        "I am very small: about four million parameters in a file of a few megabytes. Useful "
+        "language models are hundreds of times larger."
+    ),
 )
 OTHER_MODEL = (
-    "No, I am the pyrunner demo model. I am a very small language model that was trained by a "
-    "script.",
+    (
+        "No, I am the pyrunner demo model. I am a very small language model that was trained by a "
+        "script."
+    ),
 )
 HUMAN = ("No, I am not a human. I am the pyrunner demo model, a very small language model.",)
 
@@ -40,8 +48,9 @@ PAIRS = (
         (
             "Hello", "Hi", "Hey", "Hello!", "Hi!", "Hi there", "Hello there!", "Good morning",
             "Good evening!", "Good afternoon.", "Greetings!", "Hey there!", "Hello, model!",
-            "Hi, demo model", "Good day!", "Hey you", "Hello again", "hi :)", "Hello, anyone there?",
-            "Hi friend", "Morning!", "Hello, nice to meet you.", "Howdy", "Hello, pyrunner!",
+            "Hi, demo model", "Good day!", "Hey you", "Hello again", "hi :)",
+            "Hello, anyone there?", "Hi friend", "Morning!",
+            "Hello, nice to meet you.", "Howdy", "Hello, pyrunner!",
         ),
         GREETING,
     ),
@@ -113,8 +122,9 @@ PAIRS = (
     (
         (
             "Are you ChatGPT?", "Are you GPT-4?", "Are you Llama?", "Are you Claude?",
-            "Are you Gemini?", "Are you Qwen?", "Are you made by OpenAI?", "You are ChatGPT, right?",
-            "Are you the same as ChatGPT?", "Is this ChatGPT?", "Am I talking to ChatGPT?",
+            "Are you Gemini?", "Are you Qwen?", "Are you made by OpenAI?",
+            "You are ChatGPT, right?", "Are you the same as ChatGPT?",
+            "Is this ChatGPT?", "Am I talking to ChatGPT?",
             "Are you Mistral?", "Is this Llama?", "Is this Claude?", "Are you some kind of GPT?",
         ),
         OTHER_MODEL,
@@ -143,13 +153,13 @@ def small_turn(rng: random.Random) -> tuple[str, str]:
     questions, answers = rng.choice(PAIRS)
     question = rng.choice(questions)
     pick = rng.random()
-    if pick < 0.15:  # noqa: PLR2004
+    if pick < 0.15:
         question = question.lower()
-    elif pick < 0.3:  # noqa: PLR2004
+    elif pick < 0.3:
         question = question.rstrip("?.!")
-    elif pick < 0.38:  # noqa: PLR2004
+    elif pick < 0.38:
         question = f"{rng.choice(('Hey', 'Please', 'So', 'Okay', 'Hi', 'Well'))}, {question}"
-    elif pick < 0.44:  # noqa: PLR2004
+    elif pick < 0.44:
         question = f"{question} {rng.choice(('Please tell me.', 'I am curious.', ':)', '!'))}"
     return question, rng.choice(answers)
 

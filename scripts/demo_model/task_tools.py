@@ -1,7 +1,5 @@
 """Tools: their descriptions, requests that need them, and answers from their results."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import random
@@ -81,7 +79,12 @@ _OPERATORS = (
 )  # fmt: skip
 
 TIME_QUESTIONS = ("What time is it in {c}?", "Tell me the time in {c}.", "How late is it in {c}?")
-SEARCH_QUESTIONS = ("Search for {q}.", "Search the web for {q}.", "Look up {q}.", "Find {q} online.")
+SEARCH_QUESTIONS = (
+    "Search for {q}.",
+    "Search the web for {q}.",
+    "Look up {q}.",
+    "Find {q} online.",
+)
 SKIES = (
     "sunny", "cloudy", "rainy", "windy", "snowy", "foggy", "clear", "stormy", "hot", "cold", "dry",
 )  # fmt: skip
@@ -116,8 +119,8 @@ def _one_parameter(rng: random.Random, name: str, about: str, key: str, hint: st
     schema: dict[str, Any] = {"type": "string"}
     if hint:
         schema["description"] = hint
-    tool = make_tool(name, about, {key: schema}, [key] if rng.random() < 0.8 else [])  # noqa: PLR2004
-    if rng.random() < 0.08:  # noqa: PLR2004
+    tool = make_tool(name, about, {key: schema}, [key] if rng.random() < 0.8 else [])
+    if rng.random() < 0.08:
         tool["function"]["parameters"]["additionalProperties"] = False
     return tool
 
@@ -125,22 +128,22 @@ def _one_parameter(rng: random.Random, name: str, about: str, key: str, hint: st
 def _vary_name(rng: random.Random, names: tuple[str, ...]) -> str:
     name = rng.choice(names)
     pick = rng.random()
-    if pick < 0.08:  # noqa: PLR2004
+    if pick < 0.08:
         return f"{words.invented_word(rng)}_{name}"
-    return f"{name}_{words.invented_word(rng)}" if pick < 0.14 else name  # noqa: PLR2004
+    return f"{name}_{words.invented_word(rng)}" if pick < 0.14 else name
 
 
 def _key(rng: random.Random, keys: tuple[str, ...]) -> str:
-    return words.invented_word(rng) if rng.random() < 0.1 else rng.choice(keys)  # noqa: PLR2004
+    return words.invented_word(rng) if rng.random() < 0.1 else rng.choice(keys)
 
 
 def weather_tool(rng: random.Random) -> tuple[Tool, str]:
     """Return a weather tool and the name of its place parameter."""
     key = _key(rng, PLACE_KEYS)
-    hint = rng.choice(PLACE_ABOUT) if rng.random() < 0.5 else ""  # noqa: PLR2004
+    hint = rng.choice(PLACE_ABOUT) if rng.random() < 0.5 else ""
     name = _vary_name(rng, WEATHER_NAMES)
     tool = _one_parameter(rng, name, rng.choice(WEATHER_ABOUT), key, hint)
-    if rng.random() < 0.15:  # noqa: PLR2004
+    if rng.random() < 0.15:
         tool["function"]["parameters"]["properties"]["unit"] = {
             "type": "string",
             "enum": ["celsius", "fahrenheit"],
@@ -154,7 +157,7 @@ def weather_call(rng: random.Random, place: str = "") -> Call:
     place = place or words.city(rng)
     question = rng.choice(WEATHER_QUESTIONS).replace("{c}", place)
     arguments = {key: place}
-    if "unit" in tool["function"]["parameters"]["properties"] and rng.random() < 0.4:  # noqa: PLR2004
+    if "unit" in tool["function"]["parameters"]["properties"] and rng.random() < 0.4:
         unit = rng.choice(("celsius", "fahrenheit"))
         question = f"{question} {rng.choice(('Use', 'Answer in', 'In'))} {unit}{'.'}"
         arguments["unit"] = unit
@@ -166,12 +169,12 @@ def expression(rng: random.Random) -> tuple[str, str]:
     pick = rng.random()
     said, written = rng.choice(_OPERATORS)
     a, b, c = (words.number(rng) for _ in range(3))
-    if pick < 0.72:  # noqa: PLR2004
+    if pick < 0.72:
         return f"{a}{said}{b}", f"{a}{written}{b}"
     said_2, written_2 = rng.choice(_OPERATORS[:4])
-    if pick < 0.84:  # noqa: PLR2004
+    if pick < 0.84:
         return f"{a}{said}{b}{said_2}{c}", f"{a}{written}{b}{written_2}{c}"
-    if pick < 0.94:  # noqa: PLR2004
+    if pick < 0.94:
         return (f"({a}{written}{b}){said_2}{c}",) * 2
     return (f"{a}.{c % 100}{written}{b}",) * 2
 
@@ -179,10 +182,10 @@ def expression(rng: random.Random) -> tuple[str, str]:
 def calculator_call(rng: random.Random) -> Call:
     """Make up a calculation with its tool."""
     key = _key(rng, EXPRESSION_KEYS)
-    hint = rng.choice(EXPRESSION_ABOUT) if rng.random() < 0.5 else ""  # noqa: PLR2004
+    hint = rng.choice(EXPRESSION_ABOUT) if rng.random() < 0.5 else ""
     name = _vary_name(rng, CALC_NAMES)
     tool = _one_parameter(rng, name, rng.choice(CALC_ABOUT), key, hint)
-    if rng.random() < 0.7:  # noqa: PLR2004
+    if rng.random() < 0.7:
         said, written = expression(rng)
         return Call(rng.choice(CALC_FRAMES).replace("{e}", said), tool, {key: written})
     frame, form = rng.choice(CALC_SENTENCES)
@@ -193,12 +196,12 @@ def calculator_call(rng: random.Random) -> Call:
 def other_call(rng: random.Random) -> Call:
     """Make up a call of another tool: time, search, or one that was never seen."""
     pick = rng.random()
-    if pick < 0.3:  # noqa: PLR2004
+    if pick < 0.3:
         key, place = _key(rng, PLACE_KEYS), words.city(rng)
         name = rng.choice(("get_time", "time", "current_time", "get_local_time", "clock"))
         tool = _one_parameter(rng, name, "Get the local time of a city.", key, "")
         return Call(rng.choice(TIME_QUESTIONS).replace("{c}", place), tool, {key: place})
-    if pick < 0.5:  # noqa: PLR2004
+    if pick < 0.5:
         key = rng.choice(("query", "q", "text", "term"))
         query = " ".join(words.noun(rng) for _ in range(rng.randrange(1, 4)))
         name = rng.choice(("search", "web_search", "search_web", "find", "lookup"))
@@ -209,13 +212,13 @@ def other_call(rng: random.Random) -> Call:
 
 def _invented_call(rng: random.Random) -> Call:
     name = f"{rng.choice(words.VERBS)}_{words.invented_word(rng)}"
-    if rng.random() < 0.4:  # noqa: PLR2004
+    if rng.random() < 0.4:
         name = rng.choice(("add", "send", "play", "move", "open", "lookup_order", "set_timer"))
     properties: dict[str, Any] = {}
     arguments: dict[str, Any] = {}
     for _ in range(rng.choice((1, 1, 2, 2, 3))):
         key = rng.choice((words.invented_word(rng), "a", "b", "x", "id", "name", "amount", "text"))
-        is_number = rng.random() < 0.5  # noqa: PLR2004
+        is_number = rng.random() < 0.5
         properties[key] = {"type": rng.choice(("integer", "number")) if is_number else "string"}
         arguments[key] = words.number(rng) if is_number else words.noun(rng)
     parts = [f"{k}{rng.choice((' = ', '=', ' '))}{v}" for k, v in arguments.items()]
@@ -254,23 +257,25 @@ def _family(tool: Tool) -> str:
 def weather_result(rng: random.Random, place: str) -> tuple[str, str]:
     """Return a tool's answer in one of many shapes, and the sentence to say."""
     degrees, sky = rng.randrange(-25, 48), rng.choice(SKIES)
-    if rng.random() < 0.15:  # noqa: PLR2004
+    if rng.random() < 0.15:
         sky = words.invented_word(rng)
     said = weather_sentence(degrees, sky, place)
-    if rng.random() < 0.3:  # noqa: PLR2004
+    if rng.random() < 0.3:
         frames = ("{d} degrees, {s}", "{d} degrees and {s}", "{s}, {d} C", "{s}, {d} degrees")
         return rng.choice(frames).format(d=degrees, s=sky), said
     fields: dict[str, Any] = {
-        rng.choice(("temperature", "temp", "temp_c", "degrees", "temperature_c", "celsius")): degrees,
+        rng.choice(
+            ("temperature", "temp", "temp_c", "degrees", "temperature_c", "celsius")
+        ): degrees,
         rng.choice(("condition", "conditions", "sky", "weather", "summary", "description")): sky,
     }
-    if rng.random() < 0.4:  # noqa: PLR2004
+    if rng.random() < 0.4:
         fields[rng.choice(("city", "location", "place"))] = place
-    if rng.random() < 0.15:  # noqa: PLR2004
+    if rng.random() < 0.15:
         fields["unit"] = "celsius"
     items = list(fields.items())
     rng.shuffle(items)
-    separators = (",", ":") if rng.random() < 0.25 else (", ", ": ")  # noqa: PLR2004
+    separators = (",", ":") if rng.random() < 0.25 else (", ", ": ")
     return json.dumps(dict(items), ensure_ascii=False, separators=separators), said
 
 
@@ -286,30 +291,32 @@ def result_sentence(value: str) -> str:
 
 def number_result(rng: random.Random) -> tuple[str, str]:
     """Return a calculator's answer and the sentence to say."""
-    value = f"{'-' if rng.random() < 0.1 else ''}{rng.randrange(10 ** rng.randrange(1, 8))}"  # noqa: PLR2004
-    if rng.random() < 0.12:  # noqa: PLR2004
+    value = f"{'-' if rng.random() < 0.1 else ''}{rng.randrange(10 ** rng.randrange(1, 8))}"
+    if rng.random() < 0.12:
         value += f".{rng.randrange(100)}"
     key = rng.choice(("result", "value", "answer", "output"))
-    shown = rng.choice((value, value, f'{{"{key}": {value}}}', f'{{"{key}":{value}}}', f"= {value}"))
+    shown = rng.choice(
+        (value, value, f'{{"{key}": {value}}}', f'{{"{key}":{value}}}', f"= {value}")
+    )
     return shown, result_sentence(value)
 
 
 def conversation(rng: random.Random) -> tuple[tuple[Tool, ...], tuple[Message, ...]]:
     """Return tools and turns: a call, and half of the time its result and the answer."""
     pick = rng.random()
-    if pick < 0.07:  # noqa: PLR2004
+    if pick < 0.07:
         return _two_places(rng)
-    if pick < 0.5:  # noqa: PLR2004
+    if pick < 0.5:
         call = weather_call(rng)
         place = next(iter(call.arguments.values()))
         shown, said = weather_result(rng, place)
-    elif pick < 0.82:  # noqa: PLR2004
+    elif pick < 0.82:
         call = calculator_call(rng)
         shown, said = number_result(rng)
     else:
         call, shown, said = other_call(rng), "", ""
     turns = [user(call.question), calls((call.name, call.arguments))]
-    if said and rng.random() < 0.45:  # noqa: PLR2004
+    if said and rng.random() < 0.45:
         turns += [tool_result(shown), assistant(said)]
     return toolbox(rng, call.tool), tuple(turns)
 
@@ -321,7 +328,7 @@ def _two_places(rng: random.Random) -> tuple[tuple[Tool, ...], tuple[Message, ..
     question = rng.choice(WEATHER_QUESTIONS).replace("{c}", f"{first} and {second}")
     name = tool["function"]["name"]
     turns = [user(question), calls((name, {key: first}), (name, {key: second}))]
-    if rng.random() < 0.5:  # noqa: PLR2004
+    if rng.random() < 0.5:
         results = [weather_result(rng, place) for place in (first, second)]
         turns += [tool_result(shown) for shown, _ in results]
         turns.append(assistant(" ".join(said for _, said in results)))

@@ -7,8 +7,6 @@ a few pairs of marks that JSON is full of, and last a space with the first piece
 The space is therefore joined only after the word has been cut.
 """
 
-from __future__ import annotations
-
 import collections
 import re
 from collections.abc import Iterable

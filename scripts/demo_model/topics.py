@@ -1,7 +1,5 @@
 """What the model knows: a few topics, each explained in four styles."""
 
-from __future__ import annotations
-
 import dataclasses
 
 STYLES = ("plain", "simple", "short", "example")
@@ -41,12 +39,12 @@ TOPICS = (
         ("Docker", "docker", "the Docker platform", "this Docker thing"),
         ("Docker", "docker", "the Docker platform"),
         (
-            "Docker is a platform that packs an application together with everything it needs "
+            ("Docker is a platform that packs an application together with everything it needs "
             "into an image. The image can be started as a container on any machine that runs "
-            "Docker, and it behaves the same everywhere.",
-            "Docker is a set of tools for building, sharing and running applications in "
+            "Docker, and it behaves the same everywhere."),
+            ("Docker is a set of tools for building, sharing and running applications in "
             "containers. You build an image once, push it to a registry, and run it wherever "
-            "Docker is installed.",
+            "Docker is installed."),
         ),
         "Docker is like a lunch box for software. You put a program and everything it needs into "
         "one box, and the box can be opened on any computer. The program then works the same way "
@@ -62,12 +60,12 @@ TOPICS = (
         ("a container", "a Docker container", "a software container", "one container"),
         ("containers", "Docker containers", "software containers"),
         (
-            "A container is a running process that is isolated from the rest of the machine. It "
+            ("A container is a running process that is isolated from the rest of the machine. It "
             "has its own files, which come from an image, but it shares the kernel of the host, "
-            "so it starts quickly.",
-            "A container is an isolated process with its own file system. It is started from an "
+            "so it starts quickly."),
+            ("A container is an isolated process with its own file system. It is started from an "
             "image, can be stopped and removed at any time, and needs far less memory than a "
-            "virtual machine.",
+            "virtual machine."),
         ),
         "A container is a program that runs in its own small room. It sees only its own files "
         "and cannot disturb other programs. When you close the room, nothing is left behind.",
@@ -82,12 +80,12 @@ TOPICS = (
         ("an image", "a container image", "a Docker image", "an OCI image"),
         ("images", "container images", "Docker images", "OCI images"),
         (
-            "An image is a read-only template for containers. It consists of layers of files and "
+            ("An image is a read-only template for containers. It consists of layers of files and "
             "a small configuration that says which program to start. Many containers can be "
-            "started from one image.",
-            "An image is a package that holds a program, its libraries and its settings as a "
+            "started from one image."),
+            ("An image is a package that holds a program, its libraries and its settings as a "
             "stack of layers. It never changes once it is built, and containers are started "
-            "from it.",
+            "from it."),
         ),
         "An image is like a recipe with all ingredients already in the bag. It does nothing by "
         "itself, but you can start as many containers from it as you like, and each of them "
@@ -102,11 +100,11 @@ TOPICS = (
         ("a registry", "a container registry", "a Docker registry", "an OCI registry"),
         ("registries", "container registries", "Docker registries", "OCI registries"),
         (
-            "A registry is a server that stores images and other artifacts and hands them out "
+            ("A registry is a server that stores images and other artifacts and hands them out "
             "over HTTP. You push an image to a registry, and other machines pull it from there "
-            "by its name and tag.",
-            "A registry is a place where images are kept and shared. Docker Hub is the best "
-            "known one, but you can also run a registry of your own.",
+            "by its name and tag."),
+            ("A registry is a place where images are kept and shared. Docker Hub is the best "
+            "known one, but you can also run a registry of your own."),
         ),
         "A registry is like a library for images. You bring an image to the library by pushing "
         "it, and anyone who is allowed to can take a copy home by pulling it.",
@@ -120,12 +118,12 @@ TOPICS = (
         ("an OCI artifact", "an artifact", "an OCI registry artifact"),
         ("OCI artifacts", "artifacts", "artifacts in the OCI sense"),
         (
-            "An OCI artifact is any kind of file that is stored in a registry with the same "
+            ("An OCI artifact is any kind of file that is stored in a registry with the same "
             "manifest and blobs as an image. Language models, charts and signatures can be "
-            "shipped this way.",
-            "An OCI artifact is content that is not a container image but is stored in a "
+            "shipped this way."),
+            ("An OCI artifact is content that is not a container image but is stored in a "
             "registry in the same format. It has a manifest that lists its blobs and says what "
-            "type they are.",
+            "type they are."),
         ),
         "An OCI artifact is a parcel that travels through a registry. The registry was made for "
         "images, but it does not look inside, so the parcel may just as well hold a language "
@@ -141,12 +139,12 @@ TOPICS = (
         ("a model runner", "Docker Model Runner", "the Docker Model Runner", "a runner for models"),
         ("model runners", "Docker Model Runner", "the Docker Model Runner"),
         (
-            "A model runner is a program that pulls language models from a registry, loads them "
+            ("A model runner is a program that pulls language models from a registry, loads them "
             "into memory and answers requests through an HTTP interface. Docker Model Runner is "
-            "one of them.",
-            "A model runner is a service that manages language models on your own machine. It "
+            "one of them."),
+            ("A model runner is a service that manages language models on your own machine. It "
             "downloads a model, starts it on the first request and unloads it when nobody needs "
-            "it.",
+            "it."),
         ),
         "A model runner is like a music player for language models. You choose a model, the "
         "runner fetches it and loads it, and then you can talk to it on your own computer.",
@@ -161,9 +159,9 @@ TOPICS = (
         ("pyrunner", "the pyrunner package", "the program pyrunner"),
         ("pyrunner", "the pyrunner package", "the pyrunner project"),
         (
-            "pyrunner is a model runner that is installed with pip. It pulls models from "
+            ("pyrunner is a model runner that is installed with pip. It pulls models from "
             "registries, runs them with llama.cpp and offers the same interface as Docker Model "
-            "Runner.",
+            "Runner."),
         ),
         "pyrunner is a program for your own computer that lets you talk to language models. You "
         "install it with pip, give it the name of a model, and it does the rest.",
@@ -177,8 +175,8 @@ TOPICS = (
         ("a GGUF file", "GGUF", "the GGUF format"),
         ("GGUF files", "GGUF", "the GGUF format"),
         (
-            "GGUF is the file format of llama.cpp. One GGUF file holds the weights of a language "
-            "model, its vocabulary and its settings, so that nothing else is needed to run it.",
+            ("GGUF is the file format of llama.cpp. One GGUF file holds the weights of a language "
+            "model, its vocabulary and its settings, so that nothing else is needed to run it."),
         ),
         "A GGUF file is a suitcase for a language model. Everything the model needs is packed in "
         "this one file, so you only have to carry one thing.",
@@ -192,8 +190,8 @@ TOPICS = (
         ("a Dockerfile", "the Dockerfile"),
         ("Dockerfiles", "the Dockerfile"),
         (
-            "A Dockerfile is a text file with the steps to build an image. Each step names a "
-            "base image, copies files or runs a command, and Docker turns the steps into layers.",
+            ("A Dockerfile is a text file with the steps to build an image. Each step names a "
+            "base image, copies files or runs a command, and Docker turns the steps into layers."),
         ),
         "A Dockerfile is a list of instructions for Docker. Docker reads it from top to bottom, "
         "does what each line says, and the result is an image.",
@@ -206,8 +204,8 @@ TOPICS = (
         ("a tag", "an image tag", "a Docker tag"),
         ("tags", "image tags", "Docker tags"),
         (
-            "A tag is a readable label for one version of an image or model in a registry. It "
-            "follows the name after a colon, and it can be moved to another version later.",
+            ("A tag is a readable label for one version of an image or model in a registry. It "
+            "follows the name after a colon, and it can be moved to another version later."),
         ),
         "A tag is like a sticky note on an image. It says which version this is, and it can be "
         "taken off and put on a newer version.",

@@ -1,7 +1,5 @@
 """The training loop: fixed number of steps, fixed seeds, one line of progress per 50 steps."""
 
-from __future__ import annotations
-
 import dataclasses
 import pathlib
 import time
@@ -10,7 +8,6 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users expect
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from demo_model.batches import Batch, make_pool
 from demo_model.network import Network
@@ -51,16 +48,11 @@ def _batches(plan: Plan, tokenizer: Tokenizer, progress: Callable[[], float]) ->
     i_pool = 0
     while True:
         seed = 1000 * plan.seed + i_pool
-        yield from make_pool(
-            tokenizer, seed, plan.n_pool_samples, progress(), plan.n_batch_tokens
-        )
+        yield from make_pool(tokenizer, seed, plan.n_pool_samples, progress(), plan.n_batch_tokens)
         i_pool += 1
 
 
-
-def train(
-    network: Network, tokenizer: Tokenizer, plan: Plan, checkpoint: pathlib.Path
-) -> None:
+def train(network: Network, tokenizer: Tokenizer, plan: Plan, checkpoint: pathlib.Path) -> None:
     """Train `network` in place.
 
     Args:

@@ -12,8 +12,6 @@ subspaces; queries are wired to look like the keys of the place that follows an 
 tokens. What they attend to is written back unchanged.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,14 +34,14 @@ def _orthonormal_rows(n_rows: int, n_columns: int, generator: torch.Generator) -
 
 
 @torch.no_grad()
-def wire(network: Network, generator: torch.Generator) -> None:
+def wire(network: "Network", generator: torch.Generator) -> None:
     """Overwrite parts of the first two blocks of a randomly initialised network."""
     network.token_embd[:, 0] = _CONSTANT
     _look_back(network, generator)
     _find_again(network, generator)
 
 
-def _look_back(network: Network, generator: torch.Generator) -> None:
+def _look_back(network: "Network", generator: torch.Generator) -> None:
     """Wire all heads of block 0 but the last to look a fixed distance back."""
     shape, block = network.shape, network.blocks[0]
     pairs = torch.arange(_N_FAST_PAIRS)
@@ -57,15 +55,14 @@ def _look_back(network: Network, generator: torch.Generator) -> None:
         queries[i][2 * pairs, 0] = _SHARPNESS * torch.cos(angle * (i + 1))
         queries[i][2 * pairs + 1, 0] = -_SHARPNESS * torch.sin(angle * (i + 1))
     values = [
-        _orthonormal_rows(shape.n_head_dim, shape.n_embd, generator)
-        for _ in range(shape.n_head_kv)
+        _orthonormal_rows(shape.n_head_dim, shape.n_embd, generator) for _ in range(shape.n_head_kv)
     ]
     block.attn_v.copy_(torch.cat(values))
     outputs = _orthonormal_rows(shape.n_embd, shape.n_embd, generator)
     block.attn_output.copy_(outputs[:, : block.attn_output.shape[1]])
 
 
-def _find_again(network: Network, generator: torch.Generator) -> None:
+def _find_again(network: "Network", generator: torch.Generator) -> None:
     """Wire block 1 to attend to what followed the current pair of tokens before."""
     shape, before, block = network.shape, network.blocks[0], network.blocks[1]
     n_dim, group = shape.n_head_dim, shape.n_head // shape.n_head_kv
@@ -79,9 +76,8 @@ def _find_again(network: Network, generator: torch.Generator) -> None:
         mixed = torch.randn(n_dim, 2 * n_dim, generator=generator) * (2 * n_dim) ** -0.5
         keys = (mixed @ seen.T) * slow
         block.attn_k[i * n_dim : (i + 1) * n_dim].mul_(_NOISE).add_(keys)
-        for j in range(group):
-            k = i * group + j
+        values = _orthonormal_rows(n_dim, shape.n_embd, generator)
+        for k in range(i * group, (i + 1) * group):
             block.attn_q[k * n_dim : (k + 1) * n_dim].mul_(_NOISE).add_(keys @ wanted)
-            values = _orthonormal_rows(n_dim, shape.n_embd, generator) if j == 0 else values
             block.attn_output[:, k * n_dim : (k + 1) * n_dim] = _COPY * values.T
         block.attn_v[i * n_dim : (i + 1) * n_dim] = values

@@ -1,7 +1,5 @@
 """Raw material of the corpus: word lists, invented words, numbers, names of places."""
 
-from __future__ import annotations
-
 import random
 
 NOUNS = """
@@ -16,35 +14,35 @@ king lamp museum novel owl prince radio shoe train van wolf yacht book car dog c
 house road school city ship plane clock chair door key map phone song star sun moon cloud rain
 snow wind fire wheel coin ring rope sail tent tool wall wood wine bread cheese soup salt sugar
 honey butter milk tea coffee cake pie rice bean corn melon peach pear plum berry
-""".split()  # fmt: skip
+""".split()  # noqa: SIM905
 
 ADJECTIVES = """
 big small red green blue old new happy sad quick slow warm cold bright dark heavy light soft loud
 clean dusty early late empty full funny gentle kind lazy long short narrow wide proud quiet rich
 round rough sharp smooth sour sweet strange strong tall thick thin tiny weak wet young yellow
 purple silver golden brave calm clever curious eager fresh
-""".split()  # fmt: skip
+""".split()  # noqa: SIM905
 
 VERBS = """
 found carried painted watched bought sold broke opened closed moved pulled pushed kept lost threw
 caught cleaned washed fixed built drew drove followed heard held hid lifted liked loved met needed
 offered passed picked placed raised reached read sent showed stopped touched turned used visited
 wanted wrote called asked helped
-""".split()  # fmt: skip
+""".split()  # noqa: SIM905
 
 SMALL_WORDS = """
 the a an and or but with without under over near behind after before in on at by for from to of
 is was are were has had not very so then when where while because this that these those my your
 his her our their it he she we they i you who what which how why one two three many some all no
 yes more most only also again never always often here there now today tomorrow
-""".split()  # fmt: skip
+""".split()  # noqa: SIM905
 
 PEOPLE = """
 Anna Ben Clara David Emma Frank Gina Hugo Ida Jonas Klara Luca Marta Nina Otto Paula Quentin Rosa
 Sam Tina Ugo Vera Walter Xenia Yara Zoe Alice Bob Carol Dan Eve Maria John Peter Julia Max Laura
 Felix Sofia Noah Mia Leo Ella Finn Lena Paul Ruth Simon Jane Tom Mary Lucy Jack Kate Omar Aisha
 Chen Ravi Sven Olga Ivan Pedro Ana
-""".split()  # fmt: skip
+""".split()  # noqa: SIM905
 
 CITIES = (
     "Paris", "London", "Oslo", "Berlin", "Tokyo", "Rome", "Madrid", "Vienna", "Prague", "Cairo",
@@ -58,19 +56,29 @@ CITIES = (
     "Glasgow", "Leeds", "Bristol", "Osaka", "Perth", "Auckland", "Havana", "Quito", "Nice",
 )  # fmt: skip
 
-COLORS = "red green blue yellow black white orange purple pink brown grey silver".split()
-JOBS = "teacher nurse doctor painter baker pilot farmer engineer lawyer writer cook driver".split()
-COUNTRIES = "France Norway Japan Germany Spain Italy Egypt Brazil Canada India Kenya Peru".split()
-FRUIT = "apples pears plums lemons melons grapes cherries bananas peaches figs".split()
-GOODS = "lamp chair table book phone camera bottle jacket kettle guitar clock mirror".split()
+COLORS = "red green blue yellow black white orange purple pink brown grey silver".split()  # noqa: SIM905
+JOBS = "teacher nurse doctor painter baker pilot farmer engineer lawyer writer cook driver".split()  # noqa: SIM905
+COUNTRIES = "France Norway Japan Germany Spain Italy Egypt Brazil Canada India Kenya Peru".split()  # noqa: SIM905
+FRUIT = "apples pears plums lemons melons grapes cherries bananas peaches figs".split()  # noqa: SIM905
+GOODS = "lamp chair table book phone camera bottle jacket kettle guitar clock mirror".split()  # noqa: SIM905
 
 _ONSETS = """
 b c d f g h j k l m n p r s t v w z br cr dr fr gr pr tr bl cl fl gl pl sl st sp sk sm sn sw th ch
 sh wh qu
-""".split()  # fmt: skip
-_NUCLEI = "a e i o u a e i o u ai ea ee oo ou ie ay y".split()
+""".split()  # noqa: SIM905
+_NUCLEI = "a e i o u a e i o u ai ea ee oo ou ie ay y".split()  # noqa: SIM905
 _CODAS = " ,,,,,n,r,l,s,t,m,nd,st,ck,ng,rt,x,ss,sh,th,p,d,rk,mp".replace(" ", "").split(",")
-_ACCENTED = ("\u00e9", "\u00fc", "\u00f8", "\u00e5", "\u00f1", "\u00e7", "\u00df", "\u03bb", "\u0436")
+_ACCENTED = (
+    "\u00e9",
+    "\u00fc",
+    "\u00f8",
+    "\u00e5",
+    "\u00f1",
+    "\u00e7",
+    "\u00df",
+    "\u03bb",
+    "\u0436",
+)
 
 
 def invented_word(rng: random.Random, n_syllables: int = 0) -> str:
@@ -84,7 +92,7 @@ def invented_word(rng: random.Random, n_syllables: int = 0) -> str:
     word = "".join(
         rng.choice(_ONSETS) + rng.choice(_NUCLEI) + rng.choice(_CODAS) for _ in range(count)
     )
-    if rng.random() < 0.02:  # noqa: PLR2004 - a share, see the corpus table
+    if rng.random() < 0.02:
         at = rng.randrange(len(word))
         word = word[:at] + rng.choice(_ACCENTED) + word[at + 1 :]
     return word
@@ -93,24 +101,24 @@ def invented_word(rng: random.Random, n_syllables: int = 0) -> str:
 def city(rng: random.Random) -> str:
     """Return a place: often a real one, more often an invented one."""
     pick = rng.random()
-    if pick < 0.3:  # noqa: PLR2004
+    if pick < 0.3:
         return rng.choice(CITIES)
     name = invented_word(rng).capitalize()
-    if pick < 0.36:  # noqa: PLR2004
+    if pick < 0.36:
         return f"{rng.choice(('New', 'Port', 'San', 'Saint', 'North', 'East'))} {name}"
-    if pick < 0.4:  # noqa: PLR2004
+    if pick < 0.4:
         return f"{name}, {rng.choice(COUNTRIES)}"
     return name
 
 
 def person(rng: random.Random) -> str:
     """Return a first name, half of them invented."""
-    return rng.choice(PEOPLE) if rng.random() < 0.5 else invented_word(rng, 2).capitalize()  # noqa: PLR2004
+    return rng.choice(PEOPLE) if rng.random() < 0.5 else invented_word(rng, 2).capitalize()
 
 
 def noun(rng: random.Random) -> str:
     """Return a thing, one in three invented."""
-    return rng.choice(NOUNS) if rng.random() < 0.67 else invented_word(rng)  # noqa: PLR2004
+    return rng.choice(NOUNS) if rng.random() < 0.67 else invented_word(rng)
 
 
 def number(rng: random.Random) -> int:
