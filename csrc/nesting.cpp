@@ -7,12 +7,13 @@ namespace pyrunner {
 
 namespace {
 
+// Of JSON and Python values.
 bool is_opener(char c) {
-    return c == '[' || c == '{' || c == '(';
+    return c == '[' || c == '{';
 }
 
 bool is_closer(char c) {
-    return c == ']' || c == '}' || c == ')';
+    return c == ']' || c == '}';
 }
 
 bool starts_with(std::string_view text, std::string_view prefix) {
@@ -50,8 +51,8 @@ size_t read_tag(std::string_view source, size_t at, bool is_statement, Tag & tag
             tag.n_code_bytes++;
             continue;
         }
-        depth += is_opener(source[at]) ? 1 : 0;
-        depth -= is_closer(source[at]) ? 1 : 0;
+        depth += is_opener(source[at]) || source[at] == '(' ? 1 : 0;
+        depth -= is_closer(source[at]) || source[at] == ')' ? 1 : 0;
         tag.depth = std::max(tag.depth, depth);
         tag.has_assignment = tag.has_assignment || (source[at] == '=' && depth == 0);
         tag.n_code_bytes += std::isspace(static_cast<unsigned char>(source[at])) != 0 ? 0 : 1;
