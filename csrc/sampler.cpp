@@ -31,6 +31,12 @@ Status Sampler::open(const Model & model,
             native_biases.push_back({token, -INFINITY});
         }
     }
+    // Tokens the model's own file says are never to be chosen, such as media placeholders.
+    int32_t n_suppressed = 0;
+    const llama_token * suppressed = llama_vocab_get_suppress_tokens(model.vocab(), &n_suppressed);
+    for (int32_t i = 0; i < n_suppressed; i++) {
+        native_biases.push_back({suppressed[i], -INFINITY});
+    }
     const bool has_penalties = params.repeat_last_n > 0 &&
                                (params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F ||
                                 params.frequency_penalty != 0.0F);

@@ -1,6 +1,9 @@
 """Equal step shapes and threads: our session and llama.cpp choose the same tokens, exactly."""
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ from support.reference import ContextShape, Row
 from support.sides import Sides, on_models
 from support.step_script import Sampled, SessionPlayer, Step, generation_steps, play_on_reference
 
-from pyrunner._native import Session
+from pyrunner._native import Model, Session
 from pyrunner.types import SamplingParams
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
@@ -127,6 +130,27 @@ def test_end_of_generation_tokens_are_never_chosen_when_ignored(
     sides.reference.set_sampler(0, SamplingParams(seed=1, logit_bias=likely + never))
     assert ignoring.play(steps) == play_on_reference(sides.reference, steps)
     assert ignoring.ends == [0] * 8
+
+
+@on_models([LLAMA_SPM])
+def test_tokens_that_the_model_file_suppresses_are_never_chosen(
+    sides: Sides, draw_tokens: Draw, tmp_path: Path
+) -> None:
+    prompt = draw_tokens(20)
+    steps = generation_steps([prompt], n_predict=12, n_chunk=512)
+    _, likely = run_both(sides, [prompt], [GREEDY], steps)
+    suppressed = tuple({token for _, token in likely})
+    case = replace(LLAMA_SPM, shape={**LLAMA_SPM.shape, "suppressed": suppressed})
+    model = Model()
+    assert model.load([os.fsencode(case.file(tmp_path))]) == 0
+
+    player = SessionPlayer(Session(model, n_lanes=1, **CONTEXT))
+    player.open_lane(0, GREEDY)
+    never = tuple((token, float("-inf")) for token in suppressed)
+    sides.reference.open_context(ContextShape(n_lanes=1, **CONTEXT))
+    sides.reference.set_sampler(0, replace(GREEDY, logit_bias=never))
+    assert player.play(steps) == play_on_reference(sides.reference, steps)
+    assert not {token for _, token in player.sampled} & set(suppressed)
 
 
 @on_models([QWEN2])

@@ -50,6 +50,8 @@ class Shape(TypedDict):
     arch: NotRequired[Literal["bert", "gemma3", "llama", "qwen2"]]
     n_swa: NotRequired[int]
     """gemma3: tokens a sliding-window layer sees; every sixth layer sees all."""
+    suppressed: NotRequired[tuple[int, ...]]
+    """Tokens the file says are never to be chosen."""
 
 
 def write_random_model(
@@ -175,6 +177,8 @@ def _write_parameters(writer: gguf.GGUFWriter, shape: Shape, n_vocab: int) -> No
     writer.add_feed_forward_length(shape["n_ff"])
     writer.add_head_count(shape["n_head"])
     writer.add_head_count_kv(shape["n_head_kv"])
+    if "suppressed" in shape:
+        writer.add_array("tokenizer.ggml.suppress_tokens", list(shape["suppressed"]))
     if shape.get("arch") == "bert":
         writer.add_layer_norm_eps(1e-5)
         writer.add_causal_attention(value=False)
