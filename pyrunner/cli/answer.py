@@ -73,14 +73,15 @@ class Speaker:
 
     def _show_reasoning(self, text: str, told: Told) -> None:
         if text:
-            render.show(text if told.has_reasoned else f"Thinking:\n{text}", self._out)
-            told.has_reasoned = True
+            is_first, told.has_reasoned = not told.has_reasoned, True
+            render.show(f"Thinking:\n{text}" if is_first else text, self._out)
 
     def _show_text(self, text: str, told: Told) -> None:
         if text:
             is_first = told.has_reasoned and not told.text
-            render.show(f"\n\n--\n\n{text}" if is_first else text, self._out)
+            # Before it is shown: Ctrl-C may come in between, and what was shown must be kept.
             told.text += text
+            render.show(f"\n\n--\n\n{text}" if is_first else text, self._out)
 
 
 def account(told: Told) -> str:
