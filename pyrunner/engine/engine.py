@@ -274,7 +274,7 @@ class Generation(Iterator[Event]):
     def close(self) -> None:
         """Cancel what is left; harmless when it is over."""
         self._is_over = True
-        self._engine._forget(self._request_id)  # noqa: SLF001
+        self._engine._forget(self._request_id)  # noqa: SLF001  # the other half of it
 
     def __enter__(self) -> Self:
         return self

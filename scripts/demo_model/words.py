@@ -14,35 +14,35 @@ king lamp museum novel owl prince radio shoe train van wolf yacht book car dog c
 house road school city ship plane clock chair door key map phone song star sun moon cloud rain
 snow wind fire wheel coin ring rope sail tent tool wall wood wine bread cheese soup salt sugar
 honey butter milk tea coffee cake pie rice bean corn melon peach pear plum berry
-""".split()  # noqa: SIM905
+""".split()
 
 ADJECTIVES = """
 big small red green blue old new happy sad quick slow warm cold bright dark heavy light soft loud
 clean dusty early late empty full funny gentle kind lazy long short narrow wide proud quiet rich
 round rough sharp smooth sour sweet strange strong tall thick thin tiny weak wet young yellow
 purple silver golden brave calm clever curious eager fresh
-""".split()  # noqa: SIM905
+""".split()
 
 VERBS = """
 found carried painted watched bought sold broke opened closed moved pulled pushed kept lost threw
 caught cleaned washed fixed built drew drove followed heard held hid lifted liked loved met needed
 offered passed picked placed raised reached read sent showed stopped touched turned used visited
 wanted wrote called asked helped
-""".split()  # noqa: SIM905
+""".split()
 
 SMALL_WORDS = """
 the a an and or but with without under over near behind after before in on at by for from to of
 is was are were has had not very so then when where while because this that these those my your
 his her our their it he she we they i you who what which how why one two three many some all no
 yes more most only also again never always often here there now today tomorrow
-""".split()  # noqa: SIM905
+""".split()
 
 PEOPLE = """
 Anna Ben Clara David Emma Frank Gina Hugo Ida Jonas Klara Luca Marta Nina Otto Paula Quentin Rosa
 Sam Tina Ugo Vera Walter Xenia Yara Zoe Alice Bob Carol Dan Eve Maria John Peter Julia Max Laura
 Felix Sofia Noah Mia Leo Ella Finn Lena Paul Ruth Simon Jane Tom Mary Lucy Jack Kate Omar Aisha
 Chen Ravi Sven Olga Ivan Pedro Ana
-""".split()  # noqa: SIM905
+""".split()
 
 CITIES = (
     "Paris", "London", "Oslo", "Berlin", "Tokyo", "Rome", "Madrid", "Vienna", "Prague", "Cairo",
@@ -56,17 +56,17 @@ CITIES = (
     "Glasgow", "Leeds", "Bristol", "Osaka", "Perth", "Auckland", "Havana", "Quito", "Nice",
 )  # fmt: skip
 
-COLORS = "red green blue yellow black white orange purple pink brown grey silver".split()  # noqa: SIM905
-JOBS = "teacher nurse doctor painter baker pilot farmer engineer lawyer writer cook driver".split()  # noqa: SIM905
-COUNTRIES = "France Norway Japan Germany Spain Italy Egypt Brazil Canada India Kenya Peru".split()  # noqa: SIM905
-FRUIT = "apples pears plums lemons melons grapes cherries bananas peaches figs".split()  # noqa: SIM905
-GOODS = "lamp chair table book phone camera bottle jacket kettle guitar clock mirror".split()  # noqa: SIM905
+COLORS = "red green blue yellow black white orange purple pink brown grey silver".split()
+JOBS = "teacher nurse doctor painter baker pilot farmer engineer lawyer writer cook driver".split()
+COUNTRIES = "France Norway Japan Germany Spain Italy Egypt Brazil Canada India Kenya Peru".split()
+FRUIT = "apples pears plums lemons melons grapes cherries bananas peaches figs".split()
+GOODS = "lamp chair table book phone camera bottle jacket kettle guitar clock mirror".split()
 
 _ONSETS = """
 b c d f g h j k l m n p r s t v w z br cr dr fr gr pr tr bl cl fl gl pl sl st sp sk sm sn sw th ch
 sh wh qu
-""".split()  # noqa: SIM905
-_NUCLEI = "a e i o u a e i o u ai ea ee oo ou ie ay y".split()  # noqa: SIM905
+""".split()
+_NUCLEI = "a e i o u a e i o u ai ea ee oo ou ie ay y".split()
 _CODAS = " ,,,,,n,r,l,s,t,m,nd,st,ck,ng,rt,x,ss,sh,th,p,d,rk,mp".replace(" ", "").split(",")
 _ACCENTED = (
     "\u00e9",

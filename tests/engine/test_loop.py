@@ -19,16 +19,16 @@ def loop(model: Model, config: EngineConfig) -> EngineLoop:
     return EngineLoop(model, config)
 
 
-def request(request_id: int, n_prompt: int = 20, **limits: object) -> GenerationRequest:
+def _request(request_id: int, n_prompt: int = 20, **limits: object) -> GenerationRequest:
     return GenerationRequest(
         request_id=request_id,
         tokens=[1000 + (request_id * 7919 + i * 31) % 5000 for i in range(n_prompt)],
         sampling=GREEDY,
-        limits=Limits(ignore_eos=True, **{"max_tokens": 8, **limits}),  # type: ignore[arg-type]
+        limits=Limits(ignore_eos=True, **{"max_tokens": 8, **limits}),  # type: ignore[arg-type]  # the test names them
     )
 
 
-def tokens_of(loop: EngineLoop) -> dict[int, list[int]]:
+def _tokens_of(loop: EngineLoop) -> dict[int, list[int]]:
     """Run until nothing is left; the tokens of each request."""
     tokens: dict[int, list[int]] = defaultdict(list)
     while loop.has_work:
@@ -39,14 +39,14 @@ def tokens_of(loop: EngineLoop) -> dict[int, list[int]]:
     return tokens
 
 
-def finished(events: list[StepEvent]) -> list[Finished]:
+def _finished(events: list[StepEvent]) -> list[Finished]:
     return [event for event in events if isinstance(event, Finished)]
 
 
 def test_more_requests_than_lanes_all_finish_with_their_limits(loop: EngineLoop) -> None:
     for request_id in range(10):
-        loop.submit(request(request_id, max_tokens=3 + request_id))
-    tokens = tokens_of(loop)
+        loop.submit(_request(request_id, max_tokens=3 + request_id))
+    tokens = _tokens_of(loop)
     assert {key: len(value) for key, value in tokens.items()} == {i: 3 + i for i in range(10)}
     assert loop.n_running == loop.n_waiting == 0
 
@@ -55,14 +55,14 @@ def test_a_request_that_joins_later_does_not_change_one_that_runs(
     model: Model, config: EngineConfig
 ) -> None:
     alone = EngineLoop(model, config)
-    alone.submit(request(1, max_tokens=20))
-    expected = tokens_of(alone)[1]
+    alone.submit(_request(1, max_tokens=20))
+    expected = _tokens_of(alone)[1]
 
     together = EngineLoop(model, config)
-    together.submit(request(1, max_tokens=20))
+    together.submit(_request(1, max_tokens=20))
     events = [event for _ in range(5) for event in together.step()]
-    together.submit(request(2, n_prompt=300, max_tokens=2))
-    rest = tokens_of(together)
+    together.submit(_request(2, n_prompt=300, max_tokens=2))
+    rest = _tokens_of(together)
     first = [event.token for event in events if isinstance(event, Text)]
     # Random weights have no near ties at these lengths, so batching may not flip a token.
     assert first + rest[1] == expected
@@ -71,9 +71,9 @@ def test_a_request_that_joins_later_does_not_change_one_that_runs(
 def test_a_running_stream_gets_a_token_in_every_step_while_a_long_prompt_is_read(
     loop: EngineLoop,
 ) -> None:
-    loop.submit(request(1, max_tokens=100))
+    loop.submit(_request(1, max_tokens=100))
     loop.step()
-    loop.submit(request(2, n_prompt=600, max_tokens=1))
+    loop.submit(_request(2, n_prompt=600, max_tokens=1))
     n_steps_while_reading = 0
     while loop.n_waiting or loop.n_running == 2:
         events = loop.step()
@@ -83,11 +83,11 @@ def test_a_running_stream_gets_a_token_in_every_step_while_a_long_prompt_is_read
 
 
 def test_cancel_frees_the_lane_in_the_next_step_and_says_so(loop: EngineLoop) -> None:
-    loop.submit(request(1, max_tokens=100))
-    loop.submit(request(2, max_tokens=100))
+    loop.submit(_request(1, max_tokens=100))
+    loop.submit(_request(2, max_tokens=100))
     loop.step()
     loop.cancel(1)
-    events = finished(loop.step())
+    events = _finished(loop.step())
     assert [(event.request_id, event.finish.reason) for event in events] == [
         (1, FinishReason.CANCELLED)
     ]
@@ -96,12 +96,12 @@ def test_cancel_frees_the_lane_in_the_next_step_and_says_so(loop: EngineLoop) ->
 
 def test_cancel_of_a_waiting_request_reaches_it(model: Model) -> None:
     loop = EngineLoop(model, EngineConfig(n_ctx=256, n_lanes=1, n_threads=1))
-    loop.submit(request(1, max_tokens=5))
-    loop.submit(request(2, max_tokens=5))
+    loop.submit(_request(1, max_tokens=5))
+    loop.submit(_request(2, max_tokens=5))
     loop.step()
     loop.cancel(2)
-    assert [event.request_id for event in finished(loop.step())] == [2]
-    assert len(tokens_of(loop)[1]) == 3
+    assert [event.request_id for event in _finished(loop.step())] == [2]
+    assert len(_tokens_of(loop)[1]) == 3
 
 
 def test_cancel_of_an_unknown_request_is_ignored(loop: EngineLoop) -> None:
@@ -111,30 +111,30 @@ def test_cancel_of_an_unknown_request_is_ignored(loop: EngineLoop) -> None:
 
 def test_interrupt_loses_no_prompt_token(model: Model, config: EngineConfig) -> None:
     calm = EngineLoop(model, config)
-    calm.submit(request(1, n_prompt=300))
-    expected = tokens_of(calm)[1]
+    calm.submit(_request(1, n_prompt=300))
+    expected = _tokens_of(calm)[1]
 
     nervous = EngineLoop(model, config)
-    nervous.submit(request(1, n_prompt=300))
+    nervous.submit(_request(1, n_prompt=300))
     nervous.interrupt()
     assert nervous.step() == []
-    assert tokens_of(nervous)[1] == expected
+    assert _tokens_of(nervous)[1] == expected
 
 
 def test_the_context_ends_a_sequence_without_a_limit(model: Model) -> None:
     loop = EngineLoop(model, EngineConfig(n_ctx=256, n_lanes=1, n_batch=128, n_threads=1))
     n_ctx = loop.info.n_ctx
-    loop.submit(request(1, n_prompt=n_ctx - 5, max_tokens=None))
+    loop.submit(_request(1, n_prompt=n_ctx - 5, max_tokens=None))
     tokens: list[StepEvent] = []
     while loop.has_work:
         tokens += loop.step()
-    last = finished(tokens)[0].finish
+    last = _finished(tokens)[0].finish
     assert (last.reason, last.usage.completion_tokens) == (FinishReason.LENGTH, 5)
 
 
 def test_a_prompt_without_room_for_one_token_is_refused(loop: EngineLoop) -> None:
     with pytest.raises(ContextLengthError) as caught:
-        loop.submit(request(1, n_prompt=loop.info.n_ctx))
+        loop.submit(_request(1, n_prompt=loop.info.n_ctx))
     assert caught.value.n_ctx == loop.info.n_ctx
     assert not loop.has_work
 
@@ -147,11 +147,11 @@ def test_a_wrong_prompt_is_refused_and_leaves_nothing(loop: EngineLoop, tokens: 
 
 
 def test_usage_and_timings_are_those_of_the_request(loop: EngineLoop) -> None:
-    loop.submit(request(1, n_prompt=150, max_tokens=4))
+    loop.submit(_request(1, n_prompt=150, max_tokens=4))
     events: list[StepEvent] = []
     while loop.has_work:
         events += loop.step()
-    finish = finished(events)[0].finish
+    finish = _finished(events)[0].finish
     assert (finish.usage.prompt_tokens, finish.usage.completion_tokens) == (150, 4)
     assert finish.timings.prompt_s > 0
     assert finish.timings.decode_s > 0
