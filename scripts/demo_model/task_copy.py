@@ -42,7 +42,7 @@ REPLACE = (
 
 _HEX = "0123456789abcdef"
 _ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-_EMOJI = ["😀", "🚀", "🐳", "☃", "✓", "€", "©"]
+_EMOJI = ["\U0001f600", "\U0001f680", "\U0001f433", "\u2603", "\u2713", "\u20ac", "\u00a9"]
 
 
 def _any_word(rng: random.Random) -> str:
