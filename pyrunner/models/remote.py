@@ -11,6 +11,7 @@ from pyrunner.models.artifact import (
     unsupported,
 )
 from pyrunner.models.store import Store
+from pyrunner.models.transfer import refuse_hugging_face
 from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import Descriptor, decode_manifest, index_media_type
@@ -43,6 +44,7 @@ def describe(store: Store, client: RegistryClient, reference_text: str) -> Remot
         InvalidReferenceError: No reference.
         ModelNotFoundError: The registry does not have it.
         UnsupportedArtifactError: It is no model.
+        UnsupportedParameterError: The reference names Hugging Face.
         DigestMismatchError: The config is another than the manifest promised.
         RegistryAuthError: The registry wants (other) credentials.
         RegistryUnavailableError: It cannot be reached. Retryable.
@@ -53,6 +55,7 @@ def describe(store: Store, client: RegistryClient, reference_text: str) -> Remot
         return RemoteModel(
             id=model.id, config=model.config, created=model.created, size_bytes=model.size_bytes
         )
+    refuse_hugging_face(reference)
     fetched = client.manifest(reference)
     index_type = index_media_type(fetched.content, source=reference.registry)
     if index_type is not None:
@@ -76,5 +79,7 @@ def _config(client: RegistryClient, reference: Reference, config: Descriptor) ->
         content = response.read(MAX_CONFIG_BYTES)
     actual = Digest.of(content)
     if actual != config.digest:
-        raise DigestMismatchError(expected=config.digest, actual=actual, size_bytes=len(content))
+        raise DigestMismatchError(
+            expected=config.digest.text, actual=actual.text, size_bytes=len(content)
+        )
     return content

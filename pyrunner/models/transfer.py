@@ -27,7 +27,7 @@ from pyrunner.registry.manifest import (
 from pyrunner.registry.reference import HUGGING_FACE, Reference
 from pyrunner.registry.upload import Upload
 
-__all__ = ["OnProgress", "ProgressEvent", "PullOutcome", "pull", "push"]
+__all__ = ["OnProgress", "ProgressEvent", "PullOutcome", "pull", "push", "refuse_hugging_face"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def pull(
     reference = store.parse(reference_text)
     if store.is_builtin(reference) or (reference.digest and _is_here(store, reference)):
         return _cached(store.find(reference_text), on_progress)
-    _refuse_hugging_face(reference)
+    refuse_hugging_face(reference)
     fetched = client.manifest(reference)
     manifest = _model_manifest(fetched, reference)
     with store.lease([fetched.digest, *(each.digest for each in manifest.blobs)]) as lease:
@@ -99,7 +99,7 @@ def push(
         RegistryProtocolError: The registry refuses the model; says why.
     """
     reference = store.parse(reference_text)
-    _refuse_hugging_face(reference)
+    refuse_hugging_face(reference)
     if reference.digest is not None or store.is_builtin(reference):
         raise UnsupportedParameterError(
             param=reference.familiar, hint="Tag the model under a name of yours and push that."
@@ -118,7 +118,12 @@ def push(
     on_progress(_success("Model pushed successfully", "push"))
 
 
-def _refuse_hugging_face(reference: Reference) -> None:
+def refuse_hugging_face(reference: Reference) -> None:
+    """Say that models of Hugging Face come later, before its registry is asked.
+
+    Raises:
+        UnsupportedParameterError: The reference names Hugging Face.
+    """
     if reference.registry == HUGGING_FACE:
         raise UnsupportedParameterError(
             param=str(reference),
