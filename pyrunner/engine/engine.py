@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import index
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +47,7 @@ class Engine:
             False cancels, and the constructor raises `KeyboardInterrupt`.
 
     Raises:
+        ConfigError: A number of `config` is outside its range.
         ModelFileError: Not a readable GGUF file.
         ModelLoadError: llama.cpp refused it.
         OutOfMemoryError: The model or its KV cache does not fit.
@@ -105,7 +107,7 @@ class Engine:
             InvalidParameterError: An empty prompt, a token outside the vocabulary, or a parameter
                 outside its range.
         """
-        tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
+        tokens = self._tokens_of(prompt)
         with self._lock:
             request = GenerationRequest(
                 request_id=next(self._next_id),
@@ -126,9 +128,13 @@ class Engine:
             ContextLengthError: An input is longer than the model takes.
             InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
         """
-        texts = [self.tokenize(each) if isinstance(each, str) else list(each) for each in inputs]
+        texts = [self._tokens_of(each) for each in inputs]
         with self._lock:
             return self._open_loop().embed(texts, normalize=normalize)
+
+    def _tokens_of(self, text: str | Sequence[int]) -> list[int]:
+        # index() refuses the float that the native layer would round down.
+        return self.tokenize(text) if isinstance(text, str) else [index(each) for each in text]
 
     def tokenize(
         self, text: str, *, add_special: bool = True, parse_special: bool = True

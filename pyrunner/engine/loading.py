@@ -8,13 +8,20 @@ from pathlib import Path
 from pyrunner._native import Model
 from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
-from pyrunner.errors import ModelFileError, ModelLoadError, OutOfMemoryError
+from pyrunner.errors import ConfigError, ModelFileError, ModelLoadError, OutOfMemoryError
 from pyrunner.types import ModelInfo
 
 N_CTX_DEFAULT_MAX = 8192
 """Context used when nobody chose one: a model's full training context can fill a machine."""
 
 _PROGRESS_INTERVAL_S = 0.1
+_RANGES = {
+    "n_ctx": (0, 2**24),
+    "n_lanes": (1, 64),
+    "n_batch": (1, 2**16),
+    "n_threads": (0, 512),
+    "n_gpu_layers": (-1, 2**16),
+}
 _GGUF_MAGIC = b"GGUF"
 
 
@@ -35,10 +42,12 @@ def load_model(
         The model, or None when `on_progress` cancelled.
 
     Raises:
+        ConfigError: A number of `config` is outside its range.
         ModelFileError: Not a file, not readable, or not GGUF.
         ModelLoadError: llama.cpp refused it; the sentence has its words.
         OutOfMemoryError: It does not fit.
     """
+    check_config(config)
     encoded = [_checked(Path(path)) for path in paths]
     model = Model()
 
@@ -55,7 +64,7 @@ def load_model(
             raise OutOfMemoryError(during="loading the model")
         case _:
             problem = model.error or "llama.cpp gave no reason"
-            raise ModelLoadError(path=str(Path(paths[0])), problem=problem)
+            raise ModelLoadError(path=_printable(Path(paths[0])), problem=problem)
 
 
 def _load_watched(
@@ -77,6 +86,8 @@ def _load_watched(
 
 
 def _checked(path: Path) -> bytes:
+    if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+        raise ModelFileError(path=_printable(path), problem="is not a regular file")
     try:
         with path.open("rb") as file:
             magic = file.read(len(_GGUF_MAGIC))
@@ -90,6 +101,19 @@ def _checked(path: Path) -> bytes:
 
 def _printable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
+
+
+def check_config(config: EngineConfig) -> None:
+    """Check what csrc and ggml take as it is; ggml aborts over some of it.
+
+    Raises:
+        ConfigError: Names the setting and its range.
+    """
+    for name, (low, high) in _RANGES.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            problem = f"is {value}, but must be from {low} to {high}"
+            raise ConfigError(key=f"engine.{name}", source="EngineConfig", problem=problem)
 
 
 def context_length(model: Model, config: EngineConfig) -> int:

@@ -13,7 +13,7 @@ from pyrunner._native import Model, Session
 from pyrunner.config import EngineConfig
 from pyrunner.engine.embedding import Embeddings
 from pyrunner.engine.lanes import LaneLedger
-from pyrunner.engine.loading import context_length, describe
+from pyrunner.engine.loading import check_config, context_length, describe
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
 from pyrunner.engine.sampling import check_limits, check_sampling, native_params
 from pyrunner.engine.scheduler import SchedulerConfig, schedule_step
@@ -44,6 +44,7 @@ class EngineLoop:
         clock: Monotonic seconds, for the timings of requests.
 
     Raises:
+        ConfigError: A number of `config` is outside its range.
         OutOfMemoryError: The KV cache does not fit.
         UnsupportedParameterError: The model is no decoder.
     """
@@ -56,6 +57,7 @@ class EngineLoop:
         can_generate: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check_config(config)
         self._model = model
         self._clock = clock
         n_threads = config.n_threads or n_threads_default()

@@ -16,13 +16,13 @@ pytestmark = [pytest.mark.native, pytest.mark.model]
 LENGTHS = (5, 1, 130, 17, 300, 2, 64, 257, 33, 9)
 
 
-def embed(embedder: Embedder, texts: list[list[int]]) -> npt.NDArray[np.float32]:
+def _embed(embedder: Embedder, texts: list[list[int]]) -> npt.NDArray[np.float32]:
     tokens = [token for text in texts for token in text]
     vectors = np.asarray(embedder.embed(tokens, [len(text) for text in texts]))
     return vectors.reshape(len(texts), -1)
 
 
-def cosines(
+def _cosines(
     ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """One per pair; both sides have length 1."""
@@ -36,13 +36,13 @@ def test_packed_texts_of_unequal_length_equal_each_alone_in_reference(
 ) -> None:
     model, reference = sides.model, sides.reference
     texts = [draw_tokens(n, seed=n) for n in LENGTHS]
-    ours = embed(Embedder(model, n_ctx=1024, n_threads=1), texts)
+    ours = _embed(Embedder(model, n_ctx=1024, n_threads=1), texts)
     theirs = reference.embed(texts)
     assert ours.shape == (len(LENGTHS), model.n_embd)
     assert np.allclose(np.linalg.norm(ours, axis=1), 1.0, atol=1e-5)
-    assert cosines(ours, theirs).min() >= 0.999
+    assert _cosines(ours, theirs).min() >= 0.999
     # The vectors tell texts apart, or the comparison above would prove nothing.
-    assert cosines(ours, np.roll(theirs, 1, axis=0)).max() < 0.99
+    assert _cosines(ours, np.roll(theirs, 1, axis=0)).max() < 0.99
 
 
 @pytest.mark.parametrize("n_tokens", [513, 1100])
@@ -53,8 +53,8 @@ def test_text_longer_than_one_ubatch_equals_reference_in_one(
     model, reference = sides.model, sides.reference
     long = draw_tokens(n_tokens, seed=1)
     texts = [[7, 8, 9], long, [10, 11], long[:512]]
-    ours = embed(Embedder(model, n_ctx=2048, n_threads=1), texts)
-    assert cosines(ours, reference.embed(texts)).min() >= 0.999
+    ours = _embed(Embedder(model, n_ctx=2048, n_threads=1), texts)
+    assert _cosines(ours, reference.embed(texts)).min() >= 0.999
 
 
 @on_models([BERT])
@@ -65,7 +65,7 @@ def test_longest_text_of_a_model_without_causal_mask_equals_reference(
     embedder = Embedder(model, n_ctx=4096, n_threads=1)
     assert embedder.n_tokens_max == model.n_ctx_train
     texts = [draw_tokens(n, seed=n) for n in (1024, 3, 700)]
-    assert cosines(embed(embedder, texts), reference.embed(texts)).min() >= 0.999
+    assert _cosines(_embed(embedder, texts), reference.embed(texts)).min() >= 0.999
 
 
 @on_models([BERT])
@@ -74,8 +74,8 @@ def test_more_texts_than_one_pass_takes_keep_their_order(
 ) -> None:
     model, reference = sides.model, sides.reference
     texts = [draw_tokens(1 + n % 7, seed=n) for n in range(150)]
-    ours = embed(Embedder(model, n_ctx=512, n_threads=1), texts)
-    assert cosines(ours, reference.embed(texts)).min() >= 0.999
+    ours = _embed(Embedder(model, n_ctx=512, n_threads=1), texts)
+    assert _cosines(ours, reference.embed(texts)).min() >= 0.999
 
 
 @on_models([LLAMA_SPM])
@@ -86,10 +86,10 @@ def test_same_text_gives_the_same_vector_after_other_texts(
     model = sides.model
     embedder = Embedder(model, n_ctx=1024, n_threads=1)
     text = draw_tokens(40, seed=1)
-    first = embed(embedder, [text])
+    first = _embed(embedder, [text])
     for n in (900, 3, 511):
-        embed(embedder, [draw_tokens(n, seed=n)])
-    assert np.array_equal(embed(embedder, [text]), first)
+        _embed(embedder, [draw_tokens(n, seed=n)])
+    assert np.array_equal(_embed(embedder, [text]), first)
 
 
 @on_models([LLAMA_SPM])
@@ -109,7 +109,7 @@ def test_text_longer_than_the_context_is_refused_and_the_next_works(sides: Sides
     n_tokens = embedder.n_tokens_max
     with pytest.raises(InvalidParameterError):
         embedder.embed([5] * (n_tokens + 1), [n_tokens + 1])
-    assert embed(embedder, [[5] * n_tokens]).shape == (1, model.n_embd)
+    assert _embed(embedder, [[5] * n_tokens]).shape == (1, model.n_embd)
 
 
 @pytest.mark.parametrize(

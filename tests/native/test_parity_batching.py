@@ -21,7 +21,7 @@ LARGEST_GAP = 0.1
 """Logits between a token and the favourite of llama.cpp where step shapes differ."""
 
 
-def run_engine(
+def _run_engine(
     loop: EngineLoop, requests: Sequence[Planned], *, order: list[int] | None = None
 ) -> dict[int, list[int]]:
     """Submit each request before the step it arrives at; the tokens of each.
@@ -55,7 +55,7 @@ def run_engine(
     return tokens
 
 
-def run_both(
+def _run_both(
     sides: Sides, requests: Sequence[Planned], *, n_lanes: int, n_batch: int
 ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     shape = ContextShape(n_ctx=1024, n_lanes=n_lanes, n_batch=n_batch, n_threads=1)
@@ -63,7 +63,7 @@ def run_both(
     theirs = ReferenceLoop(sides.reference, shape, n_chunk_shared=min(N_CHUNK_SHARED, n_batch)).run(
         requests
     )
-    return run_engine(EngineLoop(sides.model, config), requests), theirs
+    return _run_engine(EngineLoop(sides.model, config), requests), theirs
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SamplingParams(seed=4)], ids=["greedy", "seeded"])
@@ -72,7 +72,7 @@ def test_engine_with_one_request_equals_reference(
     sides: Sides, sampling: SamplingParams, draw_tokens: Draw
 ) -> None:
     request = Planned(request_id=1, prompt=draw_tokens(650), sampling=sampling, n_predict=20)
-    ours, theirs = run_both(sides, [request], n_lanes=4, n_batch=256)
+    ours, theirs = _run_both(sides, [request], n_lanes=4, n_batch=256)
     assert len(ours[1]) == 20
     assert ours == theirs
 
@@ -90,7 +90,7 @@ def test_engine_with_eight_requests_at_once_equals_reference(
         )
         for i, length in enumerate((20, 610, 5, 90, 33, 1, 140, 64))
     ]
-    ours, theirs = run_both(sides, requests, n_lanes=8, n_batch=512)
+    ours, theirs = _run_both(sides, requests, n_lanes=8, n_batch=512)
     assert ours == theirs
 
 
@@ -111,7 +111,7 @@ def test_engine_with_requests_that_come_and_go_equals_reference(
         )
         for i, number in enumerate(lengths)
     ]
-    ours, theirs = run_both(sides, requests, n_lanes=4, n_batch=128)
+    ours, theirs = _run_both(sides, requests, n_lanes=4, n_batch=128)
     assert ours == theirs
 
 
@@ -126,15 +126,15 @@ def test_oldest_prompt_is_still_read_first_after_its_lane_moved(
         Planned(request_id=2, prompt=draw_tokens(600), sampling=GREEDY, n_predict=4, arrives_at=1),
         Planned(request_id=3, prompt=draw_tokens(300), sampling=GREEDY, n_predict=4, arrives_at=2),
     ]
-    ours, theirs = run_both(sides, requests, n_lanes=3, n_batch=128)
+    ours, theirs = _run_both(sides, requests, n_lanes=3, n_batch=128)
     assert ours == theirs
     order: list[int] = []
     config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=128, n_threads=1)
-    run_engine(EngineLoop(sides.model, config), requests, order=order)
+    _run_engine(EngineLoop(sides.model, config), requests, order=order)
     assert order.index(2) < order.index(3)
 
 
-def largest_gap(sides: Sides, config: EngineConfig, draw_tokens: Draw) -> float:
+def _largest_gap(sides: Sides, config: EngineConfig, draw_tokens: Draw) -> float:
     """Let requests join and leave, then judge every token in one pass over its whole text."""
     requests = [
         Planned(
@@ -146,7 +146,7 @@ def largest_gap(sides: Sides, config: EngineConfig, draw_tokens: Draw) -> float:
         )
         for i, length in enumerate((700, 12, 350, 64, 200))
     ]
-    tokens = run_engine(EngineLoop(sides.model, config), requests)
+    tokens = _run_engine(EngineLoop(sides.model, config), requests)
     gaps = []
     for each in requests:
         scores = sides.reference.score(each.prompt, tokens[each.request_id], n_batch=1024)
@@ -160,7 +160,7 @@ def test_tokens_chosen_in_other_step_shapes_are_within_reach_of_the_favourite(
     sides: Sides, draw_tokens: Draw
 ) -> None:
     config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=48, n_threads=1)
-    assert largest_gap(sides, config, draw_tokens) <= LARGEST_GAP
+    assert _largest_gap(sides, config, draw_tokens) <= LARGEST_GAP
 
 
 @on_models([LLAMA_BPE])
@@ -168,7 +168,7 @@ def test_tokens_chosen_by_two_threads_are_within_reach_of_the_favourite_of_one(
     sides: Sides, draw_tokens: Draw
 ) -> None:
     config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=512, n_threads=2)
-    assert largest_gap(sides, config, draw_tokens) <= LARGEST_GAP
+    assert _largest_gap(sides, config, draw_tokens) <= LARGEST_GAP
 
 
 @on_models([LLAMA_SPM])
@@ -177,7 +177,7 @@ def test_score_condemns_a_token_nobody_would_choose(sides: Sides, draw_tokens: D
     prompt = draw_tokens(30)
     request = Planned(request_id=0, prompt=prompt, sampling=GREEDY, n_predict=8)
     config = EngineConfig(n_ctx=1024, n_lanes=1, n_threads=1)
-    tokens = run_engine(EngineLoop(sides.model, config), [request])[0]
+    tokens = _run_engine(EngineLoop(sides.model, config), [request])[0]
     wrong = [*tokens[:4], (tokens[4] + 1) % 30000, *tokens[5:]]
     scores = sides.reference.score(prompt, wrong, n_batch=1024)
     assert max(score.gap for score in scores[:4]) <= LARGEST_GAP

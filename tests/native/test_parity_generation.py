@@ -25,7 +25,7 @@ EIGHT_LENGTHS = (3, 611, 64, 17, 129, 1, 300, 48)
 CONTEXT = {"n_ctx": 1024, "n_batch": 512, "n_threads": 1}
 
 
-def run_both(
+def _run_both(
     sides: Sides, prompts: Prompts, samplings: Sequence[SamplingParams], steps: Sequence[Step]
 ) -> tuple[Sampled, Sampled]:
     """Play the same steps on both sides: what we sampled, what llama.cpp sampled."""
@@ -45,7 +45,7 @@ def test_generation_alone_equals_reference(
 ) -> None:
     prompts = [draw_tokens(n_prompt)]
     steps = generation_steps(prompts, n_predict=24, n_chunk=512)
-    ours, theirs = run_both(sides, prompts, [sampling], steps)
+    ours, theirs = _run_both(sides, prompts, [sampling], steps)
     assert len(ours) == 24
     assert ours == theirs
 
@@ -58,7 +58,7 @@ def test_generation_in_a_batch_of_eight_equals_reference(
     prompts = [draw_tokens(length) for length in EIGHT_LENGTHS]
     samplings = [GREEDY if lane % 2 else SamplingParams(seed=lane) for lane in range(8)]
     steps = generation_steps(prompts, n_predict=16, n_chunk=n_chunk)
-    ours, theirs = run_both(sides, prompts, samplings, steps)
+    ours, theirs = _run_both(sides, prompts, samplings, steps)
     assert len(ours) == 8 * 16
     assert ours == theirs
 
@@ -105,9 +105,9 @@ def test_sampler_parameter_chooses_as_reference_does(
     prompts = [draw_tokens(90)]
     steps = generation_steps(prompts, n_predict=32, n_chunk=512)
     sampling = SamplingParams(**{"seed": 1} | changes)
-    ours, theirs = run_both(sides, prompts, [sampling], steps)
+    ours, theirs = _run_both(sides, prompts, [sampling], steps)
     assert ours == theirs
-    unchanged, _ = run_both(sides, prompts, [SamplingParams(seed=1)], steps)
+    unchanged, _ = _run_both(sides, prompts, [SamplingParams(seed=1)], steps)
     assert ours != unchanged, "the parameter did nothing: this case proves nothing"
 
 
@@ -138,7 +138,7 @@ def test_tokens_that_the_model_file_suppresses_are_never_chosen(
 ) -> None:
     prompt = draw_tokens(20)
     steps = generation_steps([prompt], n_predict=12, n_chunk=512)
-    _, likely = run_both(sides, [prompt], [GREEDY], steps)
+    _, likely = _run_both(sides, [prompt], [GREEDY], steps)
     suppressed = tuple({token for _, token in likely})
     case = replace(LLAMA_SPM, shape={**LLAMA_SPM.shape, "suppressed": suppressed})
     model = Model()

@@ -22,7 +22,7 @@ def session(sides: Sides) -> Session:
     return Session(sides.model, n_lanes=1, **CONTEXT)
 
 
-def prompt_steps(tokens: list[int], n_chunk: int, lane: int = 0) -> list[Step]:
+def _prompt_steps(tokens: list[int], n_chunk: int, lane: int = 0) -> list[Step]:
     """Read a prompt; its last row wants logits."""
     rows = [Row(lane, pos, token) for pos, token in enumerate(tokens)]
     rows[-1] = Row(lane, len(tokens) - 1, tokens[-1], "logits")
@@ -37,7 +37,7 @@ def test_logits_after_a_prompt_equal_reference_bit_for_bit(
     sides: Sides, n_prompt: int, n_chunk: int, n_threads: int, draw_tokens: Callable[..., list[int]]
 ) -> None:
     tokens = draw_tokens(n_prompt, seed=1)
-    steps = prompt_steps(tokens, n_chunk)
+    steps = _prompt_steps(tokens, n_chunk)
     context = CONTEXT | {"n_threads": n_threads}
     session = Session(sides.model, n_lanes=1, **context)
     SessionPlayer(session).play(steps)
@@ -73,7 +73,7 @@ def test_logits_of_eight_running_sequences_equal_reference_bit_for_bit(
 
 @on_one_model
 def test_lent_logits_are_the_memory_of_the_context_and_not_a_copy(session: Session) -> None:
-    SessionPlayer(session).play(prompt_steps([5, 6, 7], 512))
+    SessionPlayer(session).play(_prompt_steps([5, 6, 7], 512))
     first, second = session.logits(0), session.logits(0)
     array, again = np.asarray(first), np.asarray(second)
     assert array.shape == (32000,)
@@ -88,7 +88,7 @@ def test_lent_logits_are_the_memory_of_the_context_and_not_a_copy(session: Sessi
 @on_one_model
 def test_lent_logits_lie_where_the_next_step_writes(session: Session) -> None:
     player = SessionPlayer(session)
-    player.play(prompt_steps([5, 6, 7], 512))
+    player.play(_prompt_steps([5, 6, 7], 512))
     row = np.asarray(session.logits(0))
     address, copy = row.__array_interface__["data"][0], row.copy()
     del row
@@ -101,7 +101,7 @@ def test_lent_logits_lie_where_the_next_step_writes(session: Session) -> None:
 @on_one_model
 def test_step_refuses_while_logits_are_lent_and_works_after_release(session: Session) -> None:
     player = SessionPlayer(session)
-    player.play(prompt_steps([5, 6, 7], 512))
+    player.play(_prompt_steps([5, 6, 7], 512))
     next_step = Step(running=[Row(0, 3, 8, "logits")])
     lent = session.logits(0)
     with pytest.raises(BufferError, match="lent"):
@@ -115,7 +115,7 @@ def test_step_refuses_while_logits_are_lent_and_works_after_release(session: Ses
 @on_one_model
 def test_step_refuses_while_an_array_over_released_view_is_alive(session: Session) -> None:
     player = SessionPlayer(session)
-    player.play(prompt_steps([5, 6, 7], 512))
+    player.play(_prompt_steps([5, 6, 7], 512))
     next_step = Step(running=[Row(0, 3, 8, "logits")])
     array = np.asarray(session.logits(0))
     part = array[10:20]
@@ -131,7 +131,7 @@ def test_step_refuses_while_an_array_over_released_view_is_alive(session: Sessio
 @on_one_model
 def test_lent_logits_outlive_the_session_object(sides: Sides) -> None:
     session = Session(sides.model, n_lanes=1, **CONTEXT)
-    SessionPlayer(session).play(prompt_steps([5, 6, 7], 512))
+    SessionPlayer(session).play(_prompt_steps([5, 6, 7], 512))
     row = np.asarray(session.logits(0))
     expected = row.copy()
     del session
@@ -143,7 +143,7 @@ def test_logits_of_an_output_that_does_not_exist_are_an_index_error(session: Ses
     with pytest.raises(IndexError):
         session.logits(0)
     player = SessionPlayer(session)
-    player.play(prompt_steps([5, 6, 7], 512))
+    player.play(_prompt_steps([5, 6, 7], 512))
     assert session.n_outputs == 1
     for i_output in (-1, 1, 2**31 - 1):
         with pytest.raises(IndexError):
@@ -152,6 +152,6 @@ def test_logits_of_an_output_that_does_not_exist_are_an_index_error(session: Ses
 
 @on_one_model
 def test_logits_cannot_be_written(session: Session) -> None:
-    SessionPlayer(session).play(prompt_steps([5], 512))
+    SessionPlayer(session).play(_prompt_steps([5], 512))
     with session.logits(0) as row, pytest.raises(TypeError):
         row[0] = 1
