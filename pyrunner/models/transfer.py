@@ -1,6 +1,6 @@
 """Pull and push: models between a registry and the store.
 
-Layers travel in threads named ``pull-N`` and ``push-N``, which end with the call; progress is told
+Layers travel in threads named ``pull_N`` and ``push_N``, which end with the call; progress is told
 in the caller's thread, so a callback that raises cancels cleanly.
 """
 
