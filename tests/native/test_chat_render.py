@@ -18,12 +18,12 @@ CALLED = ChatMessage(
 SUNNY = ChatMessage(role="tool", content="sunny", tool_call_id="123456789")
 
 
-def prompt(template: str, *messages: ChatMessage, **fields: object) -> str:
+def _prompt(template: str, *messages: ChatMessage, **fields: object) -> str:
     return chat_format(template).render(ask(*messages, **fields)).prompt
 
 
 def test_qwen_without_a_system_message():
-    assert prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi")) == (
+    assert _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi")) == (
         "<|im_start|>system\n"
         "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
         "<|im_start|>user\nHi<|im_end|>\n"
@@ -33,12 +33,12 @@ def test_qwen_without_a_system_message():
 
 def test_a_developer_message_is_a_system_message():
     developer = ChatMessage(role="developer", content="Be brief.")
-    text = prompt("Qwen-Qwen2.5-7B-Instruct", developer, user("Hi"))
+    text = _prompt("Qwen-Qwen2.5-7B-Instruct", developer, user("Hi"))
     assert text.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi")
 
 
 def test_qwen_with_tools_a_call_and_its_result():
-    text = prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), CALLED, SUNNY, tools=(WEATHER,))
+    text = _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), CALLED, SUNNY, tools=(WEATHER,))
     schema = json.dumps(
         {
             "type": "function",
@@ -60,7 +60,7 @@ def test_qwen_with_tools_a_call_and_its_result():
 
 
 def test_llama_writes_the_call_its_own_way():
-    text = prompt("meta-llama-Llama-3.1-8B-Instruct", user("Hi"), CALLED, SUNNY, tools=(WEATHER,))
+    text = _prompt("meta-llama-Llama-3.1-8B-Instruct", user("Hi"), CALLED, SUNNY, tools=(WEATHER,))
     assert text.endswith(
         "<|start_header_id|>assistant<|end_header_id|>\n\n"
         '{"name": "get_weather", "parameters": {"city": "Bonn"}}<|eot_id|>'
@@ -71,14 +71,14 @@ def test_llama_writes_the_call_its_own_way():
 
 def test_gemma_has_no_system_role_so_it_joins_the_user():
     system = ChatMessage(role="system", content="Be brief.")
-    assert prompt("google-gemma-2-2b-it", system, user("Hi")).endswith(
+    assert _prompt("google-gemma-2-2b-it", system, user("Hi")).endswith(
         "<start_of_turn>user\nBe brief.\nHi<end_of_turn>\n<start_of_turn>model\n"
     )
 
 
 def test_thinking_can_be_switched_off():
-    thinking = prompt("Qwen-Qwen3-0.6B", user("Hi"))
-    silent = prompt("Qwen-Qwen3-0.6B", user("Hi"), template_kwargs='{"enable_thinking": false}')
+    thinking = _prompt("Qwen-Qwen3-0.6B", user("Hi"))
+    silent = _prompt("Qwen-Qwen3-0.6B", user("Hi"), template_kwargs='{"enable_thinking": false}')
     assert thinking.endswith("<|im_start|>assistant\n")
     assert silent == thinking + "<think>\n\n</think>\n\n"
 
@@ -136,7 +136,7 @@ def test_delimiters_that_are_tokens_are_preserved():
 
 def test_the_schema_is_shown_in_the_order_the_client_wrote_it():
     tool = Tool(name="t", parameters='{"zebra": 1, "type": "object", "apple": {"b": 2, "a": 1}}')
-    text = prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), tools=(tool,))
+    text = _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), tools=(tool,))
     assert '"parameters": {"zebra": 1, "type": "object", "apple": {"b": 2, "a": 1}}' in text
 
 
@@ -174,7 +174,7 @@ DEEP = "[" * 200 + "]" * 200
 )  # fmt: skip
 def test_hostile_requests_are_refused(fields, problem: str):
     with pytest.raises(TemplateError, match=problem):
-        prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), **fields)
+        _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), **fields)
 
 
 def test_a_chain_of_references_is_refused():
@@ -183,7 +183,7 @@ def test_a_chain_of_references_is_refused():
     }
     parameters = json.dumps({"type": "object", "properties": {}, "$defs": chain})
     with pytest.raises(TemplateError, match="too many references"):
-        prompt(
+        _prompt(
             "Qwen-Qwen2.5-7B-Instruct", user("Hi"), tools=(Tool(name="t", parameters=parameters),)
         )
 
@@ -192,7 +192,7 @@ def test_too_many_properties_are_refused():
     properties = {f"p{i}": {"type": "string"} for i in range(300)}
     parameters = json.dumps({"type": "object", "properties": properties})
     with pytest.raises(TemplateError, match="too many properties"):
-        prompt(
+        _prompt(
             "Qwen-Qwen2.5-7B-Instruct", user("Hi"), tools=(Tool(name="t", parameters=parameters),)
         )
 
@@ -202,13 +202,13 @@ def test_arguments_of_the_history_are_checked(arguments: str):
     call = ToolCall(id="123456789", name="get_weather", arguments=arguments)
     said = ChatMessage(role="assistant", tool_calls=(call,))
     with pytest.raises(TemplateError, match="arguments"):
-        prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), said, SUNNY)
+        _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), said, SUNNY)
 
 
 def test_a_call_without_arguments_is_rendered_as_an_empty_object():
     call = ToolCall(id="123456789", name="get_weather", arguments="")
     said = ChatMessage(role="assistant", tool_calls=(call,))
-    text = prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), said, SUNNY)
+    text = _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), said, SUNNY)
     assert '{"name": "get_weather", "arguments": {}}' in text
 
 
@@ -219,7 +219,7 @@ def test_no_messages():
 
 def test_a_conversation_cannot_end_with_open_calls():
     with pytest.raises(TemplateError, match="no results"):
-        prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), CALLED)
+        _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), CALLED)
 
 
 def test_what_the_template_objects_to_is_said():
