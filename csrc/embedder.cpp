@@ -17,6 +17,16 @@ constexpr int32_t kCausalBatch = 512;
 // A model without a causal mask must see a text in one ubatch.
 constexpr int32_t kMaxNonCausalBatch = 8192;
 
+// One sequence id per row; freed also when llama_decode throws.
+struct OwnedBatch {
+    explicit OwnedBatch(int32_t n_rows) : batch(llama_batch_init(n_rows, 0, 1)) {}
+    ~OwnedBatch() { llama_batch_free(batch); }
+    OwnedBatch(const OwnedBatch &) = delete;
+    OwnedBatch & operator=(const OwnedBatch &) = delete;
+
+    llama_batch batch;
+};
+
 } // namespace
 
 Embedder::~Embedder() {
@@ -97,6 +107,10 @@ Status Embedder::embed(const std::vector<int32_t> & tokens,
                n_rows + texts[i_end].n_tokens <= n_batch_) {
             n_rows += texts[i_end++].n_tokens;
         }
+        // Before and not after, because a pass that failed leaves its cells behind.
+        if (llama_memory_t memory = llama_get_memory(context_)) {
+            llama_memory_clear(memory, false);
+        }
         // A text longer than a batch is alone and takes several.
         do {
             const Status status = run_batch(tokens, texts, i, i_end, vectors);
@@ -104,9 +118,6 @@ Status Embedder::embed(const std::vector<int32_t> & tokens,
                 return status;
             }
         } while (texts[i].n_done < texts[i].n_tokens);
-        if (llama_memory_t memory = llama_get_memory(context_)) {
-            llama_memory_clear(memory, false);
-        }
         i = i_end;
     }
     for (size_t i = 0; normalize && i < texts.size(); i++) {
@@ -131,7 +142,8 @@ Status Embedder::run_batch(const std::vector<int32_t> & tokens,
                            size_t i_begin,
                            size_t i_end,
                            std::vector<float> & vectors) {
-    llama_batch batch = llama_batch_init(n_batch_, 0, 1);
+    const OwnedBatch owned(n_batch_);
+    llama_batch batch = owned.batch;
     for (size_t i = i_begin; i < i_end; i++) {
         const Text & text = texts[i];
         const int32_t n_rows = std::min(text.n_tokens - text.n_done, n_batch_ - batch.n_tokens);
@@ -145,20 +157,21 @@ Status Embedder::run_batch(const std::vector<int32_t> & tokens,
             batch.logits[row] = 1;
         }
     }
-    const int status = llama_decode(context_, batch);
-    if (status == 0) {
-        const auto n_embd = static_cast<size_t>(model_.n_embd());
-        for (int32_t row = 0; row < batch.n_tokens; row++) {
-            const size_t i = i_begin + static_cast<size_t>(batch.seq_id[row][0]);
-            pool(llama_get_embeddings_ith(context_, row),
-                 texts[i],
-                 batch.pos[row],
-                 vectors.data() + i * n_embd);
-            texts[i].n_done = batch.pos[row] + 1;
-        }
+    // The cells of one batch always fit, so even "no room" is a failure here and not a value.
+    if (llama_decode(context_, batch) != 0) {
+        return kDecodeFailed;
     }
-    llama_batch_free(batch);
-    return status == 0 ? kOk : status == 1 ? kNoRoom : kDecodeFailed;
+    const auto n_embd = static_cast<size_t>(model_.n_embd());
+    for (int32_t row = 0; row < batch.n_tokens; row++) {
+        const float * embedding = llama_get_embeddings_ith(context_, row);
+        if (embedding == nullptr) {
+            return kDecodeFailed;
+        }
+        const size_t i = i_begin + static_cast<size_t>(batch.seq_id[row][0]);
+        pool(embedding, texts[i], batch.pos[row], vectors.data() + i * n_embd);
+        texts[i].n_done = batch.pos[row] + 1;
+    }
+    return kOk;
 }
 
 void Embedder::pool(const float * row, const Text & text, int32_t position, float * vector) const {

@@ -32,7 +32,8 @@ public:
 
     // Embeds texts given as one array of tokens and the number of tokens of each, all at least 1.
     // `vectors` gets n_texts rows of model.n_embd() floats, of Euclidean length 1 if `normalize`.
-    // kTooLong when a text is longer than n_tokens_max().
+    // kTooLong when a text is longer than n_tokens_max(), kDecodeFailed when a pass failed: the
+    // next call starts afresh.
     Status embed(const std::vector<int32_t> & tokens,
                  const std::vector<int32_t> & lengths,
                  bool normalize,

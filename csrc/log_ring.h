@@ -7,7 +7,7 @@
 
 namespace pyrunner {
 
-// Lines kept; older ones are overwritten, and drain() says how many were lost.
+// Lines kept; older ones are overwritten.
 constexpr size_t kLogRingLines = 512;
 
 // Makes ggml and llama.cpp log into the ring instead of stderr. Call once.

@@ -98,7 +98,13 @@ std::string Model::description() const {
 }
 
 bool Model::is_causal() const {
-    return meta(meta("general.architecture") + ".attention.causal") != "false";
+    // What llama.cpp decides from the architecture alone it does not tell before there is a
+    // context.
+    const std::string architecture = meta("general.architecture");
+    if (architecture == "gemma-embedding" || llama_model_is_diffusion(model_)) {
+        return false;
+    }
+    return meta(architecture + ".attention.causal") != "false";
 }
 
 int32_t Model::pooling_type() const {

@@ -53,8 +53,12 @@ Status Session::open(const SessionParams & params) noexcept try {
     native.n_threads_batch = params_.n_threads;
     native.kv_unified = false;
     native.no_perf = true;
-    native.abort_callback = on_abort;
-    native.abort_callback_data = this;
+    // After an abort llama.cpp takes back the cells of the pass. A recurrent state is overwritten
+    // in place and cannot be taken back, so those models read every chunk to its end.
+    if (!llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get())) {
+        native.abort_callback = on_abort;
+        native.abort_callback_data = this;
+    }
     context_ = llama_init_from_model(model_.get(), native);
     if (context_ == nullptr) {
         error_ = log_ring_errors_since(mark);
@@ -151,6 +155,7 @@ Status Session::begin(int32_t n_decode, int32_t n_chunk) noexcept try {
     if (!is_valid_part(plan, 0, n_decode) || !is_valid_part(plan, n_decode, n_decode + n_chunk)) {
         return kBadArgument;
     }
+    output_rows_.clear(); // each decode overwrites the logits of the one before
     is_chunk_running_ = false;
     if (n_decode > 0) {
         const int status = decode(plan, 0, n_decode);
@@ -179,13 +184,13 @@ Status Session::finish() noexcept try {
     i_result_ = 1 - i_result_;
     StepResult & result = results_[i_result_];
     result.clear();
-    output_rows_.clear();
     if (n_decode_ > 0) {
         collect(plan, 0, n_decode_);
     }
     if (n_chunk_ == 0) {
         return kOk;
     }
+    output_rows_.clear();
     is_chunk_running_ = true;
     const int status = decode(plan, n_decode_, n_decode_ + n_chunk_);
     is_chunk_running_ = false;
@@ -210,7 +215,6 @@ Status Session::finish() noexcept try {
 
 void Session::collect(const StepPlan & plan, int32_t begin, int32_t end) {
     StepResult & result = results_[i_result_];
-    output_rows_.clear();
     i_first_output_ = result.n_outputs;
     for (int32_t i = begin; i < end; i++) {
         const auto row = static_cast<size_t>(i);
@@ -253,7 +257,7 @@ Status Session::open_lane(int32_t lane,
                           const std::vector<float> & biases,
                           const std::vector<int32_t> & history,
                           const std::vector<int32_t> & preserved_tokens) noexcept try {
-    if (!is_lane(lane) || bias_tokens.size() != biases.size()) {
+    if (!is_lane(lane) || is_begun_ || bias_tokens.size() != biases.size()) {
         return kBadArgument;
     }
     const auto is_token = [this](int32_t t) { return t >= 0 && t < model_.n_vocab(); };
@@ -277,7 +281,7 @@ Status Session::open_lane(int32_t lane,
 }
 
 Status Session::close_lane(int32_t lane, std::string & text) noexcept try {
-    if (!is_lane(lane)) {
+    if (!is_lane(lane) || is_begun_) {
         return kBadArgument;
     }
     Lane & target = lanes_[static_cast<size_t>(lane)];

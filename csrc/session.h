@@ -59,9 +59,11 @@ public:
     // running sequences are never aborted.
     Status finish() noexcept;
     // Any thread: stop the prompt chunk that is being read, or the next one if none is. Sticky
-    // until a chunk has seen it, so that a cancel between plan and chunk is not lost.
+    // until a chunk has seen it, so that a cancel between plan and chunk is not lost. Models with
+    // recurrent state read the chunk to its end.
     void interrupt() noexcept { is_interrupted_ = true; }
 
+    // Lanes change between steps only: from begin() to finish() all of these are kBadArgument.
     // Prepares a lane for a new sequence: its sampler and its text state; cells are untouched.
     Status open_lane(int32_t lane,
                      const SamplerParams & params,
@@ -77,8 +79,8 @@ public:
     Status move_lane(int32_t from, int32_t to) noexcept;
     int32_t lane_length(int32_t lane) const noexcept; // -1 when out of range
 
-    // Row of `n_vocab` logits of the i-th output of the last step, or null. Outputs of running
-    // rows are gone when the same step also read a chunk.
+    // Row of `n_vocab` logits of the i-th output of the last step, or null: before finish(), and
+    // for running rows when the same step also read a chunk.
     const float * logits(int32_t i_output) noexcept;
 
 private:

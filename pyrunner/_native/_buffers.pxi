@@ -1,6 +1,7 @@
 # Memory of csrc as Python buffers.
 
 
+@cython.no_gc
 cdef class _Memory:
     """One-dimensional C memory of somebody else, exported through the buffer protocol.
 

@@ -1,6 +1,7 @@
 from pyrunner._native.chat cimport CppChatParser, CppChatPrompt, CppChatTemplates
 
 
+@cython.no_gc
 cdef class ChatTemplates:
     """The chat templates of one model.
 

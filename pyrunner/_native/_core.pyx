@@ -1,5 +1,6 @@
 """Range checks, the GIL released, one call, a status check, objects. No policy, no loops."""
 
+cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_WRITABLE
 from cython.operator cimport dereference as deref
 from libc.stdint cimport int8_t, int32_t
@@ -35,6 +36,9 @@ def drain_log():
     return line.level, line.text.decode("utf-8", "replace")
 
 
+# SAFETY(native): no_gc, because these objects hold nothing that could reach them back, and the
+# collector clears the members of a garbage cycle in any order: a model before the context that
+# uses it, the counter before the view that counts on it.
 include "_buffers.pxi"
 include "_model.pxi"
 include "_session.pxi"

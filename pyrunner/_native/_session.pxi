@@ -1,3 +1,4 @@
+@cython.no_gc
 cdef class _SessionMemory:
     """Owns the C++ session; everything that lends its memory keeps this alive."""
 
@@ -9,6 +10,7 @@ cdef class _SessionMemory:
             del self.native
 
 
+@cython.no_gc
 cdef class Session:
     """Lanes of KV cache and the step over them. One thread, except `interrupt`.
 
@@ -246,6 +248,7 @@ cdef class Session:
                        True, self.counter)
 
 
+@cython.no_gc
 cdef class Embedder:
     """Turns token sequences into vectors, in a context of its own. One thread."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.model_cases import BERT, EMBEDDING, LLAMA_SPM
+from support.model_cases import BERT, EMBEDDING, GEMMA_EMBEDDING, LLAMA_SPM
 from support.sides import Sides, on_models
 
 from pyrunner._native import Embedder
@@ -57,7 +57,7 @@ def test_text_longer_than_one_ubatch_equals_reference_in_one(
     assert _cosines(ours, reference.embed(texts)).min() >= 0.999
 
 
-@on_models([BERT])
+@on_models([BERT, GEMMA_EMBEDDING])
 def test_longest_text_of_a_model_without_causal_mask_equals_reference(
     sides: Sides, draw_tokens: Callable[..., list[int]]
 ) -> None:

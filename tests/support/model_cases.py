@@ -103,6 +103,35 @@ BERT = ModelCase(
         "n_ctx_train": 1024,
     },
 )
+GEMMA_EMBEDDING = ModelCase(
+    name="gemma-embedding-f32",
+    vocab="llama-spm",
+    quantize="F32",
+    shape={
+        "arch": "gemma-embedding",
+        "n_layer": 7,
+        "n_embd": 128,
+        "n_head": 4,
+        "n_head_kv": 1,
+        "n_ff": 256,
+        "n_swa": 256,
+        "n_ctx_train": 1024,
+    },
+)
+MAMBA = ModelCase(
+    name="mamba-f32",
+    vocab="llama-spm",
+    quantize="F32",
+    shape={
+        "arch": "mamba",
+        "n_layer": 3,
+        "n_embd": 96,
+        "n_head": 0,
+        "n_head_kv": 0,
+        "n_ff": 0,
+        "n_ctx_train": 2048,
+    },
+)
 
 GENERATIVE = (LLAMA_BPE, QWEN2, LLAMA_SPM, GEMMA3)
 """MHA and GQA, full and sliding-window attention, F32 and Q8_0, two kinds of vocabulary."""

@@ -24,6 +24,11 @@ SMOLLM2_135M: "Shape" = {
     "n_ctx_train": 8192,
 }
 
+# The state of a recurrent model, per layer.
+_N_CONV = 4
+_N_STATE = 16
+_N_TIME_STEP = 8
+
 _KINDS = {
     "F32": gguf.GGMLQuantizationType.F32,
     "F16": gguf.GGMLQuantizationType.F16,
@@ -47,9 +52,9 @@ class Shape(TypedDict):
     n_ff: int
     """A multiple of 32 for Q8_0."""
     n_ctx_train: int
-    arch: NotRequired[Literal["bert", "gemma3", "llama", "qwen2"]]
+    arch: NotRequired[Literal["bert", "gemma-embedding", "gemma3", "llama", "mamba", "qwen2"]]
     n_swa: NotRequired[int]
-    """gemma3: tokens a sliding-window layer sees; every sixth layer sees all."""
+    """Both gemmas: tokens a sliding-window layer sees; every sixth layer sees all."""
     suppressed: NotRequired[tuple[int, ...]]
     """Tokens the file says are never to be chosen."""
 
@@ -95,6 +100,8 @@ def write_random_model(
             writer.add_tensor(name, vector + spread)
             continue
         matrix = rng.standard_normal(dimensions, np.float32) / np.float32(dimensions[1] ** 0.5)
+        if name.endswith("ssm_a"):
+            matrix = -np.abs(matrix)  # a state that grows at each token would overflow
         kind = _KINDS[quantize]
         writer.add_tensor(name, gguf.quantize(matrix, kind), raw_dtype=kind)
     writer.write_header_to_file()
@@ -184,17 +191,32 @@ def _write_parameters(writer: gguf.GGUFWriter, shape: Shape, n_vocab: int) -> No
         writer.add_causal_attention(value=False)
         writer.add_pooling_type(gguf.PoolingType.MEAN)
         return
-    if shape.get("arch") == "gemma3":
+    if shape.get("arch") == "mamba":
+        writer.add_ssm_conv_kernel(_N_CONV)
+        writer.add_ssm_inner_size(2 * shape["n_embd"])
+        writer.add_ssm_state_size(_N_STATE)
+        writer.add_ssm_time_step_rank(_N_TIME_STEP)
+        writer.add_layer_norm_rms_eps(1e-5)
+        return
+    if _is_gemma(shape):
         writer.add_sliding_window(shape["n_swa"])
+    if shape.get("arch") == "gemma-embedding":
+        writer.add_pooling_type(gguf.PoolingType.MEAN)
     writer.add_rope_dimension_count(shape["n_embd"] // shape["n_head"])
     writer.add_rope_freq_base(100_000.0)
     writer.add_layer_norm_rms_eps(1e-5)
+
+
+def _is_gemma(shape: Shape) -> bool:
+    return shape.get("arch", "llama").startswith("gemma")
 
 
 def _tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and NumPy shapes (outputs, inputs), in the order they are drawn and written."""
     if shape.get("arch") == "bert":
         return _encoder_tensors(shape, n_vocab)
+    if shape.get("arch") == "mamba":
+        return _recurrent_tensors(shape, n_vocab)
     return _decoder_tensors(shape, n_vocab)
 
 
@@ -218,9 +240,27 @@ def _encoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[in
             yield f"{layer}{name}.bias", (n_embd,)
 
 
+def _recurrent_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    n_embd, n_inner = shape["n_embd"], 2 * shape["n_embd"]
+    yield "token_embd.weight", (n_vocab, n_embd)
+    for i_layer in range(shape["n_layer"]):
+        layer = f"blk.{i_layer}."
+        yield layer + "attn_norm.weight", (n_embd,)
+        yield layer + "ssm_in.weight", (2 * n_inner, n_embd)
+        yield layer + "ssm_conv1d.weight", (n_inner, _N_CONV)
+        yield layer + "ssm_conv1d.bias", (n_inner,)
+        yield layer + "ssm_x.weight", (_N_TIME_STEP + 2 * _N_STATE, n_inner)
+        yield layer + "ssm_dt.weight", (n_inner, _N_TIME_STEP)
+        yield layer + "ssm_dt.bias", (n_inner,)
+        yield layer + "ssm_a", (n_inner, _N_STATE)
+        yield layer + "ssm_d", (n_inner,)
+        yield layer + "ssm_out.weight", (n_embd, n_inner)
+    yield "output_norm.weight", (n_embd,)
+
+
 def _decoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     n_embd, n_ff = shape["n_embd"], shape["n_ff"]
-    is_gemma = shape.get("arch") == "gemma3"
+    is_gemma = _is_gemma(shape)
     n_kv = n_embd // shape["n_head"] * shape["n_head_kv"]
     has_bias = shape.get("arch", "llama") == "qwen2"
     yield "token_embd.weight", (n_vocab, n_embd)
