@@ -181,4 +181,8 @@ def _environment() -> dict[str, str]:
     # package is found anyway, and its folder must not come before the standard library.
     if root.name not in ("site-packages", "dist-packages") and str(root) not in entries:
         entries.append(str(root))
-    return config.child_environment({"PYTHONPATH": os.pathsep.join(entries)} if entries else {})
+    # An abort inside ggml would start a debugger, where one is installed, and take seconds to end.
+    extra = {"GGML_NO_BACKTRACE": "1"}
+    if entries:
+        extra["PYTHONPATH"] = os.pathsep.join(entries)
+    return config.child_environment(extra)
