@@ -1,9 +1,13 @@
 """Which worker takes a request: the one there is, or a new one when memory allows it."""
 
 import math
+import os
+import signal
 from collections.abc import Collection
+from contextlib import suppress
 
 from pyrunner import log
+from pyrunner.errors import BusyError, StoreError
 from pyrunner.models.store import Lease, Store
 from pyrunner.runtime import policy
 from pyrunner.runtime.launcher import Launcher, Plan
@@ -84,7 +88,7 @@ class Admission:
             match policy.admit(plan.footprint.size_bytes, self._budget_bytes, residents):
                 case Fits():
                     entry = self._launcher.start(plan, keep_alive_s, lease)
-                    page.put(entry)
+                    _enter(page, entry)
                     return entry
                 case Evict(sockets):
                     _evict(page, sockets)
@@ -120,10 +124,22 @@ def dismiss(entry: Entry, config_hash: str) -> None:
     """Make a worker drain by greeting it as what it is not."""
     try:
         link = dial(entry, None, config_hash=config_hash, timeout_s=STATUS_S)
-    except TimeoutError:
+    except (TimeoutError, BusyError):
         return
     if link is not None:
         link.close()
+
+
+def _enter(page: Page, entry: Entry) -> None:
+    """Write a new worker down; one that nobody would count must not live."""
+    page.put(entry)
+    try:
+        page.save()
+    except StoreError:
+        page.remove(entry.socket)
+        with suppress(ProcessLookupError):
+            os.kill(entry.pid, signal.SIGTERM)
+        raise
 
 
 def _evict(page: Page, sockets: tuple[str, ...]) -> None:

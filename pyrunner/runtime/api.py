@@ -1,17 +1,19 @@
 """The runtime as servers see it: ask for a model, get a runner."""
 
+import math
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from pyrunner import log
 from pyrunner.config import Settings
 from pyrunner.errors import (
+    BusyError,
     ModelFileError,
     ModelLoadingError,
     ModelNotFoundError,
     ShuttingDownError,
     StoreCorruptError,
+    StoreError,
     from_facts,
 )
 from pyrunner.models.store import Store, StoredModel
@@ -39,6 +41,9 @@ _logger = log.get("runtime")
 
 _LEDGER_S = 10.0
 """Longest wait for the ledger where nobody's patience limits it."""
+
+_ADOPT_S = 2.0
+"""Longest wait of a starting server for one worker that it finds."""
 
 
 class Runtime:
@@ -113,7 +118,8 @@ class Runtime:
             again = self._wait(model_text, timeout_s, is_cancelled)
             return self._make_ready(model, mode, keep_alive_s, again, {gone})
 
-        return LocalRunner(model, ready, renew, self._streams)
+        check = self._wait(model_text, math.inf, is_cancelled).check
+        return LocalRunner(model, ready, renew, self._streams, check)
 
     def running(self) -> list[RunnerStatus]:
         """Every worker of the runtime folder that takes requests, oldest first.
@@ -153,7 +159,6 @@ class Runtime:
             How many were taken over.
         """
         n_adopted = 0
-        wait = self._wait("the ledger", _LEDGER_S)
         for entry in self._ledger.snapshot():
             try:
                 plan = self._plan(self._store.find(entry.model_id), entry.mode)
@@ -161,7 +166,7 @@ class Runtime:
                 continue  # nobody can ask for it any more: it leaves when its grace is over
             if plan.config_hash != entry.config_hash:
                 dismiss(entry, plan.config_hash)
-            elif not entry.is_leaving and self._keep(entry, wait):
+            elif not entry.is_leaving and self._is_adopted(entry):
                 n_adopted += 1
         return n_adopted
 
@@ -246,6 +251,13 @@ class Runtime:
                     raise refusal
         return None
 
+    def _is_adopted(self, entry: Entry) -> bool:
+        try:
+            return self._keep(entry, self._wait(entry.reference, _ADOPT_S))
+        except BusyError as error:
+            _logger.warning("worker %d does not answer and is left alone: %s", entry.pid, error)
+            return False
+
     def _keep(self, entry: Entry, wait: Wait) -> bool:
         try:
             return self._supervisor.keep(entry, wait.check)
@@ -261,11 +273,13 @@ class Runtime:
         returncode = children.returncode(entry.pid, entry.started)
         how = "ended" if returncode is None else how_it_ended(returncode)
         _logger.info("worker %d of %s: %s", entry.pid, entry.reference, how)
-        with (
-            suppress(ModelLoadingError),
-            self._ledger.locked(Wait("the ledger", _LEDGER_S, never_cancelled, lambda: None).check),
-        ):
-            pass  # entering sweeps
+        wait = Wait("the ledger", _LEDGER_S, never_cancelled, lambda: None)
+        try:
+            with self._ledger.locked(wait.check):
+                pass  # entering sweeps
+        except (ModelLoadingError, StoreError) as error:
+            # A full disk, say. Whoever takes the lock next sweeps, and this thread has to live.
+            _logger.warning("nobody cleaned up behind worker %d: %s", entry.pid, error)
 
 
 def _raise_crash(entry: Entry) -> None:

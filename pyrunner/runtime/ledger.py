@@ -61,8 +61,9 @@ class _File(msgspec.Struct, frozen=True):
 class Page:
     """The ledger while the lock is held."""
 
-    def __init__(self, entries: list[Entry]) -> None:
-        self._entries = {entry.socket: entry for entry in entries}
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries = {entry.socket: entry for entry in _read(path)}
         self.is_changed = False
 
     def entries(self) -> list[Entry]:
@@ -79,6 +80,16 @@ class Page:
         """Forget a worker."""
         if self._entries.pop(socket, None) is not None:
             self.is_changed = True
+
+    def save(self) -> None:
+        """Write what was changed now, for whoever has to know that it worked.
+
+        Raises:
+            StoreIOError: The disk is full, say.
+        """
+        if self.is_changed:
+            _write(self._path, self.entries())
+            self.is_changed = False
 
     def mark_leaving(self, socket: str) -> None:
         """Remember that a worker takes no more requests; unknown ones are ignored."""
@@ -117,13 +128,12 @@ class Ledger:
         try:
             descriptor = _open_locked(self._folder.lock, check)
             try:
-                page = Page(_read(self._folder.ledger))
+                page = Page(self._folder.ledger)
                 _sweep(page, self._folder)
                 try:
                     yield page
                 finally:
-                    if page.is_changed:
-                        _write(self._folder.ledger, page.entries())
+                    page.save()
             finally:
                 os.close(descriptor)
         finally:

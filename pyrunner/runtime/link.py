@@ -4,9 +4,16 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
 
-from pyrunner.errors import ShuttingDownError, WorkerProtocolError, from_facts
+from pyrunner.errors import (
+    BusyError,
+    ShuttingDownError,
+    StoreIOError,
+    WorkerProtocolError,
+    from_facts,
+)
 from pyrunner.runtime.ledger import Entry
 from pyrunner.runtime.runner import POLL_S
 from pyrunner.wire.channel import decoder_of_worker_frames, encode
@@ -37,7 +44,7 @@ _RECEIVE_BYTES = 64 * 1024
 class Link:
     """One connected socket. `close` is for any thread, the rest for the one that reads."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout_s: float = ANSWER_S) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._decoder = decoder_of_worker_frames()
         self._frames: deque[FromWorker] = deque()
@@ -45,7 +52,7 @@ class Link:
         self.is_at_end = False
         """The worker closed the connection, or died; what came before is still to be read."""
         try:
-            self._socket.settimeout(ANSWER_S)
+            self._socket.settimeout(timeout_s)
             self._socket.connect(path)
         except BaseException:
             self._socket.close()
@@ -55,15 +62,24 @@ class Link:
         """For a selector."""
         return self._socket.fileno()
 
-    def send(self, *frames: FromServer) -> None:
+    def send(self, *frames: FromServer, timeout_s: float, check: Callable[[], None]) -> None:
         """Send; a worker reads at once, so this waits only for one that is stuck.
 
         Raises:
-            OSError: The worker is gone.
+            ConnectionError: The worker is gone.
+            TimeoutError: It has not read everything in `timeout_s`.
             WorkerProtocolError: A frame is too long.
         """
-        self._socket.settimeout(ANSWER_S)
-        self._socket.sendall(b"".join(encode(frame) for frame in frames))
+        unsent = memoryview(b"".join(encode(frame) for frame in frames))
+        deadline = time.monotonic() + timeout_s
+        self._socket.settimeout(POLL_S)
+        while unsent:
+            try:
+                unsent = unsent[self._socket.send(unsent) :]
+            except TimeoutError:
+                check()
+                if time.monotonic() >= deadline:
+                    raise
 
     def receive(self, timeout_s: float) -> FromWorker | None:
         """The next frame; None when none came in time, or `is_at_end`.
@@ -131,7 +147,7 @@ def dial(
     *,
     config_hash: str | None = None,
     timeout_s: float = ANSWER_S,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Link | None:
     """Connect to a worker, greet it, send a request, and wait for its welcome.
 
@@ -140,7 +156,7 @@ def dial(
         request: None makes a keeper connection.
         config_hash: What the worker should be; None takes what the ledger says it is. Another
             one makes the worker drain.
-        timeout_s: For the welcome.
+        timeout_s: For each of connecting, sending and the welcome.
         check: Called every `POLL_S` while waiting; raises to give up.
 
     Returns:
@@ -148,6 +164,7 @@ def dial(
 
     Raises:
         TimeoutError: It is there but does not answer.
+        StoreIOError: This process cannot connect to anything.
         PyrunnerError: It refuses this request.
     """
     hello = Hello(
@@ -156,11 +173,15 @@ def dial(
         is_keeper=request is None,
     )
     try:
-        link = Link(entry.socket)
+        link = Link(entry.socket, timeout_s)
+    except (ConnectionError, FileNotFoundError):
+        return None
+    except BlockingIOError as error:  # its backlog is full: it is there, only not at its best
+        raise TimeoutError from error
     except TimeoutError:
         raise
-    except OSError:
-        return None
+    except OSError as error:  # ours, such as too many open files: says nothing of the worker
+        raise StoreIOError(path=entry.socket, problem=error.strerror or str(error)) from error
     is_welcome = False
     try:
         is_welcome = _is_welcome(link, hello, request, timeout_s, check)
@@ -171,7 +192,7 @@ def dial(
 
 
 def ask(entry: Entry, control: Control, timeout_s: float = STATUS_S) -> Status | None:
-    """One question, one answer; None when the worker is gone, or does not answer in time."""
+    """One question, one answer; None when the worker is gone, or has no time for us."""
     try:
         link = dial(entry, control, timeout_s=timeout_s)
         if link is None:
@@ -179,7 +200,7 @@ def ask(entry: Entry, control: Control, timeout_s: float = STATUS_S) -> Status |
         with link:
             answer = link.receive(timeout_s)
             return answer if isinstance(answer, Status) else None
-    except TimeoutError:
+    except (TimeoutError, BusyError):
         return None
 
 
@@ -188,14 +209,11 @@ def _is_welcome(
     hello: Hello,
     request: Chat | Complete | Embed | Control | None,
     timeout_s: float,
-    check: Callable[[], None] | None,
+    check: Callable[[], None],
 ) -> bool:
-    try:
-        link.send(hello, *(() if request is None else (request,)))
-    except TimeoutError:
-        raise
-    except OSError:
-        return False
+    frames = (hello,) if request is None else (hello, request)
+    with suppress(ConnectionError):  # it hung up; what it said before is still to be read
+        link.send(*frames, timeout_s=timeout_s, check=check)
     deadline = time.monotonic() + timeout_s
     while not link.is_at_end:
         match link.receive(min(POLL_S, timeout_s)):
@@ -209,8 +227,7 @@ def _is_welcome(
                     return False
                 raise error
             case _:
-                if check is not None:
-                    check()
+                check()
                 if time.monotonic() >= deadline:
                     raise TimeoutError
     return False

@@ -54,6 +54,7 @@ class LocalRunner:
         ready: The worker as it was found ready.
         renew: Makes the model ready again, given the socket that is no use any more.
         streams: Where its open streams are counted.
+        check: Called while a worker lets us wait; raises to give up.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class LocalRunner:
         ready: Ready,
         renew: Callable[[str], Ready],
         streams: OpenStreams,
+        check: Callable[[], None],
     ) -> None:
         self._model = model
         self._ready = ready
         self._renew = renew
         self._streams = streams
+        self._check = check
 
     @property
     def reference(self) -> str:
@@ -119,7 +122,7 @@ class LocalRunner:
 
     def _dial(self, entry: Entry, frame: Chat | Complete | Embed) -> Link | None:
         try:
-            return dial(entry, frame)
+            return dial(entry, frame, check=self._check)
         except TimeoutError as error:
             raise ModelLoadingError(reference=self.reference) from error
 

@@ -4,8 +4,10 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from pyrunner import log
+from pyrunner.errors import ShuttingDownError, WorkerProtocolError
 from pyrunner.runtime.ledger import Entry
 from pyrunner.runtime.link import Link, dial
 
@@ -36,6 +38,7 @@ class Supervisor:
 
         Raises:
             TimeoutError: It does not answer.
+            ShuttingDownError: `close` was called, or the thread failed.
         """
         if self.keeps(entry):
             return True
@@ -44,10 +47,13 @@ class Supervisor:
             return False
         link.rest()
         with self._lock:
-            if self._is_closed or entry.socket in self._kept:
+            if self._is_closed:
+                link.close()
+                raise ShuttingDownError
+            if entry.socket in self._kept:
                 # Another thread was faster, or what it holds has just broken.
                 link.close()
-                return not self._is_closed
+                return True
             self._kept[entry.socket] = (entry, link)
             if self._thread is None:
                 self._start()
@@ -105,7 +111,8 @@ class Supervisor:
                         ear.recv(4096)
                         continue
                     entry, link = key.data
-                    link.receive(0.0)  # a worker says nothing on it, so this is its end
+                    with suppress(WorkerProtocolError):
+                        link.receive(0.0)  # a worker says nothing on it, so this is its end
                     if link.is_at_end:
                         selector.unregister(link)
                         watched.discard(entry.socket)

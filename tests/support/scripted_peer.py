@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pyrunner.runtime.ledger import Entry
 from pyrunner.types import ModelMode
@@ -16,15 +16,28 @@ WAIT = "wait"
 """Until the other side closes."""
 
 
+def entry_of(path: str) -> Entry:
+    """What a ledger would say of a worker there."""
+    facts: dict[str, Any] = {"pid": 1, "started": "never", "size_bytes": 1, "last_used": 0.0}
+    return Entry(
+        socket=path,
+        reference="docker.io/ai/x:latest",
+        model_id="sha256:0",
+        mode=ModelMode.COMPLETION,
+        config_hash="0" * 16,
+        **facts,
+    )
+
+
 class ScriptedPeer:
     """Accepts one connection, reads what comes, says its lines, and waits for the end.
 
     Args:
         folder: For the socket.
-        *lines: Frames, raw bytes, or one of the words above.
+        *lines: Frames, raw bytes, one of the words above, or an event to wait for.
     """
 
-    def __init__(self, folder: Path, *lines: FromWorker | bytes | str) -> None:
+    def __init__(self, folder: Path, *lines: FromWorker | bytes | str | threading.Event) -> None:
         self.path = str(folder / "w.sock")
         self.heard: list[FromServer] = []
         self._lines = lines
@@ -36,17 +49,9 @@ class ScriptedPeer:
 
     @property
     def entry(self) -> Entry:
-        facts: dict[str, Any] = {"pid": 1, "started": "never", "size_bytes": 1, "last_used": 0.0}
-        return Entry(
-            socket=self.path,
-            reference="docker.io/ai/x:latest",
-            model_id="sha256:0",
-            mode=ModelMode.COMPLETION,
-            config_hash="0" * 16,
-            **facts,
-        )
+        return entry_of(self.path)
 
-    def __enter__(self) -> "ScriptedPeer":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -65,6 +70,8 @@ class ScriptedPeer:
                 if line == WAIT:
                     with contextlib.suppress(ConnectionResetError):  # it hung up unread
                         connection.recv(1)
+                elif isinstance(line, threading.Event):
+                    assert line.wait(10.0)
                 else:
                     assert not isinstance(line, str)
                     connection.sendall(line if isinstance(line, bytes) else encode(line))

@@ -1,9 +1,12 @@
 """runtime.link and runtime.stream: the server's end of a worker connection."""
 
+import socket
 import threading
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
-from support.scripted_peer import HANG_UP, WAIT, WELCOME, ScriptedPeer
+from support.scripted_peer import HANG_UP, WAIT, WELCOME, ScriptedPeer, entry_of
 from support.waits import until
 
 from pyrunner.errors import (
@@ -17,9 +20,11 @@ from pyrunner.errors import (
     WorkerProtocolError,
 )
 from pyrunner.runtime.link import ask, dial
+from pyrunner.runtime.local import LocalRunner, Ready
 from pyrunner.runtime.runner import never_cancelled
 from pyrunner.runtime.stream import OpenStreams, WorkerStream
 from pyrunner.types import (
+    CompletionRequest,
     EmbeddingResult,
     FinishEvent,
     FinishReason,
@@ -28,6 +33,7 @@ from pyrunner.types import (
     Usage,
 )
 from pyrunner.wire.frames import (
+    Complete,
     Control,
     Delta,
     Done,
@@ -45,6 +51,8 @@ FINISH = FinishEvent(
     timings=Timings(queue_s=0.0, prompt_s=0.0, decode_s=0.0),
 )
 A, B = TextEvent(text="a"), TextEvent(text="b")
+LONG = Complete(request=CompletionRequest(prompt="x" * 4 * 1024 * 1024))
+"""More than a socket holds."""
 CRASH = WorkerCrashedError(reference="x", how="SIGKILL")
 STATUS = Status(
     pid=1,
@@ -211,6 +219,62 @@ def test_dial_gives_up_when_told(tmp_path):
 
     with ScriptedPeer(tmp_path, WAIT) as peer, pytest.raises(RequestCancelledError):
         dial(peer.entry, Control(), check=give_up)
+
+
+def test_dial_worker_that_does_not_read_gives_up_when_told(tmp_path):
+    def give_up() -> None:
+        raise RequestCancelledError(during="test")
+
+    with ScriptedPeer(tmp_path, WAIT) as peer, pytest.raises(RequestCancelledError):
+        dial(peer.entry, LONG, check=give_up)
+
+
+def test_dial_refusal_that_came_before_the_end_is_read(tmp_path):
+    lines = (_failed(QueueFullError(limit=1, what="x")), HANG_UP)
+    with ScriptedPeer(tmp_path, *lines) as peer, pytest.raises(QueueFullError):
+        dial(peer.entry, LONG)
+
+
+def test_dial_worker_whose_backlog_is_full_is_not_gone(tmp_path):
+    path = str(tmp_path / "w.sock")
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as waiting:
+        listener.bind(path)
+        listener.listen(0)
+        _fill_backlog(path, waiting)
+        entry = entry_of(path)
+        with pytest.raises(TimeoutError):
+            dial(entry, Control())
+        assert ask(entry, Control()) is None
+
+
+def _fill_backlog(path: str, waiting: ExitStack) -> None:
+    while True:
+        each = waiting.enter_context(socket.socket(socket.AF_UNIX))
+        each.settimeout(0.0)
+        try:
+            each.connect(path)
+        except BlockingIOError:
+            return
+
+
+def test_ask_worker_that_is_full_is_none(tmp_path):
+    with ScriptedPeer(tmp_path, _failed(QueueFullError(limit=1, what="x"))) as peer:
+        assert ask(peer.entry, Control()) is None
+
+
+def test_runner_that_waits_for_its_worker_gives_up_when_told(tmp_path):
+    def give_up() -> None:
+        raise RequestCancelledError(during="test")
+
+    def renew(_: str) -> Ready:
+        raise AssertionError
+
+    unread: Any = None
+    with ScriptedPeer(tmp_path, WAIT) as peer:
+        ready = Ready(peer.entry, unread)
+        runner = LocalRunner(unread, ready, renew, OpenStreams(), give_up)
+        with pytest.raises(RequestCancelledError):
+            runner.complete(CompletionRequest(prompt="x"))
 
 
 def test_ask_gets_the_status(tmp_path):
