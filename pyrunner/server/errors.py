@@ -54,7 +54,6 @@ TABLE: dict[type[PyrunnerError], Row] = {
     errors.RequestCancelledError: Row(499, _INVALID),
     errors.ServerUnreachableError: Row(502, _UPSTREAM),
     errors.ServerAnswerError: Row(502, _UPSTREAM),
-    errors.ServerAnswerError: Row(502, _UPSTREAM),
     errors.StoreLockedError: Row(503, _SERVER),
     errors.StoreCorruptError: Row(500, _SERVER),
     errors.StoreIOError: Row(500, _SERVER),

@@ -26,6 +26,12 @@ MAX_CONNECTIONS = 512
 MAX_OUTPUT_BYTES = 256 * 1024
 """What waits for a slow reader before the answer's thread waits too."""
 
+MAX_STALL_S = 60.0
+"""How long a connection may take none of the bytes that wait for it; then it is closed.
+
+Its answer holds a thread and a stream until then, and waitress itself would wait for ever.
+"""
+
 _LOOP_S = 1.0
 _DRAIN_LOOP_S = 0.02
 _FLUSH_S = 2.0
@@ -51,7 +57,10 @@ class HttpServer:
         config: ServerConfig,
         sockets: Iterable[socket.socket],
     ) -> None:
+        self.max_stall_s = MAX_STALL_S
         self._admission = admission
+        self._waiting_since: dict[tuple[Any, float], float] = {}
+        self._next_look_s = 0.0
         self._map: dict[int, Any] = {}
         self._dispatcher = waitress.task.ThreadedTaskDispatcher()
         self._dispatcher.set_thread_count(admission.n_threads)
@@ -91,10 +100,8 @@ class HttpServer:
     def close(self) -> None:
         """Close every connection and end the threads. Called after `run`, or instead of it."""
         self._is_closed = True
-        for server in self._servers:
-            # Also wakes the threads that wait for a slow reader.
-            for channel in list(server.active_channels.values()):
-                channel.handle_close()
+        for channel in self._channels():
+            channel.handle_close()  # also wakes the threads that wait for a slow reader
         self._dispatcher.shutdown(timeout=_FLUSH_S)
         for server in self._servers:
             server.trigger.close()
@@ -128,13 +135,29 @@ class HttpServer:
             self._loop(_DRAIN_LOOP_S)
 
     def _is_busy(self) -> bool:
-        channels = [each for server in self._servers for each in server.active_channels.values()]
         return self._admission.n_active > 0 or any(
-            each.requests or each.total_outbufs_len for each in channels
+            each.requests or each.total_outbufs_len for each in self._channels()
         )
 
     def _loop(self, timeout_s: float) -> None:
         waitress.wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._map, count=1)
+        if monotonic() >= self._next_look_s:
+            self._next_look_s = monotonic() + _LOOP_S
+            self._close_stalled(monotonic())
+
+    def _close_stalled(self, now_s: float) -> None:
+        # waitress notes the time whenever bytes leave: as long as it is the same, none did.
+        waiting = [
+            (each, each.last_activity) for each in self._channels() if each.total_outbufs_len
+        ]
+        self._waiting_since = {key: self._waiting_since.get(key, now_s) for key in waiting}
+        for (channel, _), since_s in self._waiting_since.items():
+            if now_s - since_s > self.max_stall_s:
+                _logger.warning("a client has read nothing for %g s: closed", self.max_stall_s)
+                channel.handle_close()
+
+    def _channels(self) -> list[Any]:
+        return [each for server in self._servers for each in server.active_channels.values()]
 
 
 def _marked(app: WsgiApp) -> WsgiApp:

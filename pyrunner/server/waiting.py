@@ -30,6 +30,15 @@ class ClientWatch:
         """The client closed its side: nobody reads what would be written now."""
         return self._probe is not None and bool(self._probe())
 
+    def is_cancelled(self) -> bool:
+        """What the runtime asks while it waits for us: nobody reads.
+
+        Raises:
+            ShuttingDownError: Somebody does, and has to hear that the drain's time is up.
+        """
+        self.check_open()
+        return self.is_gone()
+
     def is_over(self) -> bool:
         """Nobody reads, or the server has to end: stop waiting."""
         return self._admission.is_closing or self.is_gone()

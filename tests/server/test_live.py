@@ -13,7 +13,7 @@ from support.live_server import PATIENCE_S, Live, events, running, send
 from support.scripted_runtime import FINISH, HELLO
 from support.waits import until
 
-from pyrunner.errors import WorkerCrashedError
+from pyrunner.errors import RequestCancelledError, WorkerCrashedError
 from pyrunner.server.logfile import log_path
 from pyrunner.types import TextEvent
 
@@ -106,6 +106,27 @@ def test_client_gone_while_a_model_loads_gives_up_waiting(live: Live) -> None:
     assert given_up.wait(PATIENCE_S)
 
 
+def test_drain_over_while_a_model_loads_is_503_that_says_so(home: Path) -> None:
+    waiting, pause = threading.Event(), threading.Event()
+
+    def load(is_cancelled):
+        waiting.set()
+        while not is_cancelled():
+            pause.wait(0.01)
+        raise RequestCancelledError(during="loading")
+
+    with running(home, runtime_drain_s=0.05) as live:
+        live.api.runtime.on_load = load
+        connection = live.tcp()
+        send(connection, "/v1/chat/completions", CHAT)
+        assert waiting.wait(PATIENCE_S)
+        live.server.stop()
+        response = connection.getresponse()
+        assert response.status == 503
+        assert json.load(response)["error"]["code"] == "shutting_down"
+        connection.close()
+
+
 def test_client_gone_while_embedding_cancels_it(live: Live) -> None:
     live.api.runtime.embeds.clear()
     connection = live.tcp()
@@ -195,6 +216,33 @@ def test_slow_reader_does_not_stop_other_clients(live: Live) -> None:
     connection.close()
     slow.close()
     assert live.api.runtime.streams[0].closed.wait(PATIENCE_S)
+
+
+def test_client_that_reads_nothing_at_all_is_closed_in_the_end(live: Live) -> None:
+    live.server._http.max_stall_s = 0.5
+    live.api.runtime.script = (*[TextEvent(text="x" * 60_000)] * 200, FINISH)
+    body = json.dumps(STREAM).encode()
+    with live.raw() as silent:
+        silent.sendall(CHAT_HEAD + b"%d\r\n\r\n" % len(body) + body)
+        assert live.api.runtime.started.acquire(timeout=PATIENCE_S)
+        assert live.api.runtime.streams[0].closed.wait(PATIENCE_S)
+    until(lambda: live.api.application.dependencies.admission.n_active == 0)
+
+
+def test_client_that_waits_for_a_slow_answer_is_not_closed(live: Live) -> None:
+    live.server._http.max_stall_s = 0.0
+    gate = threading.Event()
+    live.api.runtime.script = (TextEvent(text="x"), gate, FINISH)
+    connection = live.tcp()
+    send(connection, "/v1/chat/completions", STREAM)
+    stream = events(connection.getresponse())
+    next(stream)
+    looked_s = live.server._http._next_look_s
+    until(lambda: live.server._http._next_look_s > looked_s + 1.0)
+    gate.set()
+    *_, last = stream
+    assert last["choices"][0]["finish_reason"] == "stop"
+    connection.close()
 
 
 CHAT_HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: "

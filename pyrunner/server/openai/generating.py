@@ -49,7 +49,7 @@ class Generator:
         watch = ClientWatch(req.env, self._admission)
         with self._admission.streams.admit():
             self._runtime.ensure_ready(
-                model, mode=mode, keep_alive_s=keep_alive_s, is_cancelled=watch.is_over
+                model, mode=mode, keep_alive_s=keep_alive_s, is_cancelled=watch.is_cancelled
             )
 
     def answer(self, req: falcon.Request, resp: falcon.Response, asked: Generation) -> None:
@@ -65,7 +65,7 @@ class Generator:
             stack.enter_context(self._admission.streams.admit())
             # The idle time goes with the request: set any earlier, a zero would unload the model
             # between here and there.
-            runner = self._runtime.ensure_ready(asked.model, is_cancelled=watch.is_over)
+            runner = self._runtime.ensure_ready(asked.model, is_cancelled=watch.is_cancelled)
             events = follow(stack.enter_context(closing(asked.start(runner))), watch)
             if asked.is_streamed:
                 first = list(islice(events, 1))

@@ -92,9 +92,9 @@ class Embeddings:
             runner = dependencies.runtime.ensure_ready(
                 body.model,
                 mode=ModelMode.EMBEDDING,
-                is_cancelled=watch.is_over,
+                is_cancelled=watch.is_cancelled,
             )
-            result = runner.embed(request, keep_alive_s, watch.is_over)
+            result = runner.embed(request, keep_alive_s, watch.is_cancelled)
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(_embeddings(result, body))
 

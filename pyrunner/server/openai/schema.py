@@ -10,11 +10,14 @@ import msgspec
 from msgspec import Meta
 
 MAX_STOPS = 16
+MAX_MESSAGES = 2048
+"""Of one chat: rendering a template takes longer with every message."""
 MAX_INPUTS = 2048
 """Texts of one embeddings request."""
 
 Text = Annotated[str, Meta(min_length=1)]
 StopText = Annotated[str, Meta(min_length=1, max_length=1024)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -48,7 +51,7 @@ class GenerationBody(Body, kw_only=True):
     stream_options: StreamOptions | None = None
     store: bool | None = None
     cache_prompt: bool | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Count | None = None
     stop: StopText | Annotated[list[StopText], Meta(max_length=MAX_STOPS)] | None = None
     ignore_eos: bool = False
     seed: Annotated[int, Meta(ge=-1, le=2**32 - 2)] | None = None
@@ -114,8 +117,8 @@ class ToolIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class ChatBody(GenerationBody, kw_only=True):
     """``POST /v1/chat/completions``."""
 
-    messages: list[Message]
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    messages: Annotated[list[Message], Meta(max_length=MAX_MESSAGES)]
+    max_completion_tokens: Count | None = None
     tools: Annotated[list[ToolIn], Meta(max_length=128)] | None = None
     tool_choice: object = None
     parallel_tool_calls: bool | None = None
