@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pyrunner import log
 from pyrunner.engine.request import Errored, Finished, StepEvent, Text
-from pyrunner.errors import PyrunnerError
+from pyrunner.errors import PyrunnerError, WorkerProtocolError
 from pyrunner.types import EmbeddingResult
 from pyrunner.wire.frames import Delta, Done, Failed, FromWorker, Vectors
 from pyrunner.worker.messages import Cancel, Order
@@ -20,7 +20,11 @@ class Peer(Protocol):
     """The other end of one connection, as the worker's logic sees it; hashed by identity."""
 
     def send(self, frame: FromWorker) -> bool:
-        """Send without waiting. False: it is gone, or has stopped reading; drop it."""
+        """Send without waiting. False: it is gone, or has stopped reading; drop it.
+
+        Raises:
+            WorkerProtocolError: The frame is too long; nothing was sent.
+        """
         ...
 
     def close(self) -> None:
@@ -166,7 +170,10 @@ class Answers:
             self._engine.interrupt()
 
     def _end(self, answer: Answer, frame: FromWorker) -> None:
-        answer.peer.send(frame)
+        try:
+            answer.peer.send(frame)
+        except WorkerProtocolError as error:  # vectors for which no frame is long enough
+            answer.peer.send(failed(error))
         answer.peer.close()
         self._forget(answer)
 

@@ -31,8 +31,6 @@ class Connection:
         sock.settimeout(0.0)
         self.sock = sock
         self.opened_s = opened_s
-        self.has_spoken = False
-        """Whether any frame has come."""
         self.is_closed = False
         """Nothing comes or goes any more; the loop takes it away."""
         self._on_change = on_change
@@ -82,9 +80,7 @@ class Connection:
         if not data:
             self.drop()
             return
-        for frame in self._decoder.feed(data):
-            self.has_spoken = True
-            yield frame
+        yield from self._decoder.feed(data)
 
     def close(self) -> None:
         """Close when everything sent has left."""

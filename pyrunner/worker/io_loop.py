@@ -20,7 +20,7 @@ MAX_CONNECTIONS = 512
 """Open at once, within the usual limit of 1024 descriptors; one more is refused."""
 
 HELLO_S = 10.0
-"""How long a connection may say nothing after it was accepted."""
+"""How long a peer may take to greet and to say what it wants, after it was accepted."""
 
 FLUSH_S = 1.0
 """How long a worker that leaves waits for its last frames to be read."""
@@ -91,8 +91,8 @@ class IoLoop:
 
     def _timeout_s(self) -> float | None:
         left_s = self._service.due_s() - self._clock()
-        # An idle worker sleeps: only keepers are connected, and those have spoken.
-        if self._service.is_busy or any(not each.has_spoken for each in self._connections):
+        # An idle worker sleeps: only keepers are connected, and those owe it nothing.
+        if self._service.is_busy or any(map(self._service.is_owing, self._connections)):
             left_s = min(left_s, _HOUSEKEEPING_S)
         return None if math.isinf(left_s) and left_s > 0 else max(0.0, left_s)
 
@@ -162,7 +162,7 @@ class IoLoop:
             return
         self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
         for each in self._connections:
-            if not each.has_spoken and now_s - each.opened_s > HELLO_S:
+            if now_s - each.opened_s > HELLO_S and self._service.is_owing(each):
                 each.drop()
         self._on_housekeeping()
 

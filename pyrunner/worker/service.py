@@ -117,6 +117,10 @@ class Service:
             self._waiters.remove(peer)
         self._answers.cancel(peer)
 
+    def is_owing(self, peer: Peer) -> bool:
+        """Whether a peer has yet to say what it wants."""
+        return self._roles[peer] in (_Role.STRANGER, _Role.GREETED)
+
     def on_frame(self, peer: Peer, frame: FromServer) -> None:
         """Act on one frame.
 

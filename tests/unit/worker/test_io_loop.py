@@ -6,12 +6,15 @@ import pytest
 from support.scripted_engine import ScriptedBackend
 from unit.worker.rig import HASH, Rig, chat
 
+from pyrunner.types import EmbeddingRequest, EmbeddingResult
 from pyrunner.wire.channel import decoder_of_worker_frames, encode
 from pyrunner.wire.frames import (
+    MAX_FRAME_BYTES,
     PROTOCOL_VERSION,
     Control,
     Delta,
     Done,
+    Embed,
     Failed,
     FromServer,
     FromWorker,
@@ -21,6 +24,7 @@ from pyrunner.wire.frames import (
 )
 from pyrunner.worker.connection import MAX_BUFFERED_BYTES
 from pyrunner.worker.io_loop import HELLO_S, IoLoop
+from pyrunner.worker.messages import Embedded
 
 
 class Client:
@@ -170,6 +174,36 @@ def test_connection_that_says_nothing_is_closed(served):
     served.turn()
     client.read()
     assert client.is_at_end
+
+
+def test_request_that_never_comes_is_not_waited_for(served):
+    client = served.client()
+    client.hello()
+    served.turn()
+    served.clock.advance(HELLO_S + 0.1)
+    served.turn()
+    client.read()
+    assert client.is_at_end
+
+
+def test_keeper_that_says_nothing_more_stays(served):
+    client = served.client()
+    client.hello(is_keeper=True)
+    served.turn()
+    served.clock.advance(HELLO_S + 0.1)
+    served.turn()
+    client.read()
+    assert not client.is_at_end
+
+
+def test_answer_too_long_for_a_frame_fails_alone(served):
+    client = served.client()
+    client.hello(Embed(request=EmbeddingRequest(inputs=("x",))))
+    served.turn()
+    huge = EmbeddingResult(vectors=(bytes(MAX_FRAME_BYTES),), n_embd=1, n_tokens=1)
+    served.mailbox.post(Embedded(1, huge))
+    served.turn()
+    assert client.read()[-1].code == "worker_protocol"
 
 
 def test_frame_that_never_ends_is_closed_as_well(served):
