@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from pyrunner.errors import StoreCorruptError, UnsupportedArtifactError
-from pyrunner.registry.manifest import Descriptor, Manifest
+from pyrunner.errors import RegistryProtocolError, UnsupportedArtifactError
+from pyrunner.registry.manifest import Descriptor, Manifest, decode_manifest, index_media_type
+from pyrunner.registry.reference import Reference
 
 CONFIG_V01 = "application/vnd.docker.ai.model.config.v0.1+json"
 CONFIG_V02 = "application/vnd.docker.ai.model.config.v0.2+json"
@@ -91,31 +92,49 @@ class _File(msgspec.Struct):
     modelfs: msgspec.Raw = msgspec.Raw(b"")
 
 
-def check_is_model(manifest: Manifest, *, reference: str) -> None:
-    """Refuse what is no model before a byte of it is pulled.
+def model_manifest(content: bytes, reference: Reference) -> Manifest:
+    """Read a manifest and refuse what is no model before a byte of it is pulled.
+
+    Args:
+        content: The manifest as a registry sent it.
+        reference: Where it came from, for the error.
 
     Raises:
-        UnsupportedArtifactError: The config's media type is none of `CONFIG_TYPES`.
+        UnsupportedArtifactError: An index, or a config of none of `CONFIG_TYPES`.
+        RegistryProtocolError: No manifest, or a config larger than `MAX_CONFIG_BYTES`.
     """
+    registry = reference.registry
+    index_type = index_media_type(content, source=registry)
+    if index_type is not None:
+        raise _unsupported(reference, index_type)
+    manifest = decode_manifest(content, source=registry)
     if manifest.config.media_type not in CONFIG_TYPES:
-        raise unsupported(reference, manifest.config.media_type)
+        raise _unsupported(reference, manifest.config.media_type)
+    if manifest.config.size > MAX_CONFIG_BYTES:
+        raise RegistryProtocolError(
+            registry=registry, problem=f"a model config of more than {MAX_CONFIG_BYTES} bytes"
+        )
+    return manifest
 
 
-def unsupported(reference: str, media_type: str) -> UnsupportedArtifactError:
-    """The error for a config (or index) of a type that is no model."""
+def _unsupported(reference: Reference, media_type: str) -> UnsupportedArtifactError:
     known = ", ".join(f'"{each}"' for each in CONFIG_TYPES)
     return UnsupportedArtifactError(
-        reference=reference,
+        reference=str(reference),
         media_type=media_type[:200],
         hint=f"(supported: {known}) - try upgrading: unsupported model config media type",
     )
 
 
-def parse_config(content: bytes, *, path: str) -> ArtifactConfig:
+def parse_config(content: bytes, *, source: str) -> ArtifactConfig:
     """Read a config blob of Docker's or ModelPack's form.
 
+    Args:
+        content: The bytes, already compared with their digest.
+        source: Where they came from, for the error.
+
     Raises:
-        StoreCorruptError: Not such a JSON document; names `path`.
+        RegistryProtocolError: Not such a JSON document.
     """
     try:
         file = msgspec.json.decode(content, type=_File)
@@ -125,7 +144,9 @@ def parse_config(content: bytes, *, path: str) -> ArtifactConfig:
         else:
             config = msgspec.json.decode(file.config, type=ModelConfig)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreCorruptError(path=path, problem=f"unreadable model config ({error})") from error
+        raise RegistryProtocolError(
+            registry=source, problem=f"a model config that cannot be read ({error})"
+        ) from error
     created = file.descriptor.created or file.descriptor.created_at
     return ArtifactConfig(config=config, created=_unix_seconds(created))
 

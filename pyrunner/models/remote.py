@@ -6,15 +6,14 @@ from pyrunner.errors import DigestMismatchError
 from pyrunner.models.artifact import (
     MAX_CONFIG_BYTES,
     ModelConfig,
-    check_is_model,
+    model_manifest,
     parse_config,
-    unsupported,
 )
 from pyrunner.models.store import Store
 from pyrunner.models.transfer import refuse_hugging_face
 from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import Descriptor, decode_manifest, index_media_type
+from pyrunner.registry.manifest import Descriptor
 from pyrunner.registry.reference import Reference
 
 
@@ -46,6 +45,7 @@ def describe(store: Store, client: RegistryClient, reference_text: str) -> Remot
         UnsupportedArtifactError: It is no model.
         UnsupportedParameterError: The reference names Hugging Face.
         DigestMismatchError: The config is another than the manifest promised.
+        RegistryProtocolError: The manifest or the config cannot be read.
         RegistryAuthError: The registry wants (other) credentials.
         RegistryUnavailableError: It cannot be reached. Retryable.
     """
@@ -57,13 +57,9 @@ def describe(store: Store, client: RegistryClient, reference_text: str) -> Remot
         )
     refuse_hugging_face(reference)
     fetched = client.manifest(reference)
-    index_type = index_media_type(fetched.content, source=reference.registry)
-    if index_type is not None:
-        raise unsupported(str(reference), index_type)
-    manifest = decode_manifest(fetched.content, source=reference.registry)
-    check_is_model(manifest, reference=str(reference))
+    manifest = model_manifest(fetched.content, reference)
     content = _config(client, reference, manifest.config)
-    artifact = parse_config(content, path=f"{reference} ({manifest.config.digest})")
+    artifact = parse_config(content, source=reference.registry)
     return RemoteModel(
         id=fetched.digest.text,
         config=artifact.config,

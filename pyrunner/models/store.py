@@ -247,7 +247,7 @@ class Store:
             lease: Covers the manifest and all its blobs.
 
         Raises:
-            StoreCorruptError: A blob is missing.
+            StoreCorruptError: A blob is missing, or the config cannot be read.
         """
         manifest = decode_manifest(content, source="manifest")
         digest = Digest.of(content)
@@ -265,7 +265,7 @@ class Store:
                 change.entries = index.with_name(change.entries, descriptor, str(reference))
             elif digest not in index.digests(change.entries):
                 change.entries = (*change.entries, descriptor)
-            return self._read(change.entries, digest)
+            return read_model(self.blobs, digest, index.names(change.entries, digest))
 
     def put_blob(self, descriptor: Descriptor, content: bytes, lease: Lease) -> None:
         """Publish a small blob from memory, unless it is here."""

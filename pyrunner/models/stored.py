@@ -85,8 +85,12 @@ def read_model(blobs: BlobFolder, digest: str, names: list[str]) -> StoredModel:
         StoreCorruptError: One of the two is missing or damaged.
     """
     manifest = read_manifest(blobs, digest)
+    path = blobs.path(manifest.config.digest)
     content = blobs.read(manifest.config.digest, max_bytes=MAX_CONFIG_BYTES)
-    artifact = parse_config(content, path=str(blobs.path(manifest.config.digest)))
+    try:
+        artifact = parse_config(content, source=str(path))
+    except RegistryProtocolError as error:
+        raise StoreCorruptError(path=str(path), problem=error.problem) from error
     paths = {kind: _paths(blobs, manifest, artifact.config, kind) for kind in LayerKind}
     return StoredModel(
         id=Digest(digest).text,

@@ -9,7 +9,7 @@ from functools import partial
 
 from pyrunner import units
 from pyrunner.errors import DigestMismatchError, StoreCorruptError, UnsupportedParameterError
-from pyrunner.models.artifact import check_is_model, unsupported
+from pyrunner.models.artifact import MAX_CONFIG_BYTES, model_manifest, parse_config
 from pyrunner.models.layer_pool import LayerPool, Report
 from pyrunner.models.leases import Lease
 from pyrunner.models.progress import Mode, OnProgress, ProgressEvent
@@ -21,8 +21,6 @@ from pyrunner.registry.manifest import (
     MANIFEST_TYPE,
     Descriptor,
     Manifest,
-    decode_manifest,
-    index_media_type,
 )
 from pyrunner.registry.reference import HUGGING_FACE, Reference
 from pyrunner.registry.upload import Upload
@@ -57,6 +55,7 @@ def pull(
         InvalidReferenceError: No reference.
         ModelNotFoundError: The registry does not have it.
         UnsupportedArtifactError: It is no model.
+        RegistryProtocolError: Its manifest or config cannot be read.
         DigestMismatchError: The registry sent other bytes than promised; they are gone.
         RegistryAuthError: The registry wants (other) credentials.
         RegistryUnavailableError: It cannot be reached or broke off; a new pull continues.
@@ -67,7 +66,7 @@ def pull(
         return _cached(store.find(reference_text), on_progress)
     refuse_hugging_face(reference)
     fetched = client.manifest(reference)
-    manifest = _model_manifest(fetched, reference)
+    manifest = model_manifest(fetched.content, reference)
     with store.lease([fetched.digest, *(each.digest for each in manifest.blobs)]) as lease:
         missing = [each for each in manifest.blobs if not store.blobs.has(each)]
         if not missing and _has_model(store, fetched):
@@ -147,15 +146,6 @@ def _has_model(store: Store, fetched: FetchedManifest) -> bool:
         return False
 
 
-def _model_manifest(fetched: FetchedManifest, reference: Reference) -> Manifest:
-    index_type = index_media_type(fetched.content, source=reference.registry)
-    if index_type is not None:
-        raise unsupported(str(reference), index_type)
-    manifest = decode_manifest(fetched.content, source=reference.registry)
-    check_is_model(manifest, reference=str(reference))
-    return manifest
-
-
 def _fetch_all(
     store: Store,
     client: RegistryClient,
@@ -166,8 +156,10 @@ def _fetch_all(
 ) -> None:
     pool = LayerPool("pull", client.config.n_parallel_layers, manifest.layers, on_progress)
     fetch = partial(_fetch_blob, store, client, reference, lease)
-    # The config first: it is small, and without it nothing else is of use.
+    # The config first: it is small, and unless it can be read nothing else is of use.
     pool.run(fetch, (manifest.config,))
+    config = store.blobs.read(manifest.config.digest, max_bytes=MAX_CONFIG_BYTES)
+    parse_config(config, source=reference.registry)
     pool.run(fetch, manifest.layers)
 
 

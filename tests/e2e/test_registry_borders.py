@@ -1,7 +1,7 @@
 """What a registry may not make us do: leak credentials, follow it elsewhere, push to others."""
 
 import pytest
-from support.artifacts import add, made, new_store
+from support.artifacts import add, described, made, new_store
 from support.debian_registry import RIGHT
 from support.recording import ImpatientClient, Told
 from support.scripted_registry import Fault, Handler, ScriptedRegistry, scripted_registry
@@ -13,13 +13,16 @@ from pyrunner.errors import (
     RegistryUnavailableError,
     UnsupportedParameterError,
 )
+from pyrunner.models.artifact import CONFIG_V01
 from pyrunner.models.store import Store, StoredModel
 from pyrunner.models.transfer import pull, push
 from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import (
     MANIFEST_TYPE,
+    Manifest,
     decode_manifest,
+    encode,
 )
 
 WEIGHTS = bytes(range(256)) * 4096
@@ -160,6 +163,16 @@ def test_proxy_of_the_environment_is_not_used_for_this_machine(
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert _pull(store, client, registry).tags
+
+
+def test_config_that_cannot_be_read_ends_the_pull_before_the_layers(store, client, registry):
+    config, layer = described(b"[]", CONFIG_V01), described(WEIGHTS)
+    registry.blobs[config.digest] = b"[]"
+    content = encode(Manifest(schema_version=2, config=config, layers=(layer,)))
+    registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
+    with pytest.raises(RegistryProtocolError, match="config that cannot be read"):
+        _pull(store, client, registry)
+    assert registry.headers_of("GET", BLOB) == []
 
 
 def test_hugging_face_comes_later_and_says_so(store, client):

@@ -3,20 +3,22 @@ import json
 import pytest
 from support.artifacts import add, described, new_store
 
-from pyrunner.errors import StoreCorruptError, UnsupportedArtifactError
+from pyrunner.errors import RegistryProtocolError, UnsupportedArtifactError
 from pyrunner.models import artifact
 from pyrunner.models.artifact import (
     CONFIG_CNCF,
     CONFIG_V01,
     CONFIG_V02,
     FILE_PATH,
+    MAX_CONFIG_BYTES,
     LayerKind,
     ModelConfig,
-    check_is_model,
     layer_kind,
+    model_manifest,
     parse_config,
 )
-from pyrunner.registry.manifest import Manifest
+from pyrunner.registry.manifest import Descriptor, Manifest, encode
+from pyrunner.registry.reference import Reference
 
 DOCKER = {
     "config": {
@@ -40,7 +42,7 @@ CNCF = {
 
 
 def test_docker_config_is_read_with_its_time():
-    parsed = parse_config(json.dumps(DOCKER).encode(), path="x")
+    parsed = parse_config(json.dumps(DOCKER).encode(), source="x")
     assert parsed.created == 1742819781
     assert parsed.config.parameters == "361.82 M"
     assert parsed.config.context_size == 8192
@@ -57,7 +59,7 @@ def test_docker_config_is_read_with_its_time():
     ],
 )
 def test_modelpack_config_is_flattened(document):
-    parsed = parse_config(json.dumps(document).encode(), path="x")
+    parsed = parse_config(json.dumps(document).encode(), source="x")
     assert parsed.config == ModelConfig(
         format="gguf", quantization="fp16", parameters="8b", architecture="llama", size="8b"
     )
@@ -68,15 +70,15 @@ def test_modelpack_config_is_flattened(document):
 )
 def test_time_that_is_none_is_unknown(created):
     document = {"config": {}, "descriptor": {"created": created}}
-    assert parse_config(json.dumps(document).encode(), path="x").created == 0
+    assert parse_config(json.dumps(document).encode(), source="x").created == 0
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b'{"config": 1}', b'{"config": {"format": 1}}', b"\xff", b"[" * 10_000]
 )
-def test_config_that_cannot_be_read_names_its_file(content):
-    with pytest.raises(StoreCorruptError, match="blob-path"):
-        parse_config(content, path="blob-path")
+def test_config_that_cannot_be_read_names_its_source(content):
+    with pytest.raises(RegistryProtocolError, match="blob-path"):
+        parse_config(content, source="blob-path")
 
 
 @pytest.mark.parametrize(
@@ -105,17 +107,28 @@ def test_layer_is_known_by_its_type_and_name(media_type, name, kind):
     assert layer_kind(layer, ModelConfig(format="gguf")) is kind
 
 
+def _read(config: Descriptor) -> Manifest:
+    content = encode(Manifest(schema_version=2, config=config, layers=()))
+    return model_manifest(content, Reference.parse("x"))
+
+
+def test_manifest_with_a_config_too_large_to_read_is_refused():
+    config = Descriptor(
+        media_type=CONFIG_V01, size=MAX_CONFIG_BYTES + 1, digest=described(b"").digest
+    )
+    with pytest.raises(RegistryProtocolError, match=str(MAX_CONFIG_BYTES)):
+        _read(config)
+
+
 @pytest.mark.parametrize("media_type", [CONFIG_V01, CONFIG_V02, CONFIG_CNCF])
 def test_manifest_of_a_known_config_type_is_a_model(media_type):
-    config = described(b"{}", media_type)
-    check_is_model(Manifest(schema_version=2, config=config, layers=()), reference="x")
+    assert _read(described(b"{}", media_type)).layers == ()
 
 
 def test_manifest_of_a_container_image_is_refused_with_the_products_text():
     config = described(b"{}", "application/vnd.oci.image.config.v1+json")
-    manifest = Manifest(schema_version=2, config=config, layers=())
     with pytest.raises(UnsupportedArtifactError) as caught:
-        check_is_model(manifest, reference="library/alpine")
+        _read(config)
     text = str(caught.value)
     assert 'config type "application/vnd.oci.image.config.v1+json" is not supported' in text
     assert f'(supported: "{CONFIG_V01}", "{CONFIG_V02}", "{CONFIG_CNCF}")' in text

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from support.artifacts import NAMES, add, blob_names, new_store
+from support.artifacts import NAMES, add, blob_names, described, new_store
 
 from pyrunner.errors import (
     InvalidParameterError,
@@ -11,8 +11,10 @@ from pyrunner.errors import (
     StoreCorruptError,
     StoreIOError,
 )
+from pyrunner.models.artifact import CONFIG_V01
 from pyrunner.models.store import Store
-from pyrunner.registry.manifest import REF_NAME
+from pyrunner.registry.digest import Digest
+from pyrunner.registry.manifest import REF_NAME, Manifest, encode
 
 
 @pytest.fixture
@@ -182,6 +184,17 @@ def test_put_without_its_blobs_is_refused(store):
     model.weight_paths[0].unlink()
     with store.lease(model.digests) as lease, pytest.raises(StoreCorruptError):
         store.put(content, store.parse("y"), lease)
+
+
+def test_put_with_a_config_that_cannot_be_read_says_so_and_changes_nothing(store):
+    config, layer = described(b"[]", CONFIG_V01), described(b"weights")
+    content = encode(Manifest(schema_version=2, config=config, layers=(layer,)))
+    with store.lease([Digest.of(content), config.digest, layer.digest]) as lease:
+        store.put_blob(config, b"[]", lease)
+        store.put_blob(layer, b"weights", lease)
+        with pytest.raises(StoreCorruptError, match="config that cannot be read"):
+            store.put(content, store.parse("x"), lease)
+    assert _entries(store) == []
 
 
 @pytest.mark.parametrize(
