@@ -39,9 +39,6 @@ __all__ = ["Runtime"]
 
 _logger = log.get("runtime")
 
-_LEDGER_S = 10.0
-"""Longest wait for the ledger where nobody's patience limits it."""
-
 _ADOPT_S = 2.0
 """Longest wait of a starting server for one worker that it finds."""
 
@@ -147,8 +144,7 @@ class Runtime:
         if not entries:
             return 0
         drain_s = None if only_idle else self._settings.runtime.drain_s
-        check = self._wait("the ledger", _LEDGER_S + (drain_s or 0.0) + census.EXIT_S).check
-        return census.unload(self._ledger, entries, check, drain_s)
+        return census.unload(self._ledger, entries, drain_s)
 
     def adopt(self) -> int:
         """Take over workers that a server before this one left; called once at a server's start.
@@ -273,11 +269,10 @@ class Runtime:
         returncode = children.returncode(entry.pid, entry.started)
         how = "ended" if returncode is None else how_it_ended(returncode)
         _logger.info("worker %d of %s: %s", entry.pid, entry.reference, how)
-        wait = Wait("the ledger", _LEDGER_S, never_cancelled, lambda: None)
         try:
-            with self._ledger.locked(wait.check):
+            with self._ledger.locked():
                 pass  # entering sweeps
-        except (ModelLoadingError, StoreError) as error:
+        except StoreError as error:
             # A full disk, say. Whoever takes the lock next sweeps, and this thread has to live.
             _logger.warning("nobody cleaned up behind worker %d: %s", entry.pid, error)
 

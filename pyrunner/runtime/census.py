@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pyrunner import log
@@ -29,15 +29,12 @@ def statuses(entries: Sequence[Entry]) -> list[RunnerStatus]:
     return [_status(entry, ask(entry, Control())) for entry in entries if not entry.is_leaving]
 
 
-def unload(
-    ledger: Ledger, entries: Sequence[Entry], check: Callable[[], None], drain_s: float | None
-) -> int:
+def unload(ledger: Ledger, entries: Sequence[Entry], drain_s: float | None) -> int:
     """Make workers leave and wait for their ends.
 
     Args:
         ledger: Where they are marked.
         entries: The workers in question.
-        check: For the ledger's lock.
         drain_s: What requests in flight get; None leaves workers with requests alone.
 
     Returns:
@@ -49,14 +46,14 @@ def unload(
         is_forced = drain_s is not None
         if ask_to_leave(entry, only_idle=not is_forced) or is_forced:
             leaving.append(entry)
-    with ledger.locked(check) as page:
+    with ledger.locked() as page:
         for entry in leaving:
             page.mark_leaving(entry.socket)
     deadline = time.monotonic() + (drain_s or 0.0) + EXIT_S
     for entry in leaving:
         if not wait_for_end(entry.pid, entry.started, max(0.0, deadline - time.monotonic())):
             _kill(entry)
-    with ledger.locked(check):
+    with ledger.locked():
         pass  # their entries and sockets are swept
     return len(leaving)
 

@@ -146,6 +146,8 @@ class Launcher:
             max_queue=runtime.max_queue,
             config_hash=plan.config_hash,
             socket_path=str(path),
+            server_socket=str(self._settings.socket_path.absolute()),
+            lock_path=str(self._folder.lock),
             listener_fd=fds[0],
             lease_fd=fds[1],
             log_level=self._settings.log.level,

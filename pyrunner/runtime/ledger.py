@@ -8,6 +8,7 @@ to end. The file carries no promise beyond a reboot, so it is replaced by rename
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from pyrunner import log
-from pyrunner.errors import StoreIOError
+from pyrunner.errors import StoreIOError, StoreLockedError
 from pyrunner.runtime import processes
 from pyrunner.runtime.folder import RuntimeFolder
 from pyrunner.types import ModelMode
@@ -24,6 +25,9 @@ _logger = log.get("runtime")
 
 MAX_LEDGER_BYTES = 1024 * 1024
 """A larger file is not ours."""
+
+LOCK_S = 10.0
+"""Longest wait for the lock where nobody's patience limits it."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,15 +118,21 @@ class Ledger:
         self._threads = threading.Lock()
 
     @contextmanager
-    def locked(self, check: Callable[[], None]) -> Iterator[Page]:
+    def locked(self, check: Callable[[], None] | None = None) -> Iterator[Page]:
         """Hold the lock; what was changed is written when the block ends, also by an exception.
 
         Entries of dead processes, and sockets that no entry has, are gone before the block sees
         the page.
 
         Args:
-            check: Called about every 10 ms while waiting for the lock; raises to give up.
+            check: Called about every 10 ms while waiting for the lock; raises to give up. None
+                waits `LOCK_S`.
+
+        Raises:
+            StoreIOError: The folder cannot be read or written.
+            StoreLockedError: `LOCK_S` are over.
         """
+        check = self._check() if check is None else check
         while not self._threads.acquire(timeout=_LOCK_POLL_S):
             check()
         try:
@@ -138,6 +148,15 @@ class Ledger:
                 os.close(descriptor)
         finally:
             self._threads.release()
+
+    def _check(self) -> Callable[[], None]:
+        deadline = time.monotonic() + LOCK_S
+
+        def check() -> None:
+            if time.monotonic() >= deadline:
+                raise StoreLockedError(path=str(self._folder.lock), timeout_s=LOCK_S)
+
+        return check
 
     def snapshot(self) -> list[Entry]:
         """Living workers, without the lock: informs, never decides."""

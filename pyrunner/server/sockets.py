@@ -7,11 +7,13 @@ from pathlib import Path
 
 from pyrunner.config import Settings
 from pyrunner.errors import ConfigError
+from pyrunner.runtime.folder import RuntimeFolder
+from pyrunner.runtime.ledger import Ledger
+from pyrunner.wire.server_socket import is_answered
 
 BACKLOG = 1024
 """Connections the kernel holds while the server is busy accepting."""
 
-_PROBE_S = 1.0
 _OWNER_ONLY = 0o600
 
 
@@ -50,10 +52,19 @@ def open_unix(settings: Settings) -> socket.socket:
 
     A socket file that nobody answers behind is a dead server's and is replaced.
 
+    The runtime folder's lock is held meanwhile, so that of two servers one finds the other.
+
     Raises:
         ConfigError: A server answers there, the path is too long, or another kind of file is.
+        StoreError: The runtime folder cannot be used.
     """
-    path = settings.socket_path
+    folder = RuntimeFolder(settings.runtime_dir)
+    folder.prepare()
+    with Ledger(folder).locked():
+        return _bind_unix(settings, settings.socket_path)
+
+
+def _bind_unix(settings: Settings, path: Path) -> socket.socket:
     _remove_stale(settings, path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -82,17 +93,14 @@ def _remove_stale(settings: Settings, path: Path) -> None:
         return
     if not path.is_socket():
         raise _config(settings, "socket", f"{path} exists and is no socket; choose another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_S)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
-        except OSError as error:
-            problem = f"{path} cannot be looked at: {error.strerror or error}"
-            raise _config(settings, "socket", problem) from error
-    raise _config(settings, "socket", f"another server answers on {path}; stop it first")
+    try:
+        if is_answered(path):
+            problem = f"another server answers on {path}; stop it first"
+            raise _config(settings, "socket", problem)
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        problem = f"{path} cannot be looked at: {error.strerror or error}"
+        raise _config(settings, "socket", problem) from error
 
 
 def _config(settings: Settings, key: str, problem: str) -> ConfigError:

@@ -45,6 +45,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str
     socket_path: str
     """Where the listener is bound; the worker removes it when it takes no more requests."""
+    server_socket: str
+    """Of the server that starts the worker, to be taken away should that one be killed."""
+    lock_path: str
+    """The runtime folder's lock, held meanwhile."""
     listener_fd: int
     """Bound and listening already, so that nobody has to wait for it to appear."""
     lease_fd: int | None = None

@@ -12,6 +12,7 @@ from types import FrameType
 
 from pyrunner import log
 from pyrunner.wire.launch import MAX_LAUNCH_BYTES, decode_launch
+from pyrunner.wire.server_socket import remove_dead
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.io_loop import IoLoop
 from pyrunner.worker.log_bound import bound_log
@@ -57,6 +58,8 @@ def run(backend: Backend) -> int:
         has_stopped = engine.stop(_STOP_S)
         backend.pass_on_log()
         _logger.info("worker %d ends with status %d", os.getpid(), service.exit_status)
+        if service.is_orphan:
+            remove_dead(Path(launch.server_socket), Path(launch.lock_path))
         if not has_stopped:
             # Native code that hangs would make a normal exit wait, or crash at its teardown.
             os._exit(service.exit_status)

@@ -75,6 +75,11 @@ class Service:
         """Whether the model loads or requests are in flight."""
         return self._life.is_loading or bool(self._answers)
 
+    @property
+    def is_orphan(self) -> bool:
+        """Whether no server holds on to the worker."""
+        return self._life.n_keepers == 0
+
     def due_s(self) -> float:
         """When to call `turn` at the latest, on the clock this was made with."""
         return self._life.due_s()

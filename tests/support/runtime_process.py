@@ -2,6 +2,7 @@
 
 ``python runtime_process.py HOME [--gate FILE]``; a line in, a JSON line out::
 
+    listen           binds the server's socket
     ready MODEL      the pid of its worker, once it is ready
     stream MODEL     starts a stream that never ends; answers when the first text has come
     close            closes the runtime and ends
@@ -13,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.workshop import Workshop, conversation, pid_of, read_some, scripted_command
-
 from pyrunner.errors import PyrunnerError
 from pyrunner.runtime.api import Runtime
+from pyrunner.server.sockets import open_unix
+from support.workshop import Workshop, conversation, pid_of, read_some, scripted_command
 
 
 def main() -> None:
@@ -25,11 +26,15 @@ def main() -> None:
     runtime = shop.runtime()
     runtime.adopt()
     streams = []
+    sockets = []
     for line in sys.stdin:
         verb, _, model = line.strip().partition(" ")
         if verb == "close":
             runtime.close(0.0)
             return
+        if verb == "listen":
+            sockets.append(open_unix(shop.settings()))
+            continue
         try:
             runner = runtime.ensure_ready(model)
             if verb == "stream":

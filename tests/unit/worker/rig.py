@@ -36,6 +36,8 @@ def launch(**given: Any) -> Launch:
         "max_queue": 8,
         "config_hash": HASH,
         "socket_path": "/nowhere",
+        "server_socket": "/nowhere",
+        "lock_path": "/nowhere",
         "listener_fd": -1,
     }
     return Launch(**(usual | given))
