@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pyrunner.errors import RegistryProtocolError
 from pyrunner.registry.reference import DOCKER_HUB
@@ -39,17 +39,24 @@ def is_same_origin(first: str, second: str) -> bool:
     return _origin(first) == _origin(second)
 
 
-def check_redirect(source: str, target: str, *, registry: str) -> None:
-    """Refuse a redirect that leaves HTTP(S) or drops TLS.
+def redirect_target(source: str, location: str, *, registry: str) -> str:
+    """Where a ``Location`` leads, refusing one that leaves HTTP(S) or drops TLS.
 
     Raises:
-        RegistryProtocolError: It does.
+        RegistryProtocolError: It does, or is no address.
     """
-    old, new = urlsplit(source).scheme, urlsplit(target).scheme
+    try:
+        target = urljoin(source, location)
+        (old, _, _), (new, _, _) = _origin(source), _origin(target)
+    except ValueError as error:  # brackets, ports, characters that an address cannot have
+        raise RegistryProtocolError(
+            registry=registry, problem=f"a redirect to no address ({error})"
+        ) from error
     if new not in _DEFAULT_PORTS or (old == "https" and new == "http"):
         raise RegistryProtocolError(
             registry=registry, problem=f"a redirect from {old} to {new or 'nowhere'}"
         )
+    return target
 
 
 def check_realm(realm: str, *, registry: str, insecure: Iterable[str]) -> None:
@@ -62,7 +69,11 @@ def check_realm(realm: str, *, registry: str, insecure: Iterable[str]) -> None:
     Raises:
         RegistryProtocolError: The realm is refused; says why.
     """
-    parts = urlsplit(realm)
+    try:
+        parts = urlsplit(realm)
+        _origin(realm)
+    except ValueError:
+        parts = urlsplit("")
     host = parts.hostname or ""
     allowed = tuple(insecure)
     is_plain = is_plain_http(registry, allowed)

@@ -1,5 +1,6 @@
 """References: names of models, normalised as Docker Model Runner does (reference, section 2.5)."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Never, Self
@@ -69,7 +70,7 @@ class Reference:
         if "/" not in path and (not registry or registry == DOCKER_HUB):
             path, path_at = f"{default_org}/{path}", path_at - len(default_org) - 1
         if registry is None:
-            registry = default_registry
+            registry = _ALIASES.get(default_registry, default_registry)
         _check_repository(path, text, path_at)
         if len(registry) + 1 + len(path) > _MAX_NAME:
             _refuse(text, _MAX_NAME, f"a name has at most {_MAX_NAME} characters")
@@ -143,10 +144,23 @@ def _split_tag(text: str, start: int, body: str) -> tuple[str, str | None]:
 
 def _split_registry(text: str, start: int, name: str) -> tuple[str | None, str, int]:
     first, slash, rest = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first == "localhost"):
+    if not slash or not _is_recognised(first):
         return None, name, start
     _check_registry(first, text, start)
     return _ALIASES.get(first, first), rest, start + len(first) + 1
+
+
+def _is_recognised(first: str) -> bool:
+    """Whether the first component of a name is a registry and no organisation."""
+    return "." in first or ":" in first or first == "localhost"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_registry(registry: str, text: str, at: int) -> None:
@@ -154,6 +168,8 @@ def _check_registry(registry: str, text: str, at: int) -> None:
     if host is None:
         _refuse(text, at, "a registry is a host name, perhaps with a port")
     end = host.end()
+    if not _is_recognised(registry) or (registry[0] == "[" and not _is_ipv6(registry[1 : end - 1])):
+        _refuse(text, at, "a registry has a dot or a port, or is localhost")
     if end < len(registry):
         port = _PORT.match(registry, end)
         if port is None or port.end() != len(registry) or int(registry[end + 1 :]) > 65535:

@@ -12,14 +12,14 @@ from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Protocol, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
 from pyrunner.config import RegistryConfig
 from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
-from pyrunner.registry.hosts import check_redirect, is_plain_http, is_same_origin
+from pyrunner.registry.hosts import is_plain_http, is_same_origin, redirect_target
 
 MAX_REDIRECTS = 10
 MAX_DELAY_S = 60.0
@@ -150,7 +150,7 @@ class Transport:
         self._config = config
         self._wait = wait
         self._jitter = random.Random()  # noqa: S311 - spreads retries, keeps no secret
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.clear()
         self._session.headers["User-Agent"] = _USER_AGENT
         # Digests are of the bytes as stored; a compressed transfer would only get in the way.
@@ -218,8 +218,7 @@ class Transport:
             if not follows or location is None:
                 return response
             response.close()
-            target = urljoin(url, location)
-            check_redirect(url, target, registry=request.registry)
+            target = redirect_target(url, location, registry=request.registry)
             if not is_same_origin(url, target):
                 headers.pop(_AUTHORIZATION, None)
             url = target
@@ -251,6 +250,14 @@ class Transport:
         # None for a key takes the environment's proxy away; this machine needs none for itself.
         without: dict[str, Any] = {"http": None, "https": None, "all": None}
         return without if is_plain_http(urlsplit(url).netloc, ()) else None
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Keep requests from looking for the next request of a redirect, which `_follow` makes.
+
+        It would read the redirect's body first, all of it, and trip over an address that is none.
+        """
 
 
 def _keep_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
 from pyrunner.registry.client import PUSH, RegistryClient
-from pyrunner.registry.hosts import check_redirect, is_same_origin
+from pyrunner.registry.hosts import is_same_origin, redirect_target
 from pyrunner.registry.manifest import Descriptor
 from pyrunner.registry.reference import Reference
 from pyrunner.registry.transport import BytesBody, Response
@@ -123,8 +123,9 @@ class Upload:
         if response.status not in expected:
             self._client.refuse(self._reference, response)
         registry = self._reference.registry
-        location = urljoin(response.url, response.headers.get("Location", ""))
-        check_redirect(response.url, location, registry=registry)
+        location = redirect_target(
+            response.url, response.headers.get("Location", ""), registry=registry
+        )
         if not is_same_origin(response.url, location):
             raise RegistryProtocolError(
                 registry=registry, problem="an upload that continues on another host"

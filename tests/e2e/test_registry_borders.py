@@ -1,5 +1,7 @@
 """What a registry may not make us do: leak credentials, follow it elsewhere, push to others."""
 
+import threading
+
 import pytest
 from support.artifacts import add, described, made, new_store
 from support.debian_registry import RIGHT
@@ -139,7 +141,9 @@ def test_credentials_stay_with_their_host_when_a_blob_lives_elsewhere(store, reg
     assert "Cookie" not in headers
 
 
-@pytest.mark.parametrize("target", ["{path}", "file:///etc/passwd", "gopher://x/", "http://"])
+@pytest.mark.parametrize(
+    "target", ["{path}", "file:///etc/passwd", "gopher://x/", "http://", "http://[x"]
+)
 def test_redirect_that_leads_nowhere_is_refused(store, client, registry, target):
     registry.faults[BLOB] = [
         lambda handler: handler.reply(302, Location=target.format(path=handler.path))
@@ -147,6 +151,25 @@ def test_redirect_that_leads_nowhere_is_refused(store, client, registry, target)
     with pytest.raises((RegistryProtocolError, RegistryUnavailableError)):
         _pull(store, client, registry)
     assert len(registry.headers_of("GET", BLOB)) <= 11
+
+
+def test_redirect_without_an_end_is_left_while_it_is_still_being_sent(store, client, registry):
+    is_sent_whole = threading.Event()
+
+    def endless(handler):
+        handler.send_response(307)
+        handler.send_header("Location", handler.path)
+        handler.end_headers()
+        try:
+            for _ in range(64):
+                handler.wfile.write(WEIGHTS)
+            is_sent_whole.set()
+        except OSError:
+            handler.close_connection = True
+
+    registry.faults[BLOB] = [endless]
+    assert _pull(store, client, registry).weight_paths[0].read_bytes() == WEIGHTS
+    assert not is_sent_whole.is_set()
 
 
 def test_netrc_of_the_user_is_not_read(store, client, registry, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import pytest
 
 from pyrunner.errors import RegistryProtocolError
 from pyrunner.registry.challenge import Challenge, parse_challenge
-from pyrunner.registry.hosts import base_url, check_realm, check_redirect, is_same_origin
+from pyrunner.registry.hosts import base_url, check_realm, is_same_origin, redirect_target
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,31 @@ def test_realm_that_would_leak_or_reach_inside_is_refused(realm, registry):
 
 def test_redirect_that_drops_tls_is_refused():
     with pytest.raises(RegistryProtocolError):
-        check_redirect("https://a.example/", "http://a.example/", registry="a.example")
+        redirect_target("https://a.example/", "http://a.example/", registry="a.example")
     with pytest.raises(RegistryProtocolError):
-        check_redirect("http://a.example/", "file:///etc/passwd", registry="a.example")
+        redirect_target("http://a.example/", "file:///etc/passwd", registry="a.example")
+
+
+def test_redirect_leads_where_the_registry_says():
+    target = redirect_target("https://a.example/v2/x", "../b?c", registry="a.example")
+    assert target == "https://a.example/b?c"
+
+
+NO_ADDRESS = [
+    "https://[x",
+    "https://[12]/",
+    "https://a:99999/",
+    "https://a:b/",
+    "https://a\u2100b/",
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESS)
+def test_address_that_is_none_is_refused_as_a_redirect_and_as_a_realm(address):
+    with pytest.raises(RegistryProtocolError, match="no address"):
+        redirect_target("https://a.example/", address, registry="a.example")
+    with pytest.raises(RegistryProtocolError, match="no http or https"):
+        check_realm(address, registry="a.example", insecure=())
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,15 @@ def test_reference_defaults_complete_names_without_a_registry_only():
     assert str(Reference.parse("other.example/x", **given)) == "other.example/x:latest"
 
 
+def test_reference_default_registry_that_would_read_back_as_an_organisation_is_refused():
+    with pytest.raises(InvalidReferenceError, match="a dot or a port"):
+        Reference.parse("x", default_registry="registry")
+
+
+def test_reference_default_registry_may_be_another_name_of_docker_hub():
+    assert str(Reference.parse("x", default_registry="index.docker.io")) == "docker.io/ai/x:latest"
+
+
 def test_reference_with_tag_and_digest_keeps_both_and_asks_for_the_digest():
     reference = Reference.parse(f"ai/x:v1@{DIGEST}")
     assert (reference.tag, reference.digest, reference.target) == ("v1", DIGEST, DIGEST)
@@ -104,6 +113,8 @@ def test_reference_with_tag_and_digest_keeps_both_and_asks_for_the_digest():
         ("registry.example/" + "a/" * 200 + "b", 255),
         ("http://x/y", 4),
         ("hf.co/", 6),
+        ("[12]:5000/a", 0),
+        ("[:::]/a", 0),
     ],
 )
 def test_reference_refuses_hostile_text_and_points_at_the_character(text, at):
@@ -120,6 +131,7 @@ def test_reference_refuses_hostile_text_and_points_at_the_character(text, at):
         ("docker.io/ai", "x", "latest", None),
         ("docker.io", "ai/x", None, None),
         ("docker.io", "ai/x", None, "sha256:1"),
+        ("registry", "ai/x", "latest", None),
     ],
 )
 def test_reference_constructor_refuses_what_parse_would(parts):
