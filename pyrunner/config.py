@@ -170,7 +170,7 @@ def load(
         ConfigError: An unknown key, with the nearest known one, or a value of the wrong kind.
     """
     env = os.environ if environment is None else environment
-    home = _home(env)
+    home = _utf8(_home(env), "PYRUNNER_HOME")
     found: dict[str, tuple[object, str]] = {}
     for source in (_file(home / "config.toml"), _environment(env), _command_line(overrides or {})):
         for key, value, label in source:
@@ -189,7 +189,8 @@ def load(
         sections[section] = cls(**given)
     for key, (_, label) in found.items():
         raise ConfigError(key=key, source=label, problem=_near_miss(key))
-    return Settings(home=home, runtime_dir=_runtime_dir(env, home), sources=sources, **sections)
+    runtime_dir = _utf8(_runtime_dir(env, home), "PYRUNNER_RUNTIME_DIR")
+    return Settings(home=home, runtime_dir=runtime_dir, sources=sources, **sections)
 
 
 def environment_value(name: str) -> str | None:
@@ -250,6 +251,21 @@ def _folder(env: Mapping[str, str], name: str) -> Path | None:
         return Path(given).expanduser().absolute()
     except RuntimeError as error:  # ~somebody who does not exist
         raise ConfigError(key=name, source="environment", problem=str(error)) from error
+
+
+def _utf8(path: Path, key: str) -> Path:
+    # Paths travel to workers and into the ledger as text.
+    if not _is_utf8(str(path)):
+        raise ConfigError(key=key, source="environment", problem=f"{str(path)!r} is not UTF-8")
+    return path
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _file(path: Path) -> Iterator[tuple[str, object, str]]:
@@ -344,6 +360,8 @@ def _whole_number(value: object) -> int:
 def _string(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("write a string")
+    if not _is_utf8(value):
+        raise ValueError("write UTF-8")
     return value
 
 

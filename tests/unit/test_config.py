@@ -188,6 +188,19 @@ def test_the_home_of_an_unknown_user_is_an_error():
         config.load(environment={"PYRUNNER_HOME": "~nobody-of-this-name/x"})
 
 
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"PYRUNNER_HOME": "/h\udcff"},
+        {"PYRUNNER_HOME": "/h", "PYRUNNER_RUNTIME_DIR": "/r\udcff"},
+        {"PYRUNNER_HOME": "/h", "PYRUNNER_SERVER_SOCKET": "/s\udcff"},
+    ],
+)
+def test_a_path_that_is_not_utf8_is_an_error(env: dict[str, str]):
+    with pytest.raises(ConfigError, match="UTF-8"):
+        config.load({}, env)
+
+
 def test_a_socket_path_of_ones_own_is_taken_as_it_is(load: Load):
     assert load('[server]\nsocket = "/tmp/s"').socket_path == Path("/tmp/s")
 
