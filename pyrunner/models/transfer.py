@@ -182,8 +182,8 @@ def _fetch_blob(
                 sink.publish()
                 break
             except DigestMismatchError:
-                # What an earlier attempt left may be what is wrong; now it is gone.
-                if n_resumed == 0:
+                # What an earlier attempt left may be what was wrong, if it is gone now.
+                if n_resumed == 0 or sink.n_bytes > 0:
                     raise
     report.on_bytes(descriptor.size)
 

@@ -18,7 +18,7 @@ from pyrunner.errors import (
 from pyrunner.registry.auth import DockerCredentials
 from pyrunner.registry.challenge import parse_challenge
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.hosts import base_url
+from pyrunner.registry.hosts import base_url, is_same_origin
 from pyrunner.registry.manifest import ACCEPTED_TYPES, MAX_MANIFEST_BYTES
 from pyrunner.registry.reference import Reference
 from pyrunner.registry.tokens import Authorizer, CredentialSource
@@ -190,7 +190,8 @@ class RegistryClient:
             challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
             response.close()
             authorization = None
-            if challenge is not None:
+            # A host that the registry redirects to may not choose where its credentials go.
+            if challenge is not None and is_same_origin(url, response.url):
                 authorization = self._authorizer.answer(challenge, reference, actions, cancelled)
             if authorization is None:
                 break

@@ -61,11 +61,12 @@ def fetch_blob(
     while sink.n_bytes < descriptor.size:
         before = sink.n_bytes
         problem = "it broke off"
-        try:
-            with _open(client, reference, descriptor, sink, cancelled) as response:
+        # Asking has had its attempts; only a body that breaks off is asked for again.
+        with _open(client, reference, descriptor, sink, cancelled) as response:
+            try:
                 _copy(response, sink, cancelled, on_bytes)
-        except RegistryUnavailableError as error:
-            problem = error.problem
+            except RegistryUnavailableError as error:
+                problem = error.problem
         if cancelled.is_set():
             raise RegistryUnavailableError(registry=reference.registry, problem="cancelled")
         if sink.n_bytes >= descriptor.size:
@@ -89,7 +90,6 @@ def _open(
         response = client.send(reference, "GET", path, headers=headers, cancelled=cancelled)
         if response.status == 206 and _range_start(response) == sink.n_bytes:
             return response
-        sink.restart()
         if response.status in {206, 416}:
             response.close()
             response = client.send(reference, "GET", path, cancelled=cancelled)
@@ -104,6 +104,7 @@ def _open(
         raise DigestMismatchError(
             expected=descriptor.digest.text, actual="of another length", size_bytes=int(length)
         )
+    sink.restart()  # only now: what is here outlives an answer that is no blob
     return response
 
 

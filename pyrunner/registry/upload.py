@@ -52,9 +52,10 @@ class Upload:
             RegistryProtocolError: The registry refuses the blob; says why.
         """
         for attempt in range(1, self._client.config.max_attempts + 1):
+            location = self._begin()
             try:
                 with path.open("rb") as file:
-                    self._once(descriptor, file)
+                    self._send(location, descriptor, file)
             except RegistryUnavailableError:
                 if attempt == self._client.config.max_attempts or self._cancelled.is_set():
                     raise
@@ -64,7 +65,7 @@ class Upload:
             else:
                 return
 
-    def _once(self, descriptor: Descriptor, file: BinaryIO) -> None:
+    def _begin(self) -> str:
         with self._client.send(
             self._reference,
             "POST",
@@ -72,7 +73,9 @@ class Upload:
             actions=PUSH,
             cancelled=self._cancelled,
         ) as response:
-            location = self._location(response, {202})
+            return self._location(response, {202})
+
+    def _send(self, location: str, descriptor: Descriptor, file: BinaryIO) -> None:
         n_sent = 0
         while descriptor.size - n_sent > self._chunk_bytes:
             location = self._chunk(location, file, n_sent)

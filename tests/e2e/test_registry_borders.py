@@ -9,6 +9,7 @@ from support.recording import ImpatientClient, Told
 from support.scripted_registry import Fault, Handler, ScriptedRegistry, scripted_registry
 
 from pyrunner.errors import (
+    DigestMismatchError,
     ModelNotFoundError,
     RegistryAuthError,
     RegistryProtocolError,
@@ -151,6 +152,48 @@ def test_redirect_that_leads_nowhere_is_refused(store, client, registry, target)
     with pytest.raises((RegistryProtocolError, RegistryUnavailableError)):
         _pull(store, client, registry)
     assert len(registry.headers_of("GET", BLOB)) <= 11
+
+
+def test_host_of_a_redirect_is_given_no_credentials_even_if_it_asks(store, registry):
+    with scripted_registry() as elsewhere, ImpatientClient(RIGHT) as client:
+        elsewhere.faults["manifests"] = [_wants_token(f"http://{elsewhere.host}/token")] * 5
+        registry.faults["manifests"] = [
+            lambda handler: handler.reply(307, Location=f"http://{elsewhere.host}{handler.path}")
+        ] * 5
+        with pytest.raises(RegistryAuthError):
+            _pull(store, client, registry)
+        assert [path for _, path, _ in elsewhere.requests if "/token" in path] == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_refusal_to_continue_a_blob_keeps_what_is_here(store, client, registry, status):
+    registry.faults[BLOB] = [_half, _fails(status)]
+    with pytest.raises((RegistryAuthError, ModelNotFoundError, RegistryProtocolError)):
+        _pull(store, client, registry)
+    assert _partial_bytes(store) == [HALF]
+
+
+def test_page_in_place_of_a_blob_keeps_what_is_here(store, client, registry):
+    page = [lambda handler: handler.reply(200, b"<html>log in</html>")]
+    registry.faults[BLOB] = [_half, *page * 2]
+    for _ in range(2):  # met in the middle of a pull, and by a pull that continues another
+        with pytest.raises(DigestMismatchError):
+            _pull(store, client, registry)
+        assert _partial_bytes(store) == [HALF]
+
+
+def test_blob_that_is_never_answered_is_asked_for_as_often_as_configured(store, client, registry):
+    registry.faults[BLOB] = [_fails(503)] * 50
+    with pytest.raises(RegistryUnavailableError, match="503"):
+        _pull(store, client, registry)
+    assert len(registry.headers_of("GET", BLOB)) == client.config.max_attempts
+
+
+def test_upload_that_never_begins_is_tried_as_often_as_configured(store, client, registry):
+    registry.faults["POST /v2/a/new/blobs"] = [_fails(503)] * 50
+    with pytest.raises(RegistryUnavailableError, match="503"):
+        _pushed(store, client, registry)
+    assert len(registry.headers_of("POST", "/v2/a/new/blobs")) == client.config.max_attempts
 
 
 def test_redirect_without_an_end_is_left_while_it_is_still_being_sent(store, client, registry):
