@@ -127,7 +127,10 @@ cdef class Session:
         return status if status else self.finish()
 
     def interrupt(self):
-        """Stop the prompt chunk that is being read, or the next one if none is. Any thread."""
+        """Stop the prompt chunk that is being read, or the next one if none is. Any thread.
+
+        Models with recurrent state read the chunk to its end.
+        """
         self.memory.native.interrupt()
 
     @property
@@ -227,6 +230,11 @@ cdef class Session:
             raise InvariantError("lane out of range")
         return length
 
+    @property
+    def is_lent(self):
+        """Whether a row of logits is out, so that `begin` would refuse."""
+        return self.counter.n_lent > 0
+
     def logits(self, int32_t i_output):
         """Lend one row of logits without copying it.
 
@@ -239,7 +247,7 @@ cdef class Session:
                 also read a chunk.
 
         Raises:
-            IndexError: No such output, or its row is gone.
+            IndexError: No such output, its row is gone, or a step is between `begin` and `finish`.
         """
         cdef const float * row = self.memory.native.logits(i_output)
         if row == NULL:

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,12 +9,19 @@ from operator import index
 from types import TracebackType
 from typing import Self
 
+from pyrunner._native import Model
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loading import load_model
 from pyrunner.engine.loop import EngineLoop, check_tokens
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
 from pyrunner.engine.step import ROW_LOGITS, write_rows
-from pyrunner.errors import ContextLengthError, InvalidParameterError
+from pyrunner.engine.turn import Turn
+from pyrunner.errors import (
+    ContextLengthError,
+    InvalidParameterError,
+    InvariantError,
+    NativeError,
+)
 from pyrunner.types import (
     EmbeddingResult,
     Event,
@@ -32,7 +38,7 @@ class Engine:
 
     Methods may be called from any thread. Whoever waits for an event runs the next step for
     everybody, so there is no thread of ours, and sequences that are iterated at the same time
-    share their steps.
+    share their steps. A step that fails ends all generations with its error and closes the engine.
 
     Example::
 
@@ -65,12 +71,16 @@ class Engine:
         model = load_model(paths, config, on_progress)
         if model is None:
             raise KeyboardInterrupt
-        self._model = model
+        self._model: Model | None = model
         self._loop: EngineLoop | None = EngineLoop(model, config)
-        # Guards the loop and the mailboxes. Reentrant, so that a step inside `logits` fails with
-        # BufferError instead of waiting for itself.
-        self._lock = threading.RLock()
+        # Guards the model, the loop and the mailboxes. Reentrant, so that a step inside `logits`
+        # fails with BufferError instead of waiting for itself; held during steps, which is why
+        # it has to be fair.
+        self._lock = Turn()
         self._mailboxes: dict[int, deque[Event | Exception]] = {}
+        # Generations nobody holds any more. A finalizer runs at any point of any thread, so it
+        # only leaves its id here; whoever takes the lock next cancels them.
+        self._abandoned: deque[int] = deque()
         self._next_id = itertools.count(1)
 
     @property
@@ -83,6 +93,7 @@ class Engine:
         """Generations that run or wait for a lane."""
         with self._lock:
             loop = self._open_loop()
+            self._cancel_abandoned()
             return loop.n_running + loop.n_waiting
 
     def generate(
@@ -100,7 +111,8 @@ class Engine:
             limits: When to end.
 
         Returns:
-            An iterator of `TextEvent` and, last, one `FinishEvent`. Closing it early cancels.
+            An iterator of `TextEvent` and, last, one `FinishEvent`. Closing it early, from any
+            thread, or dropping it cancels.
 
         Raises:
             ContextLengthError: The prompt is longer than the context.
@@ -115,6 +127,7 @@ class Engine:
                 sampling=sampling or SamplingParams(),
                 limits=limits or Limits(),
             )
+            self._cancel_abandoned()
             self._open_loop().submit(request)
             self._mailboxes[request.request_id] = deque()
         return Generation(self, request.request_id)
@@ -150,7 +163,7 @@ class Engine:
             InvalidParameterError: Lone surrogates.
         """
         try:
-            return self._model.tokenize(text, add_special, parse_special)
+            return self._open_model().tokenize(text, add_special, parse_special)
         except UnicodeEncodeError as error:
             raise InvalidParameterError(param="text", problem="is not valid Unicode") from error
 
@@ -162,8 +175,9 @@ class Engine:
         """
         if not tokens:
             return ""
-        check_tokens(tokens, self._model.n_vocab)
-        return self._model.detokenize(list(tokens), render_special).decode("utf-8", "replace")
+        model = self._open_model()
+        check_tokens(tokens, model.n_vocab)
+        return model.detokenize(list(tokens), render_special).decode("utf-8", "replace")
 
     @contextmanager
     def logits(self, tokens: Sequence[int]) -> Iterator[memoryview]:
@@ -185,7 +199,7 @@ class Engine:
                 raise InvalidParameterError(param="tokens", problem="is empty")
             if len(tokens) > session.n_ctx:
                 raise ContextLengthError(n_tokens=len(tokens), n_ctx=session.n_ctx)
-            check_tokens(tokens, self._model.n_vocab)
+            check_tokens(tokens, loop.info.n_vocab)
             lane = loop.spare_lane()
             try:
                 for start in range(0, len(tokens), session.n_batch):
@@ -198,11 +212,11 @@ class Engine:
                 session.clear_lane(lane)
 
     def close(self) -> None:
-        """Free the model. Generations that are not over fail."""
-        with self._lock:
-            self._loop = None
-            for mailbox in self._mailboxes.values():
-                mailbox.append(_closed())
+        """Free the model, or leave that to the last row of logits that is lent.
+
+        Generations that are not over fail.
+        """
+        self._end_all(_closed())
 
     def __enter__(self) -> Self:
         return self
@@ -220,18 +234,44 @@ class Engine:
             raise _closed()
         return self._loop
 
-    def _wait(self, request_id: int) -> Event:
-        """Run steps until there is an event for `request_id`."""
-        mailbox = self._mailboxes[request_id]
+    def _open_model(self) -> Model:
+        model = self._model
+        if model is None:
+            raise _closed()
+        return model
+
+    def _end_all(self, error: Exception) -> None:
+        with self._lock:
+            self._loop = None
+            self._model = None
+            for mailbox in self._mailboxes.values():
+                mailbox.append(error)
+
+    def _wait(self, request_id: int) -> Event | None:
+        """Run steps until there is an event for `request_id`; None when it was closed."""
         while True:
             with self._lock:
+                mailbox = self._mailboxes.get(request_id)
+                if mailbox is None:
+                    return None
                 if not mailbox:
-                    self._deliver(self._open_loop().step())
+                    self._step()
                     continue
                 event = mailbox.popleft()
             if isinstance(event, Exception):
                 raise event
             return event
+
+    def _step(self) -> None:
+        self._cancel_abandoned()
+        try:
+            self._deliver(self._open_loop().step())
+        except (NativeError, InvariantError) as error:
+            self._end_all(error)
+
+    def _cancel_abandoned(self) -> None:
+        while self._abandoned:
+            self._forget(self._abandoned.popleft())
 
     def _deliver(self, events: list[StepEvent]) -> None:
         for event in events:
@@ -256,7 +296,7 @@ class Engine:
 
 
 class Generation(Iterator[Event]):
-    """One running generation. Any one thread at a time may iterate it."""
+    """One running generation. One thread at a time may iterate it, and any may close it."""
 
     def __init__(self, engine: Engine, request_id: int) -> None:
         self._engine = engine
@@ -273,6 +313,8 @@ class Generation(Iterator[Event]):
         except BaseException:
             self.close()
             raise
+        if event is None:
+            raise StopIteration
         if isinstance(event, FinishEvent):
             self.close()
         return event
@@ -292,6 +334,9 @@ class Generation(Iterator[Event]):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        self._engine._abandoned.append(self._request_id)  # noqa: SLF001  # the other half of it
 
 
 def _closed() -> Exception:

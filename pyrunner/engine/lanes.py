@@ -36,6 +36,11 @@ class LaneLedger:
         """Lanes with a request."""
         return len(self._request_of)
 
+    @property
+    def lowest_free(self) -> int:
+        """The lane that `take` gives next; the caller checked `n_free`."""
+        return self._free[0]
+
     def take(self, request_id: int) -> int:
         """Give the lowest free lane to a request; the caller checked `n_free`."""
         if not self._free:

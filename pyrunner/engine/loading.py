@@ -118,7 +118,9 @@ def check_config(config: EngineConfig) -> None:
 
 def context_length(model: Model, config: EngineConfig) -> int:
     """Tokens one sequence gets: as configured, else as trained up to `N_CTX_DEFAULT_MAX`."""
-    return config.n_ctx or min(model.n_ctx_train or N_CTX_DEFAULT_MAX, N_CTX_DEFAULT_MAX)
+    # A file may say anything, and what does not fit 31 bits arrives here as a negative number.
+    n_ctx_train = model.n_ctx_train if model.n_ctx_train > 0 else N_CTX_DEFAULT_MAX
+    return config.n_ctx or min(n_ctx_train, N_CTX_DEFAULT_MAX)
 
 
 def describe(model: Model, *, n_ctx: int, n_lanes: int) -> ModelInfo:

@@ -16,7 +16,7 @@ from pyrunner.engine.lanes import LaneLedger
 from pyrunner.engine.loading import check_config, context_length, describe
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
 from pyrunner.engine.sampling import check_limits, check_sampling, native_params
-from pyrunner.engine.scheduler import SchedulerConfig, schedule_step
+from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.step import Sampled, run_step
 from pyrunner.engine.threads import n_threads_default
@@ -142,8 +142,9 @@ class EngineLoop:
     def interrupt(self) -> None:
         """Stop reading the prompt chunk that is being read. Any thread.
 
-        Nothing is lost: the loop goes on from where the chunk stopped. Call it before a cancel, so
-        that the cancel does not wait for the chunk.
+        Nothing is lost: the loop goes on from where the chunk stopped. So that a cancel does not
+        wait for the chunk, hand the cancel to the loop's thread first and interrupt then; the
+        other way round the next chunk may begin in between.
         """
         if self._session is not None:
             self._session.interrupt()
@@ -153,8 +154,10 @@ class EngineLoop:
 
         Raises:
             DecodeError: The loop is dead and every request in it lost.
-            BufferError: A row of logits is lent.
+            BufferError: A row of logits is lent; nothing has changed.
         """
+        if self._session is not None and self._session.is_lent:
+            raise BufferError("a row of logits is lent; release it before the next step")
         events: list[StepEvent] = []
         self._drop_cancelled(events)
         self._admit(events)
@@ -166,9 +169,7 @@ class EngineLoop:
             return events
         done = run_step(self.session, schedule, self._sequences)
         for part in schedule.chunk:
-            self._sequences[part.lane].n_read = (
-                part.end if done.is_chunk_done else self.session.lane_length(part.lane)
-            )
+            self._note_read(part, is_done=done.is_chunk_done)
         now = self._clock()
         events.extend(self._advance(sampled, now) for sampled in done.sampled)
         return events
@@ -184,7 +185,7 @@ class EngineLoop:
         self._close_holes()
         if not self._lanes.n_free:
             raise QueueFullError(limit=self.info.n_lanes, what="lanes")
-        return self._lanes.n_taken
+        return self._lanes.lowest_free
 
     def embed(self, inputs: Tokens[Tokens[int]], *, normalize: bool = True) -> EmbeddingResult:
         """Turn token sequences into vectors, between two steps.
@@ -257,6 +258,15 @@ class EngineLoop:
             self._sequences[move.source].lane = move.target
             # Made anew, because a changed key would make the sequence the youngest.
             self._sequences = {each.lane: each for each in self._sequences.values()}
+
+    def _note_read(self, part: ChunkPart, *, is_done: bool) -> None:
+        n_read = part.end if is_done else self.session.lane_length(part.lane)
+        if part.is_last and n_read == part.end and not is_done:
+            # Other lanes kept the chunk going until it was aborted. This prompt is in the cache,
+            # but an aborted chunk has no logits to sample from: its last token is read again.
+            n_read -= 1
+            self.session.truncate_lane(part.lane, n_read)
+        self._sequences[part.lane].n_read = n_read
 
     def _advance(self, sampled: Sampled, now_s: float) -> StepEvent:
         sequence = self._sequences[sampled.lane]

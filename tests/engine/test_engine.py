@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from pyrunner import Engine
-from pyrunner.errors import InvalidParameterError, QueueFullError
+from pyrunner.config import EngineConfig
+from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.request import StepEvent
+from pyrunner.errors import DecodeError, InvalidParameterError, QueueFullError
 from pyrunner.types import Event, FinishEvent, FinishReason, Limits, SamplingParams, TextEvent
 
 GREEDY = SamplingParams(temperature=0)
@@ -63,6 +66,41 @@ def test_closing_a_generation_frees_its_lane(engine: Engine) -> None:
         next(generation)
     list(engine.generate("x", limits=Limits(max_tokens=1)))
     assert engine.n_running == 0
+
+
+def test_a_generation_that_is_dropped_frees_its_lane(engine: Engine) -> None:
+    for _ in engine.generate("Hello", sampling=GREEDY, limits=Limits(ignore_eos=True)):
+        break
+    list(engine.generate("x", limits=Limits(max_tokens=1)))
+    assert engine.n_running == 0
+
+
+def test_closing_from_another_thread_ends_the_iteration(engine: Engine) -> None:
+    generation = engine.generate("Hello", limits=Limits(ignore_eos=True))
+    next(generation)
+    closer = threading.Thread(target=generation.close)
+    closer.start()
+    assert all(isinstance(event, TextEvent) for event in generation)
+    closer.join()
+    list(engine.generate("x", limits=Limits(max_tokens=1)))
+    assert engine.n_running == 0
+
+
+def test_a_failed_step_ends_every_generation_with_its_error(
+    model_path: Path, config: EngineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(model_path, config=config)
+    first, second = engine.generate("x"), engine.generate("y")
+
+    def fail(_: EngineLoop) -> list[StepEvent]:
+        raise DecodeError(status=-4, during="the step")
+
+    monkeypatch.setattr(EngineLoop, "step", fail)
+    for generation in (first, second):
+        with pytest.raises(DecodeError):
+            next(generation)
+    with pytest.raises(ValueError, match="closed"):
+        engine.generate("z")
 
 
 def test_a_stop_string_ends_before_itself(engine: Engine) -> None:
@@ -137,6 +175,8 @@ def test_a_closed_engine_says_so(model_path: Path) -> None:
     engine.close()
     with pytest.raises(ValueError, match="closed"):
         engine.generate("x")
+    with pytest.raises(ValueError, match="closed"):
+        engine.tokenize("x")
     with pytest.raises(ValueError, match="closed"):
         next(generation)
 

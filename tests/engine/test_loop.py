@@ -1,14 +1,23 @@
 """The loop over a real session: joining, leaving, limits, cancelling."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from pyrunner._native import Model
+from pyrunner._native import Model, Session
+from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
+from pyrunner.engine.loading import context_length
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
-from pyrunner.errors import ContextLengthError, InvalidParameterError
+from pyrunner.errors import (
+    ContextLengthError,
+    InvalidParameterError,
+    UnsupportedParameterError,
+)
 from pyrunner.types import FinishReason, Limits, SamplingParams
 
 GREEDY = SamplingParams(temperature=0)
@@ -121,6 +130,77 @@ def test_interrupt_loses_no_prompt_token(model: Model, config: EngineConfig) -> 
     assert _tokens_of(nervous)[1] == expected
 
 
+class _StubbornSession:
+    """A real session that ends two chunks behind their first lane, and cannot move lanes."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.n_aborts = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def step(self, n_decode: int, n_chunk: int) -> Status:
+        lanes = list(self._session.plan[2][n_decode : n_decode + n_chunk])
+        n_first = lanes.count(lanes[0]) if lanes else 0
+        if n_first == n_chunk or self.n_aborts == 2:
+            return self._session.step(n_decode, n_chunk)
+        # An abort in llama.cpp's second pass looks like this: the cells are there, no output is.
+        self._session.plan[3][n_decode + n_first - 1] = 0
+        assert self._session.step(n_decode, n_first) is Status.OK
+        self.n_aborts += 1
+        return Status.ABORTED
+
+    def move_lane(self, source: int, to: int) -> None:
+        raise UnsupportedParameterError(param=f"moving {source} to {to}", hint="A test.")
+
+
+def test_a_prompt_that_was_read_whole_by_an_aborted_chunk_is_still_sampled(
+    model: Model, config: EngineConfig
+) -> None:
+    def requests() -> Iterator[GenerationRequest]:
+        return (_request(request_id, n_prompt=10 * request_id) for request_id in (1, 2, 3))
+
+    expected: dict[int, list[int]] = {}
+    for request in requests():
+        alone = EngineLoop(model, config)
+        alone.submit(request)
+        expected |= _tokens_of(alone)
+
+    loop = EngineLoop(model, config)
+    stubborn = _StubbornSession(loop.session)
+    loop._session = cast("Session", stubborn)
+    for request in requests():
+        loop.submit(request)
+    assert _tokens_of(loop) == expected
+    assert stubborn.n_aborts == 2
+
+
+def test_a_spare_lane_is_free_though_holes_cannot_be_closed(loop: EngineLoop) -> None:
+    loop._session = cast("Session", _StubbornSession(loop.session))
+    for request_id in range(3):
+        loop.submit(_request(request_id, max_tokens=100))
+    for _ in range(3):
+        loop.step()
+    loop.cancel(1)
+    loop.step()
+    assert loop.spare_lane() == 1
+    assert loop.session.lane_length(1) == 0
+
+
+def test_a_step_that_is_refused_because_of_lent_logits_changes_nothing(loop: EngineLoop) -> None:
+    loop.submit(_request(1))
+    loop.step()
+    plan = loop.session.plan
+    plan[0][0], plan[1][0], plan[2][0], plan[3][0] = 7, 0, 1, 2
+    loop.session.step(0, 1)
+    loop.cancel(1)
+    with loop.session.logits(0), pytest.raises(BufferError):
+        loop.step()
+    assert loop.n_running == 1
+    assert [event.request_id for event in _finished(loop.step())] == [1]
+
+
 def test_the_context_ends_a_sequence_without_a_limit(model: Model) -> None:
     loop = EngineLoop(model, EngineConfig(n_ctx=256, n_lanes=1, n_batch=128, n_threads=1))
     n_ctx = loop.info.n_ctx
@@ -130,6 +210,14 @@ def test_the_context_ends_a_sequence_without_a_limit(model: Model) -> None:
         tokens += loop.step()
     last = _finished(tokens)[0].finish
     assert (last.reason, last.usage.completion_tokens) == (FinishReason.LENGTH, 5)
+
+
+@pytest.mark.parametrize(("n_ctx_train", "n_ctx"), [(-1, 8192), (0, 8192), (512, 512)])
+def test_a_file_without_a_usable_context_length_gets_the_default(
+    n_ctx_train: int, n_ctx: int
+) -> None:
+    model = cast("Model", SimpleNamespace(n_ctx_train=n_ctx_train))
+    assert context_length(model, EngineConfig()) == n_ctx
 
 
 def test_a_prompt_without_room_for_one_token_is_refused(loop: EngineLoop) -> None:

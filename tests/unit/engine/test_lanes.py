@@ -12,6 +12,7 @@ def test_take_gives_the_lowest_free_lane() -> None:
     ledger = LaneLedger(4)
     assert [ledger.take(request) for request in (10, 11, 12)] == [0, 1, 2]
     ledger.release(1)
+    assert ledger.lowest_free == 1
     assert ledger.take(13) == 1
 
 

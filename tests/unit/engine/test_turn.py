@@ -1,0 +1,62 @@
+"""The lock of the engine: reentrant, and fair to whoever asked first."""
+
+import threading
+
+from pyrunner.engine.turn import Turn
+
+_DEADLINE_S = 10
+
+
+def test_a_thread_may_take_its_turn_again_inside_it() -> None:
+    turn = Turn()
+    with turn, turn:
+        pass
+    other = threading.Thread(target=turn.__enter__)
+    other.start()
+    other.join(_DEADLINE_S)
+    assert not other.is_alive()
+
+
+def test_whoever_takes_turn_after_turn_lets_others_in_between() -> None:
+    turn = Turn()
+    is_over = threading.Event()
+    n_turns = 0
+
+    def hog() -> None:
+        nonlocal n_turns
+        while not is_over.is_set():
+            with turn:
+                n_turns += 1
+
+    hogging = threading.Thread(target=hog)
+    hogging.start()
+    for _ in range(200):
+        with turn:
+            before = n_turns
+        # Asked for while we had it or after, the next turn of the other comes before ours.
+        while n_turns == before:
+            pass
+    is_over.set()
+    hogging.join(_DEADLINE_S)
+    assert not hogging.is_alive()
+
+
+def test_one_thread_at_a_time_has_it() -> None:
+    turn = Turn()
+    inside = 0
+    most = 0
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(300):
+            with turn:
+                inside += 1
+                most = max(most, inside)
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(_DEADLINE_S)
+    assert most == 1
