@@ -1,5 +1,6 @@
 """Where a server may be: the text of ``MODEL_RUNNER_HOST``, a Unix socket, a TCP port."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -8,6 +9,8 @@ from pyrunner.errors import ConfigError
 
 VARIABLE = "MODEL_RUNNER_HOST"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[!-~]+")
+"""No spaces and nothing that would have to be encoded: http.client refuses both too late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +42,15 @@ def parse(text: str) -> Address:
     Raises:
         ConfigError: None of these; names the variable.
     """
-    if text.startswith("unix://"):
-        return Address(socket_path=text.removeprefix("unix://"))
+    path = text.removeprefix("unix://")
+    if path != text and path:
+        return Address(socket_path=path)
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise _wrong(text) from error
-    if parts.scheme not in _DEFAULT_PORTS or not host:
+    if parts.scheme not in _DEFAULT_PORTS or not host or not _HOST.fullmatch(host):
         raise _wrong(text)
     return Address(
         host=host,
@@ -58,8 +62,8 @@ def parse(text: str) -> Address:
 
 def named() -> Address | None:
     """The server that ``MODEL_RUNNER_HOST`` names, if it is set."""
-    text = config.environment_value(VARIABLE)
-    return None if text is None else parse(text)
+    text = (config.environment_value(VARIABLE) or "").strip()
+    return parse(text) if text else None
 
 
 def usual(settings: config.Settings) -> tuple[Address, ...]:

@@ -82,11 +82,15 @@ class Client:
 
         Raises:
             ServerUnreachableError: Nobody listens there.
-            ServerAnswerError: A status that is no success, with the server's sentence.
+            ServerAnswerError: A status that is no success, with the server's sentence; or a
+                success that is no JSON.
         """
         with self.open(method, path, body) as answer:
             text = b"".join(answer.chunks())
-        return json.loads(text) if text.strip() else None
+        try:
+            return json.loads(text) if text.strip() else None
+        except ValueError as error:
+            raise _stranger(self.address, 200, "something that is no JSON") from error
 
     @contextmanager
     def open(
@@ -112,7 +116,7 @@ class Client:
         try:
             response = self._exchange(connection, method, path, body, headers or {})
             if not 200 <= response.status < 300:
-                raise _refusal(response)
+                raise _refusal(response, self.address)
             yield Answer(response, self.address)
         finally:
             connection.close()
@@ -179,7 +183,7 @@ def _user_agent() -> str:
     return f"{product} {caller}" if caller else product
 
 
-def _refusal(response: http.client.HTTPResponse) -> ServerAnswerError:
+def _refusal(response: http.client.HTTPResponse, address: Address) -> ServerAnswerError:
     body = b""
     with suppress(http.client.HTTPException, OSError):
         body = response.read(MAX_ERROR_BYTES)
@@ -190,8 +194,14 @@ def _refusal(response: http.client.HTTPResponse) -> ServerAnswerError:
         envelope = None
     if isinstance(envelope, dict) and "error" in envelope:
         return _from_envelope(response.status, envelope)
-    message = text or f"The server answered with status {response.status} {response.reason}."
-    return ServerAnswerError(status=response.status, message=message)
+    if not text or response.headers.get_content_type() == "text/html":
+        return _stranger(address, response.status, f"status {response.status} {response.reason}")
+    return ServerAnswerError(status=response.status, message=text)
+
+
+def _stranger(address: Address, status: int, what: str) -> ServerAnswerError:
+    message = f"{address} answered with {what}. Is it a model runner? See MODEL_RUNNER_HOST."
+    return ServerAnswerError(status=status, message=message)
 
 
 def _from_envelope(status: int, envelope: dict[str, Any]) -> ServerAnswerError:

@@ -26,7 +26,11 @@ def test_parse_unix_names_the_socket():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "http://", "ftp://host", "http://host:port", "http://host:99999", "http://[::1"]
+    "text",
+    [
+        *("", " ", "http://", "ftp://host", "http://host:port", "http://host:99999"),
+        *("http://[::1", "unix://", "a b", "http://a\x01b", "\udcff"),
+    ],
 )
 def test_parse_nonsense_is_a_config_error_that_names_the_variable(text):
     with pytest.raises(ConfigError) as caught:

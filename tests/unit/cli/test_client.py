@@ -75,12 +75,6 @@ def test_refusal_in_openais_envelope_gives_sentence_and_code(server):
     assert caught.value.error_code == "context_length_exceeded"
 
 
-def test_refusal_without_a_body_gives_the_status(server):
-    server.answer("GET /x", status=500, chunks=[])
-    with pytest.raises(ServerAnswerError, match="status 500"):
-        Client(server.address).call("GET", "/x")
-
-
 def test_refusal_without_end_is_read_to_a_limit(server):
     server.answer("GET /x", status=500, chunks=[b"y" * MAX_ERROR_BYTES] * 4)
     with pytest.raises(ServerAnswerError) as caught:
@@ -149,3 +143,18 @@ def test_a_program_that_speaks_no_http_is_no_answer():
 def test_quoted_keeps_references_readable():
     assert quoted("localhost:5000/a/b:latest") == "localhost:5000/a/b:latest"
     assert quoted("a b?c#d\n") == "a%20b%3Fc%23d%0A"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html><h1>Not Found</h1></html>"], ids=["none", "html"])
+def test_refusal_of_some_other_server_is_one_sentence(server, body):
+    server.answer("GET /x", status=404, content_type="text/html; charset=utf-8", chunks=[body])
+    with pytest.raises(ServerAnswerError, match=r"status 404 .*model runner") as caught:
+        Client(server.address).call("GET", "/x")
+    assert str(server.address) in caught.value.message
+    assert "<" not in caught.value.message
+
+
+def test_success_that_is_no_json_is_no_bug(server):
+    server.answer("GET /models", chunks=[b"It works!"])
+    with pytest.raises(ServerAnswerError, match="Is it a model runner"):
+        Client(server.address).call("GET", "/models")
