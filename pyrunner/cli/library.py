@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from pyrunner.cli.client import Client, quoted
-from pyrunner.errors import ModelNotFoundError, ServerAnswerError
+from pyrunner.errors import InvalidReferenceError, ModelNotFoundError, ServerAnswerError
 
 ProgressLine = dict[str, Any]
 """One line of Docker Model Runner's progress stream: type, message, total, layer, mode."""
@@ -53,26 +53,28 @@ class ServerLibrary:
         """``GET /models/NAME``."""
         query = "?remote=true" if is_remote else ""
         where = "registry" if is_remote else "store"
-        return dict(self._named("GET", f"/models/{quoted(reference)}{query}", reference, where))
+        return dict(
+            self._named("GET", f"/models/{quoted(_given(reference))}{query}", reference, where)
+        )
 
     def pull(self, reference: str, on_progress: OnProgress) -> None:
         """``POST /models/create``; closing early leaves a partial file to resume from."""
-        self._transfer("/models/create", {"from": reference}, reference, on_progress)
+        self._transfer("/models/create", {"from": _given(reference)}, reference, on_progress)
 
     def push(self, reference: str, on_progress: OnProgress) -> None:
         """``POST /models/NAME/push``."""
-        self._transfer(f"/models/{quoted(reference)}/push", {}, reference, on_progress)
+        self._transfer(f"/models/{quoted(_given(reference))}/push", {}, reference, on_progress)
 
     def remove(self, reference: str, *, is_forced: bool) -> Sequence[dict[str, str]]:
         """``DELETE /models/NAME``."""
         query = "?force=true" if is_forced else ""
-        return list(self._named("DELETE", f"/models/{quoted(reference)}{query}", reference))
+        return list(self._named("DELETE", f"/models/{quoted(_given(reference))}{query}", reference))
 
     def tag(self, source: str, target: str) -> None:
         """``POST /models/NAME/tag``."""
-        name, tag = split_tag(target)
+        name, tag = split_tag(_given(target))
         query = urlencode({"repo": name, "tag": tag})
-        self._named("POST", f"/models/{quoted(source)}/tag?{query}", source)
+        self._named("POST", f"/models/{quoted(_given(source))}/tag?{query}", source)
 
     def _named(self, method: str, path: str, reference: str, where: str = "store") -> Any:
         try:
@@ -96,6 +98,13 @@ def split_tag(target: str) -> tuple[str, str]:
     head, slash, last = target.rpartition("/")
     name, _, tag = last.partition(":")
     return f"{head}{slash}{name}", tag or "latest"
+
+
+def _given(reference: str) -> str:
+    # The path of an empty name is that of the list of all models.
+    if not reference.strip():
+        raise InvalidReferenceError(text=reference, at=0, problem="it is empty")
+    return reference
 
 
 def read_progress(lines: Any, on_progress: OnProgress) -> None:

@@ -5,7 +5,7 @@ from support.api_server import listening
 
 from pyrunner.cli.client import Client
 from pyrunner.cli.library import ServerLibrary, read_progress, split_tag
-from pyrunner.errors import ModelNotFoundError, ServerAnswerError
+from pyrunner.errors import InvalidReferenceError, ModelNotFoundError, ServerAnswerError
 
 PROGRESS = {
     "type": "progress",
@@ -98,3 +98,21 @@ def test_remove_with_force_says_so(server):
     removed = ServerLibrary(Client(server.address)).remove("ai/x", is_forced=True)
     assert removed == [{"Untagged": "docker.io/ai/x:latest"}]
     assert server.seen[0].path.endswith("?force=true")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda models: models.inspect(""),
+        lambda models: models.remove(" ", is_forced=False),
+        lambda models: models.push("", print),
+        lambda models: models.pull("", print),
+        lambda models: models.tag("", "x"),
+        lambda models: models.tag("x", ""),
+    ],
+    ids=["inspect", "remove", "push", "pull", "tag-source", "tag-target"],
+)
+def test_an_empty_name_is_refused_before_it_means_all_models(server, call):
+    with pytest.raises(InvalidReferenceError, match="it is empty"):
+        call(ServerLibrary(Client(server.address)))
+    assert not server.seen
