@@ -6,6 +6,7 @@ from typing import IO, Any
 
 from pyrunner.cli import render
 from pyrunner.cli.client import Client
+from pyrunner.errors import PyrunnerError
 
 Message = dict[str, str]
 """A turn of the conversation: role and content."""
@@ -56,12 +57,25 @@ class Speaker:
         body: dict[str, Any] = {"model": self._model, "messages": list(messages), "stream": True}
         if self._is_verbose:
             body["stream_options"] = {"include_usage": True}
-        with self._client.open("POST", "/engines/v1/chat/completions", body) as answer:
-            for chunk in answer.events():
-                self._take(chunk, told)
+        try:
+            with self._client.open("POST", "/engines/v1/chat/completions", body) as answer:
+                for chunk in answer.events():
+                    self._take(chunk, told)
+        except KeyboardInterrupt:
+            self._end_line()
+            raise
+        except PyrunnerError:
+            if told.text or told.has_reasoned:
+                self._end_line()
+            raise
         render.show("\n", self._out)
         if self._is_verbose:
             render.show(account(told), self._out)
+
+    def _end_line(self) -> None:
+        # What comes next on this terminal is not part of the answer; a file has what was said.
+        if self._out.isatty():
+            render.show("\n", self._out)
 
     def _take(self, chunk: Mapping[str, Any], told: Told) -> None:
         told.usage = chunk.get("usage") or told.usage

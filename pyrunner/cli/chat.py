@@ -64,7 +64,8 @@ class Chat:
             return text
         text = text.removeprefix(QUOTES)
         while not text.rstrip().endswith(QUOTES):
-            text += "\n" + self._editor.prompt(". ")
+            # The editor keeps the placeholder of the last prompt otherwise.
+            text += "\n" + self._editor.prompt(". ", placeholder="")
         return text.rstrip().removesuffix(QUOTES)
 
     def _ask(self, text: str) -> None:
@@ -74,7 +75,7 @@ class Chat:
         try:
             self._speaker.answer([*system, *self._messages], told)
         except KeyboardInterrupt:
-            print()
+            pass
         except PyrunnerError as error:
             render.show(f"{error.sentence}\n")
         # A question without any answer would make the template refuse the next one.
@@ -103,13 +104,23 @@ class Chat:
 
 
 def open_history(path: Path) -> History:
-    """What was written before: the file at `path`, made for this user only and kept short."""
+    """What was written before: the file at `path`, made for this user only and kept short.
+
+    A home that cannot be written costs the history and nothing else.
+    """
     if config.environment_value("DOCKER_MODEL_NOHISTORY"):
         return InMemoryHistory()
+    try:
+        _prepare(path)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(path)
+
+
+def _prepare(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     content = path.read_bytes()
     if len(content) > HISTORY_MAX_BYTES:
         _, mark, newer = content[len(content) // 2 :].partition(b"\n#")
         path.write_bytes(mark + newer)
-    return FileHistory(path)

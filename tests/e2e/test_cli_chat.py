@@ -64,9 +64,9 @@ def test_chat_ctrl_c_at_the_prompt_says_how_to_leave(chat):
 
 def test_chat_several_lines_between_quotes_are_one_message(server, chat):
     chat.type('"""one\r')
-    chat.wait_for(". ")
+    chat.wait_for("\x1b[0m.")
     chat.type('two"""\r')
-    chat.wait_for("Hello there")
+    assert "Send a message" not in chat.wait_for("Hello there")
     assert _questions(server) == [[{"role": "user", "content": "one\ntwo"}]]
 
 

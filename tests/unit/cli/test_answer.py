@@ -75,3 +75,13 @@ def test_preload_asks_for_no_answer(server):
     server.answer(CHAT, chunks=[])
     Speaker(Client(server.address), "ai/x", io.StringIO(), is_verbose=False).preload()
     assert server.seen[0].headers["X-Preload-Only"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("out", "shown"), [(_Terminal(), "Half\n"), (io.StringIO(), "Half")], ids=["terminal", "file"]
+)
+def test_answer_that_breaks_off_leaves_the_terminals_line(server, out, shown):
+    server.answer(CHAT, chunks=sse(delta(content="Half"))[:1], is_cut_off=True)
+    with pytest.raises(ServerAnswerError):
+        Speaker(Client(server.address), "m", out, is_verbose=False).answer(ASK, Told())
+    assert out.getvalue() == shown

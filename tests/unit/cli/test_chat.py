@@ -19,3 +19,10 @@ def test_history_that_grew_long_loses_its_older_half(tmp_path):
 
 def test_history_in_a_new_home_is_empty(tmp_path):
     assert list(open_history(tmp_path / "new" / "history").load_history_strings()) == []
+
+
+def test_history_in_a_home_that_cannot_be_written_is_kept_in_memory(tmp_path):
+    (tmp_path / "file").touch()
+    history = open_history(tmp_path / "file" / "history")
+    history.append_string("question")
+    assert history.get_strings() == ["question"]
