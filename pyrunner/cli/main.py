@@ -3,6 +3,8 @@
 `COMMANDS` is data, so that ``--help`` imports no command. Exit codes live here and nowhere else.
 """
 
+import errno
+import io
 import os
 import sys
 import tempfile
@@ -31,6 +33,9 @@ EXIT_CODES: Mapping[type[errors.PyrunnerError], int] = {
     errors.ServerAnswerError: FAILED,
 }
 """What a script can tell apart: who can fix it, as the families of `pyrunner.errors` say."""
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""How a file that stdout goes to refuses; the store has errors of its own for its files."""
 
 _ANSWER_CODES = {400: 2, 401: 6, 404: 4, 409: 2, 422: 6, 502: 6, 503: 5}
 """For a server that gives a status but none of our codes."""
@@ -63,6 +68,22 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Names in the order of `COMMANDS`."""
         return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the words begin with.
+
+        Raises:
+            click.UsageError: There is none; names the nearest.
+        """
+        name = args[0]
+        if name.startswith("-") or ALIASES.get(name, name) in COMMANDS:
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
+        near = " or ".join(f"'{each}'" for each in get_close_matches(name, [*COMMANDS, *ALIASES]))
+        return ctx.fail(f"No such command '{name}'." + (f" Did you mean {near}?" if near else ""))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import one command; None for a name that is none."""
@@ -106,25 +127,33 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str], *, prog_name: str) -> int:
     """Run one command line and return its exit code. Never raises, never prints a traceback."""
+    _open_what_is_closed()
     _tolerate_any_bytes()
     try:
         code = cli.main(list(arguments), prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except errors.PyrunnerError as error:
-        _print_error(prog_name, error)
-        return exit_code(error)
     except (BrokenPipeError, SystemExit):
         # click turns a closed pipe into the second; nothing else in here raises it.
-        return _close_pipe()
+        return _close_pipe(BROKEN_PIPE)
     except Exception as error:  # noqa: BLE001 - the root of the main thread
-        _report_bug(prog_name, error)
-        return BUG
+        return _explain(prog_name, error)
     return code if isinstance(code, int) else 0
+
+
+def _explain(prog_name: str, error: Exception) -> int:
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, errors.PyrunnerError):
+        _print_error(prog_name, error)
+        return exit_code(error)
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        print(f"{prog_name}: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return _close_pipe(FAILED)
+    _report_bug(prog_name, error)
+    return BUG
 
 
 def exit_code(error: errors.PyrunnerError) -> int:
@@ -137,10 +166,17 @@ def exit_code(error: errors.PyrunnerError) -> int:
     return next((EXIT_CODES[cls] for cls in kind.__mro__ if cls in EXIT_CODES), FAILED)
 
 
+def _open_what_is_closed() -> None:
+    # A shell starts us without a stream for `>&-`; the next file opened would take its place.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
+
+
 def _tolerate_any_bytes() -> None:
     # A model may answer with a character the terminal's encoding lacks; a prompt may be anything.
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
@@ -152,10 +188,10 @@ def _print_error(prog_name: str, error: errors.PyrunnerError) -> None:
     render.show(f"{text}\n", sys.stderr)
 
 
-def _close_pipe() -> int:
-    # The reader has gone; nothing may be flushed to it when the interpreter exits.
+def _close_pipe(code: int) -> int:
+    # Nobody takes the output; nothing may be flushed to it when the interpreter exits.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return BROKEN_PIPE
+    return code
 
 
 def _report_bug(prog_name: str, error: Exception) -> None:

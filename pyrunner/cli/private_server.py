@@ -18,7 +18,7 @@ from pathlib import Path
 from pyrunner import config
 from pyrunner.cli.address import Address
 from pyrunner.cli.client import Client
-from pyrunner.errors import ServerAnswerError, ServerUnreachableError
+from pyrunner.errors import ServerAnswerError, ServerUnreachableError, StoreIOError
 
 START_TIMEOUT_S = 30.0
 """Longest wait until the server answers."""
@@ -41,6 +41,7 @@ def running(settings: config.Settings, model: str) -> Iterator[Client]:
 
     Raises:
         ServerAnswerError: It did not start; says its last words.
+        StoreIOError: There is no place for its socket.
     """
     folder = _folder(settings)
     try:
@@ -59,8 +60,12 @@ def running(settings: config.Settings, model: str) -> Iterator[Client]:
 
 
 def _folder(settings: config.Settings) -> Path:
-    settings.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="own-", dir=settings.runtime_dir))
+    try:
+        settings.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="own-", dir=settings.runtime_dir))
+    except OSError as error:
+        problem = f"{error.strerror}; PYRUNNER_HOME names another place"
+        raise StoreIOError(path=str(settings.runtime_dir), problem=problem) from error
     if len(os.fsencode(folder / "sock")) <= _MAX_SOCKET_PATH_BYTES:
         return folder
     folder.rmdir()

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 from support.command_line import PYRUNNER, environment, run
@@ -48,11 +49,23 @@ def test_list_quiet_prints_short_ids(home, model):
 
 
 @pytest.mark.parametrize(
-    ("text", "n_rows"), [("localhost:5000/test/tiny", 1), (f"{NAME}:latest", 1), ("tiny:2", 0)]
+    ("text", "n_rows"),
+    [
+        *((NAME, 1), (f"{NAME}:latest", 1), (NAME.upper(), 1), ("tiny", 1)),
+        *(("tiny:2", 0), ("localhost", 0), ("test", 0)),
+    ],
 )
 @pytest.mark.usefixtures("model")
 def test_list_of_one_name_filters(home, text, n_rows):
     assert len(run("ls", text, home=home).stdout.splitlines()) == 1 + n_rows
+
+
+@pytest.mark.usefixtures("model")
+def test_list_of_one_name_leaves_the_models_other_names_out(home):
+    run("tag", NAME, "mine:v1", home=home)
+    assert [row.split()[0] for row in run("ls", "mine", home=home).stdout.splitlines()[1:]] == [
+        "mine:v1"
+    ]
 
 
 def test_list_quiet_and_openai_exclude_each_other(home):
@@ -189,3 +202,33 @@ def test_a_reader_that_goes_away_is_no_error(home):
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+def _run_in_shell(home: Path, redirection: str) -> "subprocess.CompletedProcess[str]":
+    command = ("/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *PYRUNNER)
+    return run("ls", home=home, command=command)
+
+
+def test_output_to_a_full_disk_is_an_error_and_no_bug(home):
+    done = _run_in_shell(home, ">/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "pyrunner: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("redirection", [">&-", "<&-", "<&- >&-"])
+def test_a_closed_stream_is_no_bug(home, redirection):
+    done = _run_in_shell(home, redirection)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_run_in_a_home_that_cannot_be_written_says_where_it_could_be(home):
+    (home / "file").touch()
+    nowhere = {"PYRUNNER_HOME": str(home / "file")}
+    done = run("run", "pyrunner/demo", "Hi", home=home, extra=nowhere)
+    assert done.returncode == 7
+    assert f"{home}/file/run: Not a directory; PYRUNNER_HOME names" in done.stderr
+
+
+@pytest.mark.parametrize(("named", "code"), [("unix://", 2), ("a b", 2), ("  ", 0)])
+def test_model_runner_host_without_a_place_is_refused_or_ignored(home, named, code):
+    assert run("ls", home=home, extra={"MODEL_RUNNER_HOST": named}).returncode == code

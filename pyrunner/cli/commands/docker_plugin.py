@@ -20,7 +20,7 @@ def docker_plugin_command() -> None:
 @docker_plugin_command.command("install")
 @click.option("-f", "--force", is_flag=True, help="Replace another program's docker-model.")
 def install(*, force: bool) -> None:
-    """Link docker-model into the plugin folder of Docker's command line.
+    """Link docker-model into Docker's plugin folder.
 
     That is cli-plugins below $DOCKER_CONFIG, or below ~/.docker.
     """

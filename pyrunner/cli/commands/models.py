@@ -10,6 +10,8 @@ import click
 from pyrunner import config
 from pyrunner.cli import connect, render
 
+_SHORT_ID_LENGTH = 12
+
 
 @click.command("list")
 @click.argument("model", required=False)
@@ -25,7 +27,7 @@ def list_command(model: str | None, *, is_json: bool, is_openai: bool, quiet: bo
         raise click.UsageError("--quiet and --openai cannot be used together")
     models = connect.find_library(config.load()).list()
     if model is not None:
-        models = [each for each in models if _is_named(each, model)]
+        models = [each for each in models if _is_id(each, model) or _tags_named(each, model)]
     if is_openai:
         _print_json({"object": "list", "data": [render.openai_model(each) for each in models]})
     elif is_json:
@@ -34,7 +36,8 @@ def list_command(model: str | None, *, is_json: bool, is_openai: bool, quiet: bo
         for each in models:
             click.echo(render.short_id(str(each["id"])))
     else:
-        click.echo(render.models_table(models, time.time()), nl=False)
+        rows = [_as_asked_for(each, model or "") for each in models]
+        click.echo(render.models_table(rows, time.time()), nl=False)
 
 
 @click.command("inspect")
@@ -76,12 +79,28 @@ def tag_command(source: str, target: str) -> None:
     click.echo(f'Model "{source}" tagged successfully with "{target}"')
 
 
-def _is_named(model: Mapping[str, Any], text: str) -> bool:
-    wanted = render.short_name(text)
-    tags = [render.short_name(tag) for tag in model.get("tags") or ()]
+def _is_id(model: Mapping[str, Any], text: str) -> bool:
     digest = str(model.get("id")).removeprefix("sha256:")
-    is_id = len(text) >= 12 and digest.startswith(text.removeprefix("sha256:"))
-    return is_id or any(wanted in (tag, tag.rpartition(":")[0]) for tag in tags)
+    return len(text) >= _SHORT_ID_LENGTH and digest.startswith(text.removeprefix("sha256:"))
+
+
+def _tags_named(model: Mapping[str, Any], text: str) -> list[str]:
+    # As the store understands it: with or without the tag, or the last part of a name alone.
+    wanted = render.short_name(text.lower())
+    return [tag for tag in model.get("tags") or () if wanted in _spellings(tag)]
+
+
+def _spellings(tag: str) -> tuple[str, str, str]:
+    name = render.short_name(tag).lower()
+    head, slash, last = name.partition("@")[0].rpartition("/")
+    bare = last.partition(":")[0]
+    return name, f"{head}{slash}{bare}", bare
+
+
+def _as_asked_for(model: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+    # Of a model with several names only those that were asked for.
+    named = _tags_named(model, text)
+    return {**model, "tags": named} if named else model
 
 
 def _print_json(value: object) -> None:

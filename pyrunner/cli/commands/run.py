@@ -58,7 +58,7 @@ def run_command(
 def _prompt(words: tuple[str, ...]) -> str:
     # An argument that is no UTF-8 arrives with surrogates, which no JSON may hold.
     prompt = " ".join(words).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin.isatty():
         return prompt
     piped = sys.stdin.read().strip("\n")
     prompt = "\n\n".join(part for part in (prompt, piped) if part)

@@ -92,3 +92,10 @@ def test_a_missing_argument_exits_with_2_and_the_usage(capsys):
 def test_no_command_shows_the_help(capsys):
     _, shown = _run(capsys)
     assert "Commands:" in shown.out + shown.err
+
+
+@pytest.mark.parametrize(("typo", "meant"), [("rnu", "run"), ("unlaod", "unload"), ("lst", "list")])
+def test_a_mistyped_command_is_told_the_nearest(capsys, typo, meant):
+    code, shown = _run(capsys, typo)
+    assert code == 2
+    assert f"Did you mean '{meant}'" in shown.err
