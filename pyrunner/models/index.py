@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyrunner.errors import RegistryProtocolError, StoreCorruptError
+from pyrunner.errors import RegistryProtocolError, StoreCorruptError, StoreIOError
 from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, write_durably
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import (
@@ -49,6 +49,9 @@ class IndexFile:
         """Hold the lock, lend the entries, and write them back if they were changed.
 
         Nothing is written when the block raises.
+
+        Raises:
+            StoreIOError: The index would become larger than `read` accepts.
         """
         with os_errors(self._path), locked(self._lock, timeout_s=LOCK_TIMEOUT_S):
             change = Change(self.read())
@@ -56,7 +59,13 @@ class IndexFile:
             yield change
             if change.entries != before:
                 index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=change.entries)
-                write_durably(self._path, encode(index))
+                content = encode(index)
+                if len(content) > MAX_MANIFEST_BYTES:
+                    raise StoreIOError(
+                        path=str(self._path),
+                        problem="holds no more names; remove some with: pyrunner rm",
+                    )
+                write_durably(self._path, content)
 
 
 class Change:

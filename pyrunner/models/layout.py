@@ -12,7 +12,7 @@
 from pathlib import Path
 
 from pyrunner.errors import StoreIOError
-from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, write_durably
+from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, sync_folder, write_durably
 from pyrunner.registry.manifest import INDEX_TYPE, Index, encode
 
 LAYOUT_FILE = "oci-layout"
@@ -73,7 +73,8 @@ class Layout:
     def _write_files(self) -> None:
         for folder in (self.blobs, self.leases, self.incoming):
             folder.mkdir(parents=True, exist_ok=True)
-        (self.root / LAYOUT_FILE).write_bytes(LAYOUT_CONTENT)
+        write_durably(self.root / LAYOUT_FILE, LAYOUT_CONTENT)
+        sync_folder(self.blobs.parent)
         index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=())
         write_durably(self.index, encode(index))
         # Last: its presence means that everything else is here.

@@ -140,15 +140,19 @@ def _array(cursor: Cursor, key: str) -> GgufArray:
     n_elements = cursor.unsigned(8)
     if kind == _ARRAY:
         cursor.refuse(f"has nested arrays at {key[:100]!r}")
-    if n_elements <= MAX_KEPT_ELEMENTS:
-        return GgufArray(n_elements, tuple(_scalar(cursor, kind, key) for _ in range(n_elements)))
-    if kind == _STRING:
-        cursor.skip_strings(n_elements)
-    elif kind in _SCALARS:
-        cursor.skip(n_elements * _SCALARS[kind].size)
-    else:
+    packed = _SCALARS.get(kind)
+    if packed is None and kind != _STRING:
         cursor.refuse(f"has a value of the unknown type {kind} at {key[:100]!r}")
-    return GgufArray(n_elements, None)
+    if n_elements > MAX_KEPT_ELEMENTS:
+        if packed is None:
+            cursor.skip_strings(n_elements)
+        else:
+            cursor.skip(n_elements * packed.size)
+        return GgufArray(n_elements, None)
+    if packed is None:
+        return GgufArray(n_elements, tuple(_scalar(cursor, kind, key) for _ in range(n_elements)))
+    content = cursor.take(n_elements * packed.size)
+    return GgufArray(n_elements, tuple(each for (each,) in packed.iter_unpack(content)))
 
 
 def _alignment(cursor: Cursor, metadata: dict[str, Scalar | GgufArray]) -> int:

@@ -14,7 +14,7 @@ from pyrunner.errors import (
 from pyrunner.models.artifact import CONFIG_V01
 from pyrunner.models.store import Store
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import REF_NAME, Manifest, encode
+from pyrunner.registry.manifest import MAX_MANIFEST_BYTES, REF_NAME, Manifest, encode
 
 
 @pytest.fixture
@@ -221,6 +221,18 @@ def test_store_of_a_newer_version_is_refused(store):
     (store.path / ".pyrunner" / "version").write_text("2\n")
     with pytest.raises(StoreIOError, match="another version"):
         store.list()
+
+
+def test_name_that_would_make_the_index_unreadable_is_refused(store):
+    model = add(store, "x", b"1")
+    path = store.path / "index.json"
+    document = json.loads(path.read_bytes())
+    n_free = MAX_MANIFEST_BYTES - len(path.read_bytes())
+    document["manifests"][0]["annotations"]["filler"] = "f" * (n_free - 100)
+    path.write_text(json.dumps(document))
+    with pytest.raises(StoreIOError, match="remove some"):
+        store.tag("x", "y")
+    assert model.id in [each.id for each in store.list()]
 
 
 def test_index_that_is_no_json_is_named(store):
