@@ -18,6 +18,7 @@ from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import Descriptor
 
 _CHUNK_BYTES = 1024 * 1024
+_GIVEN_BACK_BYTES = 1024 * 1024
 _POLL_S = 0.2
 
 
@@ -47,14 +48,18 @@ class Incoming:
 
         Raises:
             DigestMismatchError: More bytes than the descriptor promised; the partial is gone.
-            StoreIOError: The disk is full, or worse.
+            StoreIOError: The disk is full, or worse. The sink is closed.
         """
         if self.n_bytes + len(chunk) > self.descriptor.size:
             self._throw_away(n_bytes=self.n_bytes + len(chunk), actual="of a longer blob")
         with os_errors(self._partial):
-            view = memoryview(chunk)
-            while view:
-                view = view[self._file.write(view) :]
+            try:
+                view = memoryview(chunk)
+                while view:
+                    view = view[self._file.write(view) :]
+            except OSError:
+                self._give_back()
+                raise
         self._hash.update(chunk)
         self.n_bytes += len(chunk)
 
@@ -110,6 +115,11 @@ class Incoming:
             while chunk := self._file.read(_CHUNK_BYTES):
                 self._hash.update(chunk)
                 self.n_bytes += len(chunk)
+
+    def _give_back(self) -> None:
+        """Close, leaving a full disk the room that a removal needs to write the index."""
+        with self._file:
+            self._file.truncate(max(0, self.n_bytes - _GIVEN_BACK_BYTES))
 
     def _throw_away(self, *, n_bytes: int, actual: str) -> None:
         self.restart()

@@ -1,7 +1,9 @@
+import contextlib
 import errno
 import os
+import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from support.artifacts import add, blob_names, described, made, new_store
@@ -22,6 +24,7 @@ from pyrunner.registry.digest import Digest
 
 CONTENT = b"0123456789" * 100_000
 BLOB = described(CONTENT)
+MIB = 1024 * 1024
 
 
 @pytest.fixture
@@ -33,6 +36,17 @@ def store(tmp_path):
 def lease(store):
     with store.lease([BLOB.digest]) as lease:
         yield lease
+
+
+@contextlib.contextmanager
+def _no_file_above(size_bytes: int) -> Iterator[None]:
+    """A disk that is full, as far as a process can make one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _partials(store: Store) -> list[str]:
@@ -92,6 +106,19 @@ def test_partial_file_longer_than_the_blob_starts_again(store, lease):
     )
     with store.incoming(BLOB, lease) as sink:
         assert sink.n_bytes == 0
+
+
+def test_blob_that_fills_the_disk_leaves_room_for_a_removal_and_can_be_continued(store):
+    large = described(bytes(4 * MIB))
+    with store.lease([large.digest]) as lease:
+        with _no_file_above(3 * MIB), store.incoming(large, lease) as sink:
+            sink.write(bytes(3 * MIB - 1))
+            with pytest.raises(StoreIOError):
+                sink.write(bytes(2))
+        with store.incoming(large, lease) as sink:
+            assert sink.n_bytes == 2 * MIB - 1
+            sink.write(bytes(large.size - sink.n_bytes))
+            assert sink.publish().stat().st_size == large.size
 
 
 def test_second_writer_of_a_blob_waits_and_then_finds_it(store, lease):
