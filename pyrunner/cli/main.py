@@ -7,7 +7,6 @@ import errno
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -195,6 +194,7 @@ def _close_pipe(code: int) -> int:
 
 
 def _report_bug(prog_name: str, error: Exception) -> None:
+    import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile(

@@ -10,7 +10,16 @@ import pytest
 from pyrunner import errors
 from pyrunner.cli import main
 
-_HEAVY = ["requests", "rich", "prompt_toolkit", "falcon", "waitress", "msgspec", "http.client"]
+_HEAVY = [
+    "requests",
+    "rich",
+    "prompt_toolkit",
+    "falcon",
+    "waitress",
+    "msgspec",
+    "http.client",
+    "tempfile",
+]
 
 
 @pytest.mark.parametrize("leaf", errors.LEAVES.values(), ids=list(errors.LEAVES))
