@@ -3,12 +3,45 @@
 #include "log_ring.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <new>
 
 #include "llama.h"
 
 namespace pyrunner {
+
+namespace {
+
+// SAFETY(csrc): pre-tokenisers that llama.cpp runs through std::regex recurse once per character
+// of a run and overflow the stack at some 30,000. These have hand-written splitters instead; each
+// has been tried with runs of 200,000.
+constexpr const char * kUnboundedSplitters[] = {
+    "llama-bpe", "qwen2", "gpt-2", "starcoder", "command-r"};
+constexpr size_t kMaxRunBytes = 16 * 1024; // for all others
+
+int character_class(unsigned char c) {
+    if (std::isspace(c) != 0) {
+        return 0;
+    }
+    return std::isalnum(c) != 0 || c >= 0x80 ? 1 : 2;
+}
+
+// Bytes of the longest stretch of white space, of letters and digits, or of signs.
+size_t longest_run(const char * text, size_t n_bytes) {
+    size_t longest = 0;
+    size_t start = 0;
+    for (size_t i = 1; i <= n_bytes; i++) {
+        if (i == n_bytes || character_class(static_cast<unsigned char>(text[i])) !=
+                                character_class(static_cast<unsigned char>(text[start]))) {
+            longest = std::max(longest, i - start);
+            start = i;
+        }
+    }
+    return longest;
+}
+
+} // namespace
 
 Model::~Model() {
     if (model_ != nullptr) {
@@ -61,6 +94,11 @@ Status Model::load(const std::vector<std::string> & paths, const ModelParams & p
 void Model::scan_vocab() {
     vocab_ = llama_model_get_vocab(model_);
     n_vocab_ = llama_vocab_n_tokens(vocab_);
+    const std::string splitter = meta("tokenizer.ggml.pre");
+    has_bounded_runs_ = llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_BPE &&
+                        std::none_of(std::begin(kUnboundedSplitters),
+                                     std::end(kUnboundedSplitters),
+                                     [&splitter](const char * name) { return splitter == name; });
     for (int32_t token = 0; token < n_vocab_; token++) {
         // The stored text is never shorter than the bytes it stands for.
         const auto n_bytes = static_cast<int32_t>(std::strlen(llama_vocab_get_text(vocab_, token)));
@@ -145,7 +183,8 @@ Status Model::tokenize(const char * text,
                        bool add_special,
                        bool parse_special,
                        std::vector<int32_t> & tokens) const noexcept try {
-    if (n_bytes > static_cast<size_t>(INT32_MAX) / 2) {
+    if (n_bytes > static_cast<size_t>(INT32_MAX) / 2 ||
+        (has_bounded_runs_ && longest_run(text, n_bytes) > kMaxRunBytes)) {
         return kTooLong;
     }
     const auto length = static_cast<int32_t>(n_bytes);

@@ -56,6 +56,8 @@ public:
     std::string chat_template() const; // empty when the model has none
 
     // UTF-8 text to tokens. `parse_special` turns the text of control tokens into those tokens.
+    // kTooLong for more than 1 GiB and, with some vocabularies, for a run of more than 16 KiB of
+    // letters, white space or signs without a break.
     Status tokenize(const char * text,
                     size_t n_bytes,
                     bool add_special,
@@ -80,6 +82,7 @@ private:
     const llama_vocab * vocab_ = nullptr;
     int32_t n_vocab_ = 0;
     int32_t max_piece_bytes_ = 0;
+    bool has_bounded_runs_ = false; // tokenize() refuses texts with very long runs
     std::vector<int32_t> eog_tokens_;
     std::atomic<float> progress_{0.0F};
     std::atomic<bool> is_cancelled_{false};

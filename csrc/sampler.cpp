@@ -10,6 +10,13 @@
 
 namespace pyrunner {
 
+namespace {
+
+// Below it, logits divided by the temperature overflow; there is nothing left to draw anyway.
+constexpr float kMinTemperature = 1e-6F;
+
+} // namespace
+
 Sampler::~Sampler() {
     if (chain_ != nullptr) {
         llama_sampler_free(chain_);
@@ -40,7 +47,8 @@ Status Sampler::open(const Model & model,
     const bool has_penalties = params.repeat_last_n > 0 &&
                                (params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F ||
                                 params.frequency_penalty != 0.0F);
-    is_plain_greedy_ = params.temperature <= 0.0F && native_biases.empty() && !has_penalties;
+    is_plain_greedy_ =
+        params.temperature < kMinTemperature && native_biases.empty() && !has_penalties;
     if (is_plain_greedy_) {
         return kOk;
     }
@@ -58,7 +66,7 @@ Status Sampler::open(const Model & model,
                                          params.frequency_penalty,
                                          params.presence_penalty));
     }
-    if (params.temperature <= 0.0F) {
+    if (params.temperature < kMinTemperature) {
         add(llama_sampler_init_greedy());
     } else {
         add(llama_sampler_init_top_k(params.top_k));

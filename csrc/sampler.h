@@ -15,7 +15,7 @@ namespace pyrunner {
 class Model;
 
 struct SamplerParams {
-    float temperature = 0.8F; // 0: the most likely token
+    float temperature = 0.8F; // below 1e-6: the most likely token
     int32_t top_k = 40;       // 0: all
     float top_p = 0.95F;
     float min_p = 0.05F;

@@ -62,7 +62,8 @@ Status Session::open(const SessionParams & params) noexcept try {
     context_ = llama_init_from_model(model_.get(), native);
     if (context_ == nullptr) {
         error_ = log_ring_errors_since(mark);
-        return kLoadFailed;
+        // llama.cpp swallows the cause and leaves only its words.
+        return error_.find("failed to allocate") == std::string::npos ? kLoadFailed : kOutOfMemory;
     }
     if (llama_get_memory(context_) == nullptr) {
         return kUnsupported;

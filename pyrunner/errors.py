@@ -287,8 +287,8 @@ class RegistryAuthError(RegistryError, PermissionError):
 
     def __init__(self, *, registry: str, repository: str, status: int) -> None:
         super().__init__(
-            f"{registry} refused access to {repository} (HTTP {status}). "
-            f"Log in with: docker login {registry}",
+            f"{registry} refused access to {repository} (HTTP {status}): it does not exist there, "
+            f"or is private. Check the name, or log in with: docker login {registry}",
             registry=registry,
             repository=repository,
             status=status,

@@ -78,6 +78,11 @@ cdef class Model:
         return self.loaded().size_bytes()
 
     @property
+    def max_piece_bytes(self):
+        """No token stands for more bytes of text than this."""
+        return self.loaded().max_piece_bytes()
+
+    @property
     def is_causal(self):
         """False for embedding models that look at the whole text at once."""
         return self.loaded().is_causal()
@@ -116,7 +121,8 @@ cdef class Model:
 
         Raises:
             UnicodeEncodeError: Lone surrogates.
-            InvalidParameterError: More than 1 GiB of text.
+            InvalidParameterError: More than 1 GiB of text or, with some vocabularies, a run of
+                more than 16 KiB of letters, white space or signs.
         """
         cdef bytes encoded = text.encode()
         cdef const char * data = encoded
@@ -126,7 +132,7 @@ cdef class Model:
         self.loaded()
         with nogil:
             status = self.native.tokenize(data, n_bytes, add_special, parse_special, tokens)
-        check(<int> status, "tokenize")
+        check(<int> status, "text")
         return tokens
 
     def detokenize(self, tokens not None, bint render_special=False):

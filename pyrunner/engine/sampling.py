@@ -5,7 +5,9 @@ import secrets
 from pyrunner.errors import InvalidParameterError
 from pyrunner.types import Limits, SamplingParams
 
-MAX_STOPS = 16
+MAX_STOPS = 64
+"""Of a request and its chat template together; the API allows a client fewer."""
+MAX_STOP_CHARACTERS = 1000
 _MAX_SEED = 2**32 - 2  # llama.cpp keeps the largest value for "draw one"
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 10.0),
@@ -49,9 +51,12 @@ def check_limits(limits: Limits) -> None:
     """
     if limits.max_tokens is not None and limits.max_tokens < 1:
         raise InvalidParameterError(param="max_tokens", problem="must be at least 1")
-    if len(limits.stop) > MAX_STOPS or not all(limits.stop):
+    if len(limits.stop) > MAX_STOPS or not all(
+        0 < len(stop) <= MAX_STOP_CHARACTERS for stop in limits.stop
+    ):
         raise InvalidParameterError(
-            param="stop", problem=f"must be at most {MAX_STOPS} strings, none of them empty"
+            param="stop",
+            problem=f"must be at most {MAX_STOPS} strings of 1 to {MAX_STOP_CHARACTERS} characters",
         )
 
 

@@ -38,8 +38,10 @@ def footprint(model: StoredModel, engine: EngineConfig, mode: ModelMode) -> Foot
         name = model.tags[0] if model.tags else model.id
         raise ModelFileError(path=name, problem="has no GGUF weights; only these run here")
     headers = [_header(path) for path in model.weight_paths]
+    # -1 is a packaged "unlimited"; nobody's memory is.
+    packaged = max(0, model.config.context_size or 0)
     n_ctx = engine.n_ctx or min(
-        model.config.context_size or headers[0].n_ctx_train or MAX_DEFAULT_N_CTX, MAX_DEFAULT_N_CTX
+        packaged or headers[0].n_ctx_train or MAX_DEFAULT_N_CTX, MAX_DEFAULT_N_CTX
     )
     # An embedding worker has one unified context instead of a lane per sequence.
     n_lanes = engine.n_lanes if mode is ModelMode.COMPLETION else 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunner import log
-from pyrunner.errors import ModelFileError
+from pyrunner.errors import ContextLengthError, ModelFileError
 from pyrunner.types import ChatRequest, ModelMode
 from pyrunner.wire.launch import Launch
 from pyrunner.worker.ports import Loop, OnProgress, Prompts, Rendered
@@ -22,8 +22,8 @@ MAX_TEMPLATE_BYTES = 1024 * 1024
 
 _native_logger = log.get("native")
 
-_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
-"""ggml's levels."""
+_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+"""Of ggml's levels; its "info" is more than a hundred lines for every model that loads."""
 
 
 def _no_log() -> None:
@@ -51,13 +51,13 @@ class NativeBackend:
             return None
         can_generate = launch.mode is ModelMode.COMPLETION
         loop = EngineLoop(model, launch.engine, can_generate=can_generate)
-        return loop, NativePrompts(model, template)
+        return loop, NativePrompts(model, template, loop.info.n_ctx)
 
     def pass_on_log(self) -> None:
         """Empty llama.cpp's log ring into ours."""
         while (line := self._drain_log()) is not None:
             level, text = line
-            _native_logger.log(_LEVELS.get(level, logging.INFO), "%s", text)
+            _native_logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
 
 
 class NativePrompts:
@@ -66,22 +66,41 @@ class NativePrompts:
     Args:
         model: Loaded.
         template: Jinja text that replaces the model's own.
+        n_ctx: Tokens a prompt can have. A text that cannot fit whatever its tokens are is refused
+            before the time for rendering and tokenising it is spent, which every other client of
+            this worker would have to wait for.
     """
 
-    def __init__(self, model: "Model", template: str | None) -> None:
+    def __init__(self, model: "Model", template: str | None, n_ctx: int) -> None:
         self._model = model
         self._template = template
+        self._n_ctx = n_ctx
 
     def render(self, request: ChatRequest) -> Rendered:
-        """Apply the chat template. Raises TemplateError, also for a template that is broken."""
+        """Apply the chat template.
+
+        Raises:
+            ContextLengthError: Too much text for the context.
+            TemplateError: Also for a template that is broken.
+        """
+        self._check_length(sum(len(each.content or "") for each in request.messages))
         return self._chat_format.render(request)
 
     def tokenize(self, text: str) -> list[int]:
         """Tokens of a raw prompt or embedding input; special tokens are read as llama-server does.
 
         SAFETY(worker): control tokens in the text count, which is what a raw prompt is for.
+
+        Raises:
+            ContextLengthError: Too much text for the context.
         """
+        self._check_length(len(text))
         return self._model.tokenize(text, add_special=True, parse_special=True)
+
+    def _check_length(self, n_characters: int) -> None:
+        n_tokens = n_characters // max(1, self._model.max_piece_bytes)  # at least
+        if n_tokens > self._n_ctx:
+            raise ContextLengthError(n_tokens=n_tokens, n_ctx=self._n_ctx)
 
     @cached_property
     def _chat_format(self) -> "ChatFormat":

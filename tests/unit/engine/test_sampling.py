@@ -41,7 +41,8 @@ def test_a_value_outside_its_range_is_named(param: str, value: object) -> None:
     [
         (Limits(max_tokens=0), "max_tokens"),
         (Limits(stop=("",)), "stop"),
-        (Limits(stop=("x",) * 17), "stop"),
+        (Limits(stop=("x",) * 65), "stop"),
+        (Limits(stop=("x" * 1001,)), "stop"),
     ],
 )
 def test_a_wrong_limit_is_named(limits: Limits, param: str) -> None:

@@ -7,6 +7,7 @@ from support.gguf_files import write_tiny_gguf
 from pyrunner.config import EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
 from pyrunner.models.gguf import kv_bytes, read_header
+from pyrunner.models.packaging import PackageOptions, package
 from pyrunner.runtime.footprint import footprint
 from pyrunner.types import ModelMode
 
@@ -25,6 +26,14 @@ def model(tmp_path):
 def test_footprint_context_is_resolved(model, configured, n_ctx):
     found = footprint(model, EngineConfig(n_ctx=configured), ModelMode.COMPLETION)
     assert found.engine.n_ctx == n_ctx
+
+
+def test_footprint_packaged_as_unlimited_takes_what_was_trained(tmp_path):
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    store = artifacts.new_store(tmp_path)
+    package(store, PackageOptions(gguf=path, context_size=-1), "ai/unlimited", lambda _: None)
+    found = footprint(store.find("ai/unlimited"), EngineConfig(), ModelMode.COMPLETION)
+    assert found.engine.n_ctx == 512
 
 
 def test_footprint_counts_the_file_and_a_lane_per_sequence(model):
