@@ -5,7 +5,7 @@ Usage, in a virtual environment with scripts/demo_model/requirements.txt:
     python scripts/train_demo_model.py --out DIRECTORY
 
 Writes DIRECTORY/demo.gguf and prints the examination. Needs a C++ compiler (PyTorch
-compiles the network) and about an hour on two cores that can multiply bfloat16.
+compiles the network) and about 45 minutes on two cores that can multiply bfloat16.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from demo_model.network import Network, Shape
 from demo_model.train import Plan, train
 
 N_STEPS = 1600
-N_LATE_STEPS = 1100
 N_TOKENIZER_SAMPLES = 20_000
 N_THREADS = 2
 SEED = 1
@@ -33,10 +32,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the results")
     parser.add_argument("--steps", type=int, default=N_STEPS, help="fewer for a trial")
-    parser.add_argument("--late-steps", type=int, default=N_LATE_STEPS, help="of the second phase")
-    parser.add_argument(
-        "--resume", type=pathlib.Path, help="weights at the end of the first phase, to skip it"
-    )
     return parser.parse_args()
 
 
@@ -57,23 +52,8 @@ def main() -> None:
     n_parameters = sum(weight.numel() for weight in network.parameters())
     print(f"{n_parameters / 1e6:.2f} M parameters, {len(heldout.cases())} cases kept for the end")
 
-    weights = arguments.out / "weights.pt"
-    if arguments.resume:
-        network.load_state_dict(torch.load(arguments.resume))
-    else:
-        train(network, vocabulary, Plan(arguments.steps, seed=SEED), weights)
-        torch.save(network.state_dict(), weights)
-    # The second phase starts its optimizers anew: nothing but the weights passes from one to the
-    # other, so each can be repeated alone.
-    late = Plan(
-        arguments.late_steps,
-        cooldown_share=0.8,
-        peak_share=0.6,
-        progress_before=1.0,
-        seed=SEED + 1,
-    )
-    train(network, vocabulary, late, arguments.out / "late-weights.pt")
-    torch.save(network.state_dict(), arguments.out / "late-weights.pt")
+    train(network, vocabulary, Plan(arguments.steps, seed=SEED), arguments.out / "weights.pt")
+    torch.save(network.state_dict(), arguments.out / "weights.pt")
     print(f"trained in {time.monotonic() - started:.0f} s")
 
     path = arguments.out / "demo.gguf"

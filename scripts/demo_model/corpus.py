@@ -31,21 +31,6 @@ MIXTURE = {
     "document": 0.015,
 }
 
-# Later, when texts have their full length: more of what takes longest to learn.
-LATE_MIXTURE = {
-    "echo": 0.24,
-    "replace": 0.25,
-    "tools": 0.16,
-    "json": 0.10,
-    "explain": 0.12,
-    "compare": 0.01,
-    "unknown": 0.025,
-    "small": 0.055,
-    "count": 0.025,
-    "name": 0.01,
-    "document": 0.005,
-}
-
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.", "You are a helpful AI assistant.", "Be helpful.",
     "You are a friendly assistant. Answer briefly.", "Answer the question of the user.",
@@ -133,12 +118,10 @@ def draw(rng: random.Random, progress: float) -> Sample:
 
     Args:
         rng: Source of randomness.
-        progress: Share of the first phase that is done, below 1; texts grow with it. 1 and more in
-            the second phase, which has a mixture of its own.
+        progress: Share of the training that is done, 0 to 1; texts grow with it.
     """
     max_words = _max_words(progress)
-    mixture = MIXTURE if progress < 1 else LATE_MIXTURE
-    kind = rng.choices(tuple(mixture), tuple(mixture.values()))[0]
+    kind = rng.choices(tuple(MIXTURE), tuple(MIXTURE.values()))[0]
     if kind == "document":
         return Sample((), document=_document(rng))
     tools: tuple[task_tools.Tool, ...] = ()

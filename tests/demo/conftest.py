@@ -1,0 +1,35 @@
+"""The model that ships with the package, and the examination its training script holds."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.tree import ROOT
+
+import pyrunner
+from pyrunner import Engine, _native
+from pyrunner.config import EngineConfig
+
+# The examination is data that the training script owns; nothing of it is installed.
+sys.path.append(str(ROOT / "scripts"))
+
+
+@pytest.fixture(scope="session")
+def demo_gguf() -> Path:
+    """The weights inside the installed package."""
+    blobs = Path(pyrunner.__file__).parent / "demo" / "layout" / "blobs" / "sha256"
+    return max(blobs.iterdir(), key=lambda blob: blob.stat().st_size)
+
+
+@pytest.fixture(scope="session")
+def demo_model(demo_gguf: Path) -> _native.Model:
+    model = _native.Model()
+    assert model.load([str(demo_gguf).encode()]) == 0
+    return model
+
+
+@pytest.fixture(scope="session")
+def demo_engine(demo_gguf: Path) -> Iterator[Engine]:
+    with Engine(demo_gguf, config=EngineConfig(n_lanes=8, n_threads=1)) as engine:
+        yield engine
