@@ -196,7 +196,8 @@ def _refusal(response: http.client.HTTPResponse, address: Address) -> ServerAnsw
         return _from_envelope(response.status, envelope)
     if not text or response.headers.get_content_type() == "text/html":
         return _stranger(address, response.status, f"status {response.status} {response.reason}")
-    return ServerAnswerError(status=response.status, message=text)
+    code = response.headers.get("X-Error-Code", "")
+    return ServerAnswerError(status=response.status, message=text, error_code=code)
 
 
 def _stranger(address: Address, status: int, what: str) -> ServerAnswerError:

@@ -120,6 +120,8 @@ def respond_error(
         text: Instead of the error's sentence, on a text route.
     """
     row = TABLE[type(error)]
+    # Text routes have no other place for it, and our command line turns it into an exit code.
+    resp.set_header("X-Error-Code", error.code)
     if row.status >= 500:
         _logger.warning("%s %s: %s", req.method, req.path, error)
         # The official OpenAI clients repeat every 5xx unless told not to.

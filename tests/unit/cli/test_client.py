@@ -1,5 +1,6 @@
 import socket
 import threading
+from contextlib import closing
 
 import pytest
 from support.api_server import delta, listening, sse
@@ -65,6 +66,26 @@ def test_refusal_in_text_is_passed_on(server):
     with pytest.raises(ServerAnswerError, match=r"^no such$") as caught:
         Client(server.address).call("GET", "/models/x")
     assert caught.value.status == 404
+
+
+def test_refusal_in_text_has_its_code_in_the_header():
+    code = "store_io"
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        address = Address(host="127.0.0.1", port=listener.getsockname()[1])
+        head = f"HTTP/1.0 500 no\r\nContent-Type: text/plain\r\nX-Error-Code: {code}\r\n\r\nfull\n"
+        answering = threading.Thread(target=_answer_once, args=(listener, head.encode()))
+        answering.start()
+        with pytest.raises(ServerAnswerError, match="full") as caught:
+            Client(address).call("GET", "/models")
+        answering.join()
+    assert caught.value.error_code == code
+
+
+def _answer_once(listener: socket.socket, reply: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(reply)
 
 
 def test_refusal_in_openais_envelope_gives_sentence_and_code(server):

@@ -40,6 +40,13 @@ def test_openai_route_answers_the_envelope(api):
     }
 
 
+@pytest.mark.parametrize("path", ["/v1/models/no/such", "/models/no/such"], ids=["json", "text"])
+def test_every_error_carries_its_code_in_a_header(api, path):
+    result = api.get(path)
+    assert result.status_code == 404
+    assert result.headers["x-error-code"] == "model_not_found"
+
+
 @pytest.mark.parametrize(
     ("error", "retry_after"),
     [
