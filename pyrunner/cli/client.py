@@ -114,10 +114,11 @@ class Client:
         """
         connection = _connection(self.address)
         try:
-            response = self._exchange(connection, method, path, body, headers or {})
-            if not 200 <= response.status < 300:
-                raise _refusal(response, self.address)
-            yield Answer(response, self.address)
+            # The response owns the socket when the server closes the connection.
+            with self._exchange(connection, method, path, body, headers or {}) as response:
+                if not 200 <= response.status < 300:
+                    raise _refusal(response, self.address)
+                yield Answer(response, self.address)
         finally:
             connection.close()
 
