@@ -54,7 +54,11 @@ class Workshop:
     ) -> None:
         self.home = home
         self.command = scripted_command() if command is None else command
-        self.overrides = {"engine.n_threads": 1, "runtime.drain_s": 1.0, "runtime.orphan_grace_s": 2.0}
+        self.overrides: dict[str, object] = {
+            "engine.n_threads": 1,
+            "runtime.drain_s": 1.0,
+            "runtime.orphan_grace_s": 2.0,
+        }
         self.overrides |= {key.replace("__", "."): value for key, value in overrides.items()}
         self._runtimes: list[Runtime] = []
 
@@ -98,7 +102,8 @@ class Workshop:
 
 def pid_of(runtime: Runtime, reference: str, mode: ModelMode = ModelMode.COMPLETION) -> int:
     """The process of a model that is loaded or loading."""
-    (found,) = [each.pid for each in runtime.running() if (each.reference, each.mode) == (reference, mode)]
+    wanted = (reference, mode)
+    (found,) = [each.pid for each in runtime.running() if (each.reference, each.mode) == wanted]
     return found
 
 
@@ -123,7 +128,7 @@ def in_threads(n_threads: int, call: Callable[[int], object]) -> list[object]:
     def work(i: int) -> None:
         try:
             results[i] = call(i)
-        except Exception as error:  # the thread's root; the test looks at it
+        except Exception as error:  # noqa: BLE001 - the thread's root; the test looks at it
             results[i] = error
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(n_threads)]
@@ -132,5 +137,3 @@ def in_threads(n_threads: int, call: Callable[[int], object]) -> list[object]:
     for each in threads:
         each.join(30.0)
     return results
-
-

@@ -101,7 +101,7 @@ def test_unsupported_parameter_is_named(api, body, param):
         ({"max_tokens": 2**64}, "max_tokens", "<= 2147483647"),
         ({"max_completion_tokens": 0}, "max_completion_tokens", ">= 1"),
         ({"max_completion_tokens": 2**31}, "max_completion_tokens", "<= 2147483647"),
-        ({"messages": CHAT["messages"] * 2049}, "messages", "length <= 2048"),
+        ({"messages": [{"role": "user", "content": "hi"}] * 2049}, "messages", "length <= 2048"),
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens", "contradicts"),
         ({"stop": ""}, "stop", "length >= 1"),
         ({"stop": ["x"] * 17}, "stop", "length <= 16"),
