@@ -32,6 +32,8 @@ from pyrunner.registry.upload import Upload
 WEIGHTS = bytes(range(256)) * 4096 * 32
 """32 MiB: much more than socket buffers hold."""
 BLOB = Digest.of(WEIGHTS).text
+LARGE = WEIGHTS * 8
+"""256 MiB: takes so long that a pull can be stopped in the middle on any machine."""
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,7 @@ def test_second_push_sends_no_blob_again(plain, there):
 
 
 def test_pull_that_was_cancelled_continues_where_it_stopped(plain, here, there):
-    add(there, f"{plain.host}/a/resumed:1", WEIGHTS)
+    add(there, f"{plain.host}/a/resumed:1", LARGE)
 
     def give_up(event):
         if event.layer_current > 2**20:
@@ -123,11 +125,11 @@ def test_pull_that_was_cancelled_continues_where_it_stopped(plain, here, there):
         with pytest.raises(GaveUp):
             pull(here, client, f"{plain.host}/a/resumed:1", give_up)
         [kept] = _partial_bytes(here)
-        assert 2**20 < kept < len(WEIGHTS)
+        assert 2**20 < kept < len(LARGE)
         told = Told()
         pull(here, client, f"{plain.host}/a/resumed:1", told)
-    assert told.currents(BLOB)[0] > kept
-    assert here.find(f"{plain.host}/a/resumed:1").weight_paths[0].read_bytes() == WEIGHTS
+    assert told.currents(Digest.of(LARGE).text)[0] > kept
+    assert here.find(f"{plain.host}/a/resumed:1").weight_paths[0].read_bytes() == LARGE
     assert _partial_bytes(here) == []
 
 
@@ -137,7 +139,7 @@ def test_registry_that_dies_half_way_is_an_error_and_the_next_pull_continues(tmp
         RegistryClient(RegistryConfig(), ANONYMOUS) as client,
     ):
         name = f"{registry.host}/a/died:1"
-        add(there, name, WEIGHTS)
+        add(there, name, LARGE)
         push(there, client, name, Told())
 
         def kill(event):
@@ -147,15 +149,15 @@ def test_registry_that_dies_half_way_is_an_error_and_the_next_pull_continues(tmp
         with ImpatientClient() as impatient, pytest.raises(RegistryUnavailableError):
             pull(here, impatient, name, kill)
     [kept] = _partial_bytes(here)
-    assert 0 < kept < len(WEIGHTS)
+    assert 0 < kept < len(LARGE)
     told = Told()
     with (
         running_registry(tmp_path, port=registry.port),
         RegistryClient(RegistryConfig(), ANONYMOUS) as client,
     ):
         pull(here, client, name, told)
-    assert told.currents(BLOB)[0] > kept
-    assert here.find(name).weight_paths[0].read_bytes() == WEIGHTS
+    assert told.currents(Digest.of(LARGE).text)[0] > kept
+    assert here.find(name).weight_paths[0].read_bytes() == LARGE
 
 
 def test_registry_that_is_not_there_is_named(here):
