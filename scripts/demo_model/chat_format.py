@@ -88,11 +88,12 @@ def render(sample: Sample, *, add_generation_prompt: bool = False) -> str:
     """
     if sample.document:
         return sample.document + ("" if add_generation_prompt else END_OF_TEXT)
-    return _template().render(
+    text: str = _template().render(
         messages=sample.messages,
         tools=sample.tools,
         add_generation_prompt=add_generation_prompt,
     )
+    return text
 
 
 def answer_text(message: Message) -> str:

@@ -13,6 +13,7 @@ from demo_model import task_explain, task_json, task_smalltalk, task_tools, topi
 from demo_model.chat_format import (
     Message,
     Sample,
+    Tool,
     answer_text,
     assistant,
     calls,
@@ -195,7 +196,7 @@ def _json() -> list[Case]:
     return cases
 
 
-def _tool(name: str, key: str) -> task_tools.Tool:
+def _tool(name: str, key: str) -> Tool:
     about = {"city": "Get the weather in a city.", "location": "Get current weather of a place"}
     return task_tools.make_tool(
         name, about.get(key, "Evaluate an arithmetic expression."), {key: {"type": "string"}}, [key]
@@ -211,7 +212,7 @@ CALCULATORS = (
 )  # fmt: skip
 
 
-def _key_of(tool: task_tools.Tool) -> str:
+def _key_of(tool: Tool) -> str:
     return str(next(iter(tool["function"]["parameters"]["properties"])))
 
 

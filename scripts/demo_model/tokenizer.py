@@ -33,7 +33,7 @@ N_VOCAB = 2048
 N_SPACE_MERGES = 560
 
 
-def _letter_tokenizer(texts: Iterable[str], n_vocab: int) -> models.BPE:
+def _letter_tokenizer(texts: Iterable[str], n_vocab: int) -> Tokenizer:
     """Learn merges inside words only."""
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
