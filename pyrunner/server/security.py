@@ -2,6 +2,8 @@
 
 Any web page can send requests to 127.0.0.1. The `Origin` rule stops pages that say who they are;
 the `Host` rule stops those that rebind a name of their own to our address and so look like us.
+Pictures, scripts and links of a page come without `Origin`; browsers mark them with
+`Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/).
 """
 
 import ipaddress
@@ -65,6 +67,14 @@ class OriginRule:
         any_port = [origin.removesuffix(":*") for origin in given if origin.endswith(":*")]
         self._any_port = frozenset(any_port) | frozenset(loopback)
 
+    def allows_unnamed(self, site: str | None) -> bool:
+        """Whether a request without `Origin` may go on.
+
+        Args:
+            site: The value of `Sec-Fetch-Site`; None for programs and old browsers.
+        """
+        return self._accepts_all or site != "cross-site"
+
     def allows(self, origin: str, host: str | None) -> bool:
         """Whether pages of `origin` may talk to us.
 
@@ -100,6 +110,11 @@ class SecurityMiddleware:
         if origin is None:
             if req.method == "OPTIONS":
                 raise falcon.HTTPRouteNotFound
+            # A link to the root is harmless, and what people click.
+            if req.path != "/" and not self._origins.allows_unnamed(
+                req.get_header("Sec-Fetch-Site")
+            ):
+                deny(req, resp, "Origin not allowed", "origin_not_allowed")
             return
         if not self._origins.allows(origin, host):
             deny(req, resp, "Origin not allowed", "origin_not_allowed")

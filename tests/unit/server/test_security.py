@@ -132,6 +132,20 @@ def test_foreign_page_gets_403_in_the_envelope_on_openai_routes(api):
     assert result.json["error"]["code"] == "origin_not_allowed"
 
 
+@pytest.mark.parametrize(
+    ("path", "site", "status"),
+    [
+        ("/models", "cross-site", 403),
+        ("/v1/models", "cross-site", 403),
+        ("/", "cross-site", 200),
+        ("/models", "same-origin", 200),
+        ("/models", "none", 200),
+    ],
+)
+def test_page_that_loads_a_route_as_a_picture_is_known_by_sec_fetch_site(api, path, site, status):
+    assert api.get(path, headers={"Sec-Fetch-Site": site}).status_code == status
+
+
 @pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS", "PUT"])
 def test_origin_is_checked_for_every_method(api, method):
     headers = {"Origin": "http://evil.example", "Host": "localhost"}
@@ -182,6 +196,7 @@ def test_options_without_origin_is_no_route(api):
 
 def test_configured_star_opens_the_api_to_every_page(tmp_path):
     api = make_api(tmp_path, server_allowed_origins=("*",))
+    assert api.get("/models", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
     result = api.get("/models", headers={"Origin": "https://any.example"})
     assert result.status_code == 200
     assert result.headers["access-control-allow-origin"] == "https://any.example"
