@@ -3,20 +3,19 @@
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyrunner
-from pyrunner import config, log
+from pyrunner import log
 from pyrunner.config import Settings
 from pyrunner.errors import StoreIOError
 from pyrunner.models.store import Lease, StoredModel
 from pyrunner.runtime.folder import RuntimeFolder
 from pyrunner.runtime.footprint import Footprint
+from pyrunner.runtime.interpreter import child_environment
 from pyrunner.runtime.ledger import Entry
 from pyrunner.runtime.processes import children
 from pyrunner.types import ModelMode
@@ -31,19 +30,6 @@ _BACKLOG = 512
 def unix_time_s() -> float:
     """Now, in seconds since 1970."""
     return datetime.now(UTC).timestamp()
-
-
-def worker_command() -> tuple[str, ...]:
-    """The program that is a worker, without its model.
-
-    ``-P`` keeps the current folder off the import path, faulthandler writes where a crash in
-    native code came from into the log.
-    """
-    python = sys.executable
-    if not Path(python).name.startswith(("python", "pypy")):
-        # Inside uWSGI and other embedders the executable is the host program.
-        python = str(Path(sys.prefix, "bin", "python3"))
-    return (python, "-P", "-X", "faulthandler", "-m", "pyrunner.worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +89,7 @@ class Launcher:
                     stdout=log_fd,
                     stderr=log_fd,
                     cwd="/",
-                    env=_environment(),
+                    env=child_environment(),
                     pass_fds=fds,
                     start_new_session=True,
                     umask=0o077,
@@ -172,19 +158,3 @@ def _hand_over(process: subprocess.Popen[bytes], launch: bytes) -> None:
             process.stdin.write(launch)
     except BrokenPipeError:
         _logger.warning("worker %d ended before it started", process.pid)
-
-
-def _environment() -> dict[str, str]:
-    """What the worker inherits, with an import path that does not depend on the folder it is in."""
-    given = config.environment_value("PYTHONPATH") or ""
-    entries = [str(Path(each).absolute()) for each in given.split(os.pathsep) if each]
-    root = Path(pyrunner.__file__).absolute().parents[1]
-    # Run from a source tree we may have been found through the current folder. An installed
-    # package is found anyway, and its folder must not come before the standard library.
-    if root.name not in ("site-packages", "dist-packages") and str(root) not in entries:
-        entries.append(str(root))
-    # An abort inside ggml would start a debugger, where one is installed, and take seconds to end.
-    extra = {"GGML_NO_BACKTRACE": "1"}
-    if entries:
-        extra["PYTHONPATH"] = os.pathsep.join(entries)
-    return config.child_environment(extra)
