@@ -71,12 +71,14 @@ class ContextLengthError(InvalidRequestError):
 
     code = "context_length_exceeded"
 
-    def __init__(self, *, n_tokens: int, n_ctx: int) -> None:
+    def __init__(self, *, n_tokens: int, n_ctx: int, is_least: bool = False) -> None:
         super().__init__(
-            f"The prompt has {n_tokens} tokens, but the context holds {n_ctx}. "
+            f"The prompt has {'at least ' if is_least else ''}{n_tokens} tokens, "
+            f"but the context holds {n_ctx}. "
             "Shorten it, or load the model with a larger context size.",
             n_tokens=n_tokens,
             n_ctx=n_ctx,
+            is_least=is_least,
         )
         self.n_tokens = n_tokens
         self.n_ctx = n_ctx

@@ -145,3 +145,4 @@ cdef extern from "embedder.h" namespace "pyrunner" nogil:
         int32_t n_tokens_max() noexcept
         Status embed(const vector[int32_t] & tokens, const vector[int32_t] & lengths,
                      bool normalize, vector[float] & vectors) noexcept
+        void interrupt() noexcept

@@ -20,7 +20,8 @@ class Lease:
 
     def __init__(self, path: Path, fd: int, digests: frozenset[str]) -> None:
         self.digests = digests
-        self._path = path
+        self.path = path
+        """For the child that the lease is handed to, which removes the file when it ends."""
         self._fd = fd
 
     def fileno(self) -> int:
@@ -36,7 +37,7 @@ class Lease:
     def close(self) -> None:
         """End the lease, also for a child that shares it. May be called twice."""
         if self._fd >= 0:
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
             self.hand_over()
 
     def __enter__(self) -> Self:

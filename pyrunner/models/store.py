@@ -21,7 +21,7 @@ from pyrunner.errors import (
 from pyrunner.models import index, leases, lookup
 from pyrunner.models.blobs import BlobFolder, Incoming
 from pyrunner.models.collection import collect
-from pyrunner.models.files import os_errors
+from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors
 from pyrunner.models.index import Entries, IndexFile
 from pyrunner.models.layout import Layout
 from pyrunner.models.leases import Lease
@@ -229,6 +229,19 @@ class Store:
         self._layout.create()
         with os_errors(self.path):
             return leases.take(self._layout.leases, self._layout.collection_lock, digests)
+
+    def forget_dead_leases(self) -> None:
+        """Remove the files of leases whose holders were killed; they protect nothing any more.
+
+        Raises:
+            StoreLockedError: A collection took longer than 30 s.
+        """
+        if self._layout.exists():
+            with (
+                os_errors(self.path),
+                locked(self._layout.collection_lock, timeout_s=LOCK_TIMEOUT_S),
+            ):
+                leases.leased(self._layout.leases)
 
     def incoming(
         self, descriptor: Descriptor, lease: Lease, is_cancelled: Callable[[], bool] = bool

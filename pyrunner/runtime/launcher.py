@@ -82,7 +82,7 @@ class Launcher:
                 log_fd = _open_log(self._folder.log_path(plan.model.id, plan.mode))
                 stack.callback(os.close, log_fd)
                 fds = (listener.fileno(), lease.fileno())
-                launch = encode_launch(self._launch(plan, keep_alive_s, path, fds))
+                launch = encode_launch(self._launch(plan, keep_alive_s, path, fds, lease.path))
                 process = subprocess.Popen(  # noqa: S603 - our own program
                     [*self._command, plan.reference],
                     stdin=subprocess.PIPE,
@@ -114,7 +114,12 @@ class Launcher:
         )
 
     def _launch(
-        self, plan: Plan, keep_alive_s: float | None, path: Path, fds: tuple[int, int]
+        self,
+        plan: Plan,
+        keep_alive_s: float | None,
+        path: Path,
+        fds: tuple[int, int],
+        lease_path: Path,
     ) -> Launch:
         runtime = self._settings.runtime
         model = plan.model
@@ -136,6 +141,7 @@ class Launcher:
             lock_path=str(self._folder.lock),
             listener_fd=fds[0],
             lease_fd=fds[1],
+            lease_path=str(lease_path.absolute()),
             log_level=self._settings.log.level,
         )
 
