@@ -17,6 +17,8 @@ _PLAIN_STEPS = 100
 _WORDS = {
     "pull": ("Downloading", "Pull complete", "Downloaded"),
     "push": ("Uploading", "Push complete", "Uploaded"),
+    "quantize": ("Quantizing", "Quantized", "Quantized"),
+    "verify": ("Verifying", "Verified", "Verified"),
 }
 
 

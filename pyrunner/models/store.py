@@ -216,6 +216,11 @@ class Store:
         self.collect()
         return removed
 
+    def size_bytes(self) -> int:
+        """Bytes of all layers and configs, each blob once."""
+        blobs = {blob.digest: blob.size for model in self.list() for blob in model.manifest.blobs}
+        return sum(blobs.values())
+
     def collect(self) -> int:
         """Remove blobs that nothing needs; returns the bytes set free."""
         return collect(self._layout, self._index, self.blobs) if self._layout.exists() else 0
