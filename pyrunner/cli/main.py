@@ -47,7 +47,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "inspect": ("models", "Show everything about one model as JSON."),
     "rm": ("models", "Remove models, or tags of them."),
     "tag": ("models", "Give a model one more name."),
-    "package": ("package", "Make a model of a GGUF file."),
+    "package": ("package", "Make a model of files, or of another model."),
     "serve": ("serve", "Run the server until Ctrl-C."),
     "status": ("server", "Say whether the server runs."),
     "ps": ("server", "List the loaded models."),

@@ -17,6 +17,7 @@ _PLAIN_STEPS = 100
 _WORDS = {
     "pull": ("Downloading", "Pull complete", "Downloaded"),
     "push": ("Uploading", "Push complete", "Uploaded"),
+    "package": ("Packaging", "Package complete", "Packaged"),
 }
 
 
