@@ -24,8 +24,6 @@ from pyrunner import units
 from pyrunner.errors import ConfigError, InvalidParameterError
 
 _PREFIX = "PYRUNNER_"
-_LAST_SECOND = 253_402_300_799
-"""The end of the year 9999, after which RFC 3339 has no name for a second."""
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -110,6 +108,9 @@ class ServerConfig:
     """Streams served at once; one more gets 503."""
     max_body_bytes: int = _between(10 * 1024 * 1024, 1024, 2**32)
     """Largest request body."""
+    max_load_bytes: int = _between(2**38, 1024, 2**50)
+    """Largest tar of ``POST /models/load``, which waits in the temporary folder until it is whole.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,22 +199,6 @@ def load(
 def environment_value(name: str) -> str | None:
     """One variable that belongs to another product (``DOCKER_CONFIG``, ``MODEL_RUNNER_HOST``)."""
     return os.environ.get(name) or None
-
-
-def source_date_epoch() -> int | None:
-    """``SOURCE_DATE_EPOCH``, the time that reproducible builds record, in Unix seconds.
-
-    Raises:
-        ConfigError: It is set to something else than a number of seconds up to the year 9999.
-    """
-    text = environment_value("SOURCE_DATE_EPOCH")
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) > _LAST_SECOND:
-        raise ConfigError(
-            key="SOURCE_DATE_EPOCH", source="environment", problem="has to be Unix seconds"
-        )
-    return int(text)
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:

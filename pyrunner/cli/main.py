@@ -48,6 +48,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rm": ("models", "Remove models, or tags of them."),
     "tag": ("models", "Give a model one more name."),
     "package": ("package", "Make a model of files, or of another model."),
+    "export": ("archive", "Write a model to a tar file."),
+    "load": ("archive", "Read a model from a tar file."),
     "serve": ("serve", "Run the server until Ctrl-C."),
     "status": ("server", "Say whether the server runs."),
     "ps": ("server", "List the loaded models."),

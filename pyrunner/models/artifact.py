@@ -3,13 +3,14 @@
 The types are exact (reference, sections 2.1 to 2.4); those of CNCF are in `modelpack`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 import msgspec
 
+from pyrunner import units
 from pyrunner.errors import RegistryProtocolError, UnsupportedArtifactError
 from pyrunner.models import modelpack
 from pyrunner.registry.manifest import Descriptor, Manifest, decode_manifest, index_media_type
@@ -97,24 +98,38 @@ def model_manifest(content: bytes, reference: Reference) -> Manifest:
         UnsupportedArtifactError: An index, or a config of none of `CONFIG_TYPES`.
         RegistryProtocolError: No manifest, or a config larger than `MAX_CONFIG_BYTES`.
     """
-    registry = reference.registry
-    index_type = index_media_type(content, source=registry)
+    return check_model(content, name=str(reference), source=reference.registry)
+
+
+def check_model(content: bytes, *, name: str, source: str) -> Manifest:
+    """The same for a manifest that came from elsewhere.
+
+    Args:
+        content: The manifest.
+        name: What the model is called in the error that it is none.
+        source: Where it came from, for the other one.
+
+    Raises:
+        UnsupportedArtifactError: As `model_manifest`.
+        RegistryProtocolError: As `model_manifest`.
+    """
+    index_type = index_media_type(content, source=source)
     if index_type is not None:
-        raise _unsupported(reference, index_type)
-    manifest = decode_manifest(content, source=registry)
+        raise _unsupported(name, index_type)
+    manifest = decode_manifest(content, source=source)
     if manifest.config.media_type not in CONFIG_TYPES:
-        raise _unsupported(reference, manifest.config.media_type)
+        raise _unsupported(name, manifest.config.media_type)
     if manifest.config.size > MAX_CONFIG_BYTES:
         raise RegistryProtocolError(
-            registry=registry, problem=f"a model config of more than {MAX_CONFIG_BYTES} bytes"
+            registry=source, problem=f"a model config of more than {MAX_CONFIG_BYTES} bytes"
         )
     return manifest
 
 
-def _unsupported(reference: Reference, media_type: str) -> UnsupportedArtifactError:
+def _unsupported(name: str, media_type: str) -> UnsupportedArtifactError:
     known = ", ".join(f'"{each}"' for each in CONFIG_TYPES)
     return UnsupportedArtifactError(
-        reference=str(reference),
+        reference=name,
         media_type=media_type[:200],
         hint=f"(supported: {known}) - try upgrading: unsupported model config media type",
     )
@@ -197,10 +212,23 @@ def layer_kind(layer: Descriptor, config: ModelConfig) -> LayerKind:
     return LayerKind.MMPROJ if kind is LayerKind.GGUF and "mmproj" in name else kind
 
 
-def inferred_format(layers: Iterable[Descriptor], config: ModelConfig) -> str:
-    """The format that a config leaves out, from the names of its weights; empty when unknown."""
-    kinds = [layer_kind(each, config) for each in layers]
-    return next((each.value for each in kinds if each in _WEIGHTS.values()), "")
+def completed(config: ModelConfig, manifest: Manifest) -> ModelConfig:
+    """A config with what only the manifest says.
+
+    A format that was left out comes from the names of the weights; the size of a ModelPack model
+    from its weights, because its config has none.
+    """
+    weights = [
+        (kind, each.size)
+        for each in manifest.layers
+        if (kind := layer_kind(each, config)) in _WEIGHTS.values()
+    ]
+    if weights and not config.format:
+        config = msgspec.structs.replace(config, format=weights[0][0].value)
+    if weights and manifest.config.media_type == CONFIG_CNCF:
+        n_bytes = sum(size for _, size in weights)
+        config = msgspec.structs.replace(config, size=units.format_bytes(n_bytes))
+    return config
 
 
 def rfc3339(unix_s: int) -> str:
@@ -223,7 +251,6 @@ def _flatten(config: modelpack.Config) -> ModelConfig:
         quantization=config.quantization or config.precision,
         parameters=config.param_size,
         architecture=config.architecture,
-        size=config.param_size,
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from pyrunner import units
 from pyrunner.models import artifact, gguf, modelpack
 from pyrunner.models.artifact import LayerKind, ModelConfig, layer_kind
 from pyrunner.models.layer_types import to_cncf, to_docker
@@ -105,13 +104,9 @@ def docker_config(source: StoredModel) -> tuple[ModelConfig, str]:
     if source.weight_paths:
         headers = [gguf.read_header(each) for each in source.weight_paths]
         return gguf_config(headers), artifact.CONFIG_V01
-    kinds = {each: layer_kind(each, source.config) for each in source.manifest.layers}
-    has_safetensors = LayerKind.SAFETENSORS in kinds.values()
-    n_bytes = sum(
-        each.size for each, kind in kinds.items() if kind in {LayerKind.SAFETENSORS, LayerKind.DDUF}
-    )
-    config = msgspec.structs.replace(source.config, size=units.format_bytes(n_bytes))
-    return config, artifact.CONFIG_V02 if has_safetensors else artifact.CONFIG_V01
+    kinds = {layer_kind(each, source.config) for each in source.manifest.layers}
+    is_folder = LayerKind.SAFETENSORS in kinds
+    return source.config, artifact.CONFIG_V02 if is_folder else artifact.CONFIG_V01
 
 
 def _written(config_type: str, content: bytes, layers: Sequence[Descriptor]) -> Written:

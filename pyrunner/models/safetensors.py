@@ -80,8 +80,9 @@ def read_header(path: Path) -> SafetensorsHeader:
 def context_size(config: Mapping[str, Any]) -> int | None:
     """The context that a ``config.json`` names, None when it names none we can use."""
     found = next((config[key] for key in _CONTEXT_KEYS if key in config), None)
-    is_number = isinstance(found, int) and not isinstance(found, bool)
-    return found if is_number and 0 < found <= _MAX_CONTEXT else None
+    if not isinstance(found, int) or isinstance(found, bool):
+        return None
+    return found if 0 < found <= _MAX_CONTEXT else None
 
 
 def read_config_json(path: Path) -> dict[str, Any]:

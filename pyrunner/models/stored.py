@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from pyrunner.errors import RegistryProtocolError, StoreCorruptError
 from pyrunner.models.artifact import (
     MAX_CONFIG_BYTES,
     LayerKind,
     ModelConfig,
+    completed,
     file_name,
-    inferred_format,
     layer_kind,
     parse_config,
 )
@@ -94,10 +92,7 @@ def read_model(blobs: BlobFolder, digest: str, names: list[str]) -> StoredModel:
         artifact = parse_config(content, source=str(path))
     except RegistryProtocolError as error:
         raise StoreCorruptError(path=str(path), problem=error.problem) from error
-    config = artifact.config
-    if not config.format:
-        found = inferred_format(manifest.layers, config)
-        config = msgspec.structs.replace(config, format=found)
+    config = completed(artifact.config, manifest)
     paths = {kind: _paths(blobs, manifest, config, kind) for kind in LayerKind}
     return StoredModel(
         id=Digest(digest).text,

@@ -9,7 +9,10 @@ import click
 
 from pyrunner import config
 from pyrunner.cli import address, progress
+from pyrunner.errors import ConfigError
 
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999: RFC 3339 has no name for a later one."""
 _FILE = click.Path(path_type=Path)
 
 
@@ -78,7 +81,7 @@ def _package(settings: config.Settings, given: _Sources, model: str) -> None:
         mmproj=given.mmproj,
         context_size=given.context_size,
         format=given.form,
-        created_s=config.source_date_epoch(),
+        created_s=_source_date_epoch(),
     )
     store = catalog.open_store(settings)
     with progress.shown(sys.stderr) as on_progress:
@@ -86,6 +89,17 @@ def _package(settings: config.Settings, given: _Sources, model: str) -> None:
     named = address.named()
     if named is not None and not named.socket_path:
         _say(f"It is in this machine's store, which {named} may not share.")
+
+
+def _source_date_epoch() -> int | None:
+    # The time that reproducible builds record (reproducible-builds.org), in Unix seconds.
+    text = config.environment_value("SOURCE_DATE_EPOCH")
+    if text is None:
+        return None
+    if not text.isdecimal() or len(text) > len(str(_LAST_SECOND)) or int(text) > _LAST_SECOND:
+        problem = "has to be a whole number of Unix seconds"
+        raise ConfigError(key="SOURCE_DATE_EPOCH", source="environment", problem=problem)
+    return int(text)
 
 
 def _push(settings: config.Settings, model: str) -> None:

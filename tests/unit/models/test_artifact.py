@@ -61,7 +61,7 @@ def test_docker_config_is_read_with_its_time():
 def test_modelpack_config_is_flattened(document):
     parsed = parse_config(json.dumps(document).encode(), source="x")
     assert parsed.config == ModelConfig(
-        format="gguf", quantization="fp16", parameters="8b", architecture="llama", size="8b"
+        format="gguf", quantization="fp16", parameters="8b", architecture="llama"
     )
 
 
