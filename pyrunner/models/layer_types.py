@@ -11,6 +11,7 @@ import msgspec
 from pyrunner.errors import UnsupportedParameterError
 from pyrunner.models import artifact, modelpack
 from pyrunner.models.artifact import FILE_METADATA, FILE_PATH, LayerKind, ModelConfig, layer_kind
+from pyrunner.models.inner_paths import leaves_folder
 from pyrunner.models.layer_files import annotations
 from pyrunner.registry.manifest import Descriptor
 
@@ -63,7 +64,7 @@ def _to_docker(layer: Descriptor, kind: LayerKind) -> Descriptor:
     if ".tar" in layer.media_type:
         hint = f"The source holds an archive ({layer.media_type}); use '--format cncf'."
         raise UnsupportedParameterError(param="--format docker", hint=hint)
-    return _typed(layer, _DOCKER.get(kind, artifact.MODEL_FILE))
+    return _typed(_renamed(layer, _path(layer)), _DOCKER.get(kind, artifact.MODEL_FILE))
 
 
 def to_cncf(layers: Sequence[Descriptor], config: ModelConfig) -> tuple[Descriptor, ...]:
@@ -88,16 +89,27 @@ def _typed(layer: Descriptor, media_type: str) -> Descriptor:
 
 
 def _named(layer: Descriptor, kind: LayerKind, taken: set[str]) -> Descriptor:
-    before = layer.annotations.get(FILE_PATH, "")
-    name = before or _UNNAMED.get(kind, "model")
+    name = _path(layer) or _UNNAMED.get(kind, "model")
     suffix = _SUFFIXES.get(kind, "")
     if not name.lower().endswith(suffix):
         name += suffix
     folder, slash, last = name.rpartition("/")
     if kind is LayerKind.MMPROJ and "mmproj" not in last.lower():
         last = f"mmproj-{last}"
-    name = _free(folder + slash, last, taken)
-    if name == before:
+    return _renamed(layer, _free(folder + slash, last, taken))
+
+
+def _path(layer: Descriptor) -> str:
+    # One that would lead elsewhere is worth only its last part.
+    path = layer.annotations.get(FILE_PATH, "")
+    if not leaves_folder(path):
+        return path
+    last = artifact.file_name(layer)
+    return "unnamed" if leaves_folder(last) else last
+
+
+def _renamed(layer: Descriptor, name: str) -> Descriptor:
+    if name == layer.annotations.get(FILE_PATH, ""):
         return layer
     kept = {
         key: value

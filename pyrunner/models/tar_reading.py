@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Never, Protocol
 
 from pyrunner.errors import ModelFileError
+from pyrunner.models.inner_paths import leaves_folder
 
 MAX_ENTRIES = 16_384
 """Entries of one tar, folders included."""
@@ -125,16 +126,9 @@ class TarReader:
         return TarFile(path, int(size))
 
     def _safe(self, text: str) -> str:
-        path = PurePosixPath(text)
-        if (
-            path.is_absolute()
-            or ".." in path.parts
-            or "\0" in text
-            or "\\" in text
-            or text[1:2] == ":"
-        ):
+        if leaves_folder(text):
             self.refuse(f"holds {text[:100]!r}, which would leave the folder")
-        return str(path)
+        return str(PurePosixPath(text))
 
     def _pax_records(self, header: tarfile.TarInfo) -> dict[str, str]:
         # "LENGTH KEY=VALUE\n", LENGTH in decimal and of the whole record.
