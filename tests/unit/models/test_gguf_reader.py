@@ -10,7 +10,7 @@ from types import ModuleType
 
 import gguf as gguf_package
 import pytest
-from support.gguf_files import ARRAY, STRING, UINT8, UINT32, GgufBytes, string, write_tiny_gguf
+from support.gguf_files import ARRAY, STRING, UINT8, UINT32, GgufBytes, write_tiny_gguf
 from support.tree import ROOT
 
 from pyrunner.errors import ModelFileError
