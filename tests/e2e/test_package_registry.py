@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def _full(folder: Path) -> PackageOptions:
     )
 
 
-SOURCES = {
+SOURCES: dict[str, Callable[[Path], PackageOptions]] = {
     "full": _full,
     "shards": lambda folder: PackageOptions(gguf=write_shards(folder, 3)[2]),
     "folder": lambda folder: PackageOptions(safetensors_dir=write_folder(folder / "weights")),

@@ -1,6 +1,7 @@
 """Docker's form and ModelPack's: what is written, and from one to the other and back."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,25 +105,27 @@ def test_modelpack_has_no_context_size(store, full):
     )
 
 
-def _names_that_say_it(folder: Path) -> dict[str, Path]:
-    template, projector = folder / "t.jinja", folder / "mmproj.gguf"
+def _whole(folder: Path) -> PackageOptions:
+    # Every name says what its file is: ModelPack has nothing to change.
+    template = folder / "t.jinja"
     template.write_text("{{ x }}")
-    return {
-        "chat_template": template,
-        "mmproj": write_tiny_gguf(projector, architecture="clip", n_vocab=9),
-    }
+    return PackageOptions(
+        gguf=write_tiny_gguf(folder / "m.gguf"),
+        mmproj=write_tiny_gguf(folder / "mmproj.gguf", architecture="clip", n_vocab=9),
+        chat_template=template,
+    )
 
 
-@pytest.mark.parametrize("kind", ["whole", "shards", "folder"])
+SOURCES: dict[str, Callable[[Path], PackageOptions]] = {
+    "whole": _whole,
+    "shards": lambda folder: PackageOptions(gguf=write_shards(folder, 3)[0]),
+    "folder": lambda folder: PackageOptions(safetensors_dir=write_folder(folder / "f")),
+}
+
+
+@pytest.mark.parametrize("kind", [*SOURCES])
 def test_to_modelpack_and_back_is_the_same_model(store, tmp_path, kind):
-    sources = {
-        "whole": lambda: (
-            {"gguf": write_tiny_gguf(tmp_path / "m.gguf")} | _names_that_say_it(tmp_path)
-        ),
-        "shards": lambda: {"gguf": write_shards(tmp_path, 3)[0]},
-        "folder": lambda: {"safetensors_dir": write_folder(tmp_path / "f")},
-    }
-    docker = package(store, PackageOptions(**sources[kind]()), "org/docker", _quiet)
+    docker = package(store, SOURCES[kind](tmp_path), "org/docker", _quiet)
     cncf = package(store, PackageOptions(source="org/docker", format="cncf"), "org/cncf", _quiet)
     back = package(store, PackageOptions(source="org/cncf"), "org/back", _quiet)
     assert cncf.id != docker.id

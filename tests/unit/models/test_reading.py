@@ -6,7 +6,7 @@ from support.artifacts import described, new_store
 from pyrunner.config import EngineConfig
 from pyrunner.errors import ModelFileError
 from pyrunner.models.packaging import PackageOptions, package
-from pyrunner.models.stored import StoredModel
+from pyrunner.models.store import Store, StoredModel
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import decode_manifest
 from pyrunner.runtime.footprint import footprint
@@ -65,7 +65,7 @@ def _manifest(config_type: bytes, config: bytes, layer_type: bytes, name: bytes)
     )
 
 
-def _put(store, manifest: bytes, config: bytes) -> StoredModel:
+def _put(store: Store, manifest: bytes, config: bytes) -> StoredModel:
     blobs = decode_manifest(manifest, source="test").blobs
     with store.lease([Digest.of(manifest), *(each.digest for each in blobs)]) as lease:
         store.put_blob(described(config), config, lease)
