@@ -5,6 +5,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pyrunner import units
@@ -13,6 +14,7 @@ from pyrunner.models import artifact, gguf, safetensors
 from pyrunner.models.artifact import ModelConfig
 from pyrunner.models.files import user_file_errors
 from pyrunner.models.gguf import GgufHeader
+from pyrunner.models.inner_paths import leaves_folder
 from pyrunner.models.layer_files import LayerFile, LayerReader
 from pyrunner.models.shards import siblings
 
@@ -74,13 +76,13 @@ def from_safetensors(folder: Path, reader: LayerReader) -> Weights:
         ModelFileError: No safetensors in it, damaged ones, or something that is neither a file nor
             a folder: what a symbolic link names may lie anywhere.
     """
-    names = sorted(_walk(folder, "", MAX_DEPTH))
+    names = sorted(islice(_walk(folder, "", MAX_DEPTH), MAX_FILES + 1))
     paths = {name: folder / name for name in names}
     weights = [paths[name] for name in names if name.lower().endswith(".safetensors")]
-    if not weights:
-        raise ModelFileError(path=str(folder), problem="holds no .safetensors file")
     if len(names) > MAX_FILES:
         raise ModelFileError(path=str(folder), problem=f"holds more than {MAX_FILES} files")
+    if not weights:
+        raise ModelFileError(path=str(folder), problem="holds no .safetensors file")
     config = _safetensors_config(folder, weights)
     reader.expect(paths.values())
     files = tuple(reader.describe(paths[name], _folder_type(name), name) for name in names)
@@ -125,26 +127,25 @@ def _walk(folder: Path, prefix: str, depth: int) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        name = prefix + entry.name
-        with user_file_errors(folder / entry.name):
+        path = folder / entry.name
+        with user_file_errors(path):
             mode = entry.stat(follow_symlinks=False).st_mode
+        _check_entry(path, mode)
         if stat.S_ISDIR(mode):
-            yield from _walk(folder / entry.name, f"{name}/", depth - 1)
+            yield from _walk(path, f"{prefix}{entry.name}/", depth - 1)
         else:
-            _check_entry(folder / entry.name, mode)
-            yield name
+            yield prefix + entry.name
 
 
 def _check_entry(path: Path, mode: int) -> None:
+    if leaves_folder(path.name) or not path.name.isprintable():
+        problem = "has a name that other systems cannot have: rename it"
+        raise ModelFileError(path=ascii(str(path)), problem=problem)
     if stat.S_ISLNK(mode):
         problem = "is a symbolic link; copy the folder with 'cp -rL' and package the copy"
         raise ModelFileError(path=str(path), problem=problem)
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise ModelFileError(path=str(path), problem="is no regular file")
-    if "\\" in path.name or not path.name.isprintable():
-        raise ModelFileError(
-            path=repr(str(path)), problem="has a name with a backslash or unprintable characters"
-        )
 
 
 def _folder_type(name: str) -> str:

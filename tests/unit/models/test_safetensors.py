@@ -9,7 +9,7 @@ from support.artifacts import new_store
 from support.safetensors_files import safetensors_bytes, tensor, write_folder
 
 from pyrunner.errors import ModelFileError
-from pyrunner.models import safetensors
+from pyrunner.models import package_sources, safetensors
 from pyrunner.models.artifact import CONFIG_V02, FILE_PATH
 from pyrunner.models.packaging import PackageOptions, package
 from pyrunner.models.safetensors import MAX_CONFIG_JSON_BYTES, MAX_HEADER_BYTES, read_header
@@ -105,10 +105,17 @@ def test_pipe_is_refused_without_being_opened(store, folder):
         _package(store, folder)
 
 
-@pytest.mark.parametrize("name", ["a\\b.json", "a\nb.json", "a\x1bb"])
-def test_name_that_is_none_elsewhere_is_refused(store, folder, name):
-    (folder / name).write_text("x")
-    with pytest.raises(ModelFileError, match="has a name with"):
+@pytest.mark.parametrize("name", ["a\\b.json", "a\nb.json", "a\x1bb", "c:x", "\udcff"])
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir])
+def test_name_that_is_none_elsewhere_is_refused(store, folder, name, make):
+    make(folder / name)
+    with pytest.raises(ModelFileError, match="has a name that other systems cannot have"):
+        _package(store, folder)
+
+
+def test_folder_with_too_many_files_is_refused_before_one_is_read(store, folder, monkeypatch):
+    monkeypatch.setattr(package_sources, "MAX_FILES", 6)
+    with pytest.raises(ModelFileError, match="holds more than 6 files"):
         _package(store, folder)
 
 
