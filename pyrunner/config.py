@@ -108,6 +108,9 @@ class ServerConfig:
     """Streams served at once; one more gets 503."""
     max_body_bytes: int = _between(10 * 1024 * 1024, 1024, 2**32)
     """Largest request body."""
+    max_load_bytes: int = _between(2**38, 1024, 2**50)
+    """Largest tar of ``POST /models/load``, which waits in the temporary folder until it is whole.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ time that ``pyrunner --help`` may take. Its exceptions become ours here and nowh
 """
 
 import http.client
+import io
 import json
 import socket
 from collections.abc import Iterator
@@ -45,6 +46,10 @@ class Answer:
                 yield chunk
         except (http.client.HTTPException, OSError) as error:
             raise _broke_off(self._address) from error
+
+    def header(self, name: str) -> str:
+        """One header of the answer, empty when it has none."""
+        return self._response.headers.get(name) or ""
 
     def lines(self) -> Iterator[str]:
         """The answer line by line."""
@@ -105,7 +110,7 @@ class Client:
         Args:
             method: ``GET``, ``POST`` or ``DELETE``.
             path: From the root of the API, already quoted (see `quoted`).
-            body: Sent as JSON when not None.
+            body: Sent as JSON when not None; an open binary file as it is, piece by piece.
             headers: More headers.
 
         Raises:
@@ -135,8 +140,8 @@ class Client:
         except OSError as error:
             raise ServerUnreachableError(address=str(self.address)) from error
         connection.sock.settimeout(SILENCE_TIMEOUT_S)
-        data = None if body is None else json.dumps(body).encode()
-        typed = {} if data is None else {"Content-Type": "application/json"}
+        data, content_type = _encoded(body)
+        typed = {"Content-Type": content_type} if content_type else {}
         try:
             connection.request(
                 method,
@@ -147,6 +152,14 @@ class Client:
             return connection.getresponse()
         except (http.client.HTTPException, OSError) as error:
             raise _broke_off(self.address) from error
+
+
+def _encoded(body: object) -> tuple[Any, str]:
+    if body is None:
+        return None, ""
+    if isinstance(body, io.IOBase):
+        return body, "application/octet-stream"
+    return json.dumps(body).encode(), "application/json"
 
 
 class _UnixConnection(http.client.HTTPConnection):

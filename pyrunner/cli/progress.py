@@ -19,6 +19,7 @@ _WORDS = {
     "push": ("Uploading", "Push complete", "Uploaded"),
     "quantize": ("Quantizing", "Quantized", "Quantized"),
     "verify": ("Verifying", "Verified", "Verified"),
+    "package": ("Packaging", "Package complete", "Packaged"),
 }
 
 

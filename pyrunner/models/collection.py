@@ -1,6 +1,7 @@
 """Collection: which blobs may go, and letting them go."""
 
 import os
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,8 +20,13 @@ STALE_PARTIAL_S = 7 * 24 * 3600.0
 _log = log.get("models")
 
 
-def collect(layout: Layout, index_file: IndexFile, blobs: BlobFolder) -> int:
-    """Remove every blob that neither the index nor a lease needs.
+def collect(
+    layout: Layout,
+    index_file: IndexFile,
+    blobs: BlobFolder,
+    among: Collection[str] | None = None,
+) -> int:
+    """Remove every blob that neither the index nor a lease needs, `among` these or all.
 
     Holds the collection lock, which taking a lease passes too: what is about to be used is either
     seen here, or its user looks for the blob after it is gone. A model that cannot be read keeps
@@ -39,7 +45,8 @@ def collect(layout: Layout, index_file: IndexFile, blobs: BlobFolder) -> int:
             return 0
         freed = 0
         for path in sorted(layout.blobs.iterdir()):
-            if f"sha256:{path.name}" not in needed:
+            digest = f"sha256:{path.name}"
+            if digest not in needed and (among is None or digest in among):
                 freed += path.stat().st_size
                 path.unlink()
         sync_folder(layout.blobs)

@@ -11,7 +11,8 @@ MIN_INTERVAL_S = 0.1
 MIN_STEP_BYTES = 1024 * 1024
 """...or after this many bytes, whichever comes first."""
 
-Mode = Literal["pull", "push"]
+Mode = Literal["pull", "push", "package"]
+"""The last one is never on the wire: packages are made where the files are."""
 
 
 class _Layer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,7 +4,7 @@ No thread lives here, and nothing touches the disk before the first use. Any thr
 processes: the index changes under a lock, leases protect what is used.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -221,9 +221,11 @@ class Store:
         blobs = {blob.digest: blob.size for model in self.list() for blob in model.manifest.blobs}
         return sum(blobs.values())
 
-    def collect(self) -> int:
-        """Remove blobs that nothing needs; returns the bytes set free."""
-        return collect(self._layout, self._index, self.blobs) if self._layout.exists() else 0
+    def collect(self, among: Collection[str] | None = None) -> int:
+        """Remove blobs that nothing needs, `among` these or all; returns the bytes set free."""
+        if not self._layout.exists():
+            return 0
+        return collect(self._layout, self._index, self.blobs, among)
 
     def lease(self, digests: Iterable[str]) -> Lease:
         """Protect blobs, here or still to come, from collection. Close it, or use `with`.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyrunner.config import EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
+from pyrunner.models import runnable
 from pyrunner.models.gguf import GgufHeader, kv_bytes, read_header
 from pyrunner.models.store import StoredModel
 from pyrunner.types import ModelMode
@@ -36,7 +37,7 @@ def footprint(model: StoredModel, engine: EngineConfig, mode: ModelMode) -> Foot
     """
     if not model.weight_paths:
         name = model.tags[0] if model.tags else model.id
-        raise ModelFileError(path=name, problem="has no GGUF weights; only these run here")
+        raise ModelFileError(path=name, problem=runnable.why_not(model))
     headers = [_header(path) for path in model.weight_paths]
     # -1 is a packaged "unlimited"; nobody's memory is.
     packaged = max(0, model.config.context_size or 0)

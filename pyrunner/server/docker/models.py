@@ -7,6 +7,7 @@ from pyrunner.models import remote
 from pyrunner.models.store import Store
 from pyrunner.server.dependencies import Dependencies
 from pyrunner.server.docker import rendering
+from pyrunner.server.docker.archives import Exporting
 from pyrunner.server.docker.queries import flag
 from pyrunner.server.docker.repackaging import Repackaging
 from pyrunner.server.docker.transferring import Pushing
@@ -32,11 +33,16 @@ class ModelItem:
         self._dependencies = dependencies
         self._store = dependencies.store
         self._transfers = transfers
+        self._exporting = Exporting(self._store, transfers)
         self._pushing = Pushing(dependencies, transfers)
         self._repackaging = Repackaging(dependencies)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """One model of the store or, with ``remote``, of its registry."""
+        """One model of the store or, with ``remote``, of its registry; or its tar."""
+        exported, _, action = name.rpartition("/")
+        if exported and action == "export":
+            self._exporting.export(req, resp, exported)
+            return
         try:
             if flag(req, "remote"):
                 with self._transfers.admit(), self._dependencies.open_client() as client:
