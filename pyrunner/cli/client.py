@@ -7,8 +7,10 @@ time that ``pyrunner --help`` may take. Its exceptions become ours here and nowh
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +23,8 @@ CONNECT_TIMEOUT_S = 5.0
 """Longest wait for a connection."""
 SILENCE_TIMEOUT_S = 900.0
 """Longest silence of a server that loads a model or reads a long prompt."""
+PROBE_TIMEOUT_S = 2.0
+"""Longest silence of what `Client.is_answering` asks, and how long its whole answer may take."""
 MAX_ERROR_BYTES = 64 * 1024
 """How much of a refusal is read."""
 _CHUNK_BYTES = 64 * 1024
@@ -64,16 +68,25 @@ class Answer:
 
 
 class Client:
-    """Requests to the server at one address. Any thread; holds no connection between requests."""
+    """Requests to the server at one address. Any thread; holds no connection between requests.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        address: Where it is.
+        silence_s: Longest silence before its answer counts as broken off.
+    """
+
+    def __init__(self, address: Address, *, silence_s: float = SILENCE_TIMEOUT_S) -> None:
         self.address = address
+        self._silence_s = silence_s
 
     def is_answering(self) -> bool:
-        """Whether a model runner, and not some other program, answers there now."""
+        """Whether a model runner, and not some other or hung program, answers there now."""
+        probe = Client(self.address, silence_s=PROBE_TIMEOUT_S)
+        end = time.monotonic() + PROBE_TIMEOUT_S
         try:
-            with self.open("GET", "/") as answer:
-                return any(_GREETING in chunk for chunk in answer.chunks())
+            with probe.open("GET", "/") as answer:
+                in_time = takewhile(lambda _: time.monotonic() < end, answer.chunks())
+                return any(_GREETING in chunk for chunk in in_time)
         except (ServerUnreachableError, ServerAnswerError):
             return False
 
@@ -134,7 +147,7 @@ class Client:
             connection.connect()
         except OSError as error:
             raise ServerUnreachableError(address=str(self.address)) from error
-        connection.sock.settimeout(SILENCE_TIMEOUT_S)
+        connection.sock.settimeout(self._silence_s)
         data = None if body is None else json.dumps(body).encode()
         typed = {} if data is None else {"Content-Type": "application/json"}
         try:
