@@ -59,7 +59,7 @@ class EngineConfig:
     """How a model is loaded. Part of the worker's identity: another value is another worker."""
 
     n_ctx: int = _between(0, 0, 2**24)
-    """Tokens per sequence; 0 takes the model's packaged context size, at most 8192."""
+    """Tokens per sequence; 0 takes what the model was packaged with, else at most 8192."""
     n_lanes: int = _between(4, 1, 64)
     """Sequences that run at once."""
     n_batch: int = _between(512, 1, 2**16)

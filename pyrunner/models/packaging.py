@@ -137,7 +137,9 @@ def _from_model(
         raw = store.blobs.read(source.manifest.config.digest, max_bytes=artifact.MAX_CONFIG_BYTES)
         document: dict[str, Any] = msgspec.json.decode(raw)
         if options.context_size is not None:
-            document.setdefault("config", {})["context_size"] = options.context_size
+            document.setdefault("config", {}).update(
+                context_size=options.context_size, is_context_chosen=True
+            )
         diff_ids = [each.digest.text for each in layers]
         document["rootfs"] = {"type": "rootfs", "diff_ids": diff_ids}
         content = msgspec.json.encode(document)
@@ -188,6 +190,7 @@ def _config(headers: Sequence[GgufHeader], context_size: int | None) -> ModelCon
         size=units.format_bytes(sum(each.tensor_bytes for each in headers)),
         gguf=gguf.config_metadata(first),
         context_size=context_size or _trained_context(first),
+        is_context_chosen=context_size is not None,
     )
 
 
