@@ -15,6 +15,7 @@ import waitress.wasyncore
 
 from pyrunner import __version__, log
 from pyrunner.config import ServerConfig
+from pyrunner.server import refusals
 from pyrunner.server.admission import Admission
 from pyrunner.server.security import UNIX_SOCKET_KEY
 
@@ -109,7 +110,7 @@ class HttpServer:
 
     def _serve(self, app: WsgiApp, config: ServerConfig, listener: socket.socket) -> Any:
         is_unix = listener.family == socket.AF_UNIX
-        return waitress.server.create_server(
+        server = waitress.server.create_server(
             _marked(app) if is_unix else app,
             map=self._map,
             _dispatcher=self._dispatcher,
@@ -128,6 +129,8 @@ class HttpServer:
             log_socket_errors=False,
             ident=f"pyrunner/{__version__}",
         )
+        server.channel_class = refusals.Channel
+        return server
 
     def _loop_while_busy(self, limit_s: float) -> None:
         end = monotonic() + limit_s
