@@ -61,7 +61,7 @@ class DiskUsage:
         )
 
 
-class _UnloadBody(msgspec.Struct):
+class _UnloadBody(msgspec.Struct, forbid_unknown_fields=True):
     all: bool = False
     backend: str = ""
     models: list[str] = []

@@ -10,7 +10,7 @@ from pyrunner.server.dependencies import Dependencies
 from pyrunner.server.errors import refuse_text, respond_error, respond_json
 
 
-class _Body(msgspec.Struct):
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
     target: str = ""
     context_size: int | None = None
 
