@@ -141,6 +141,8 @@ def running_table(runners: Sequence[Mapping[str, Any]], now: float) -> str:
 
 def _until(runner: Mapping[str, Any], now: float) -> str:
     keep_alive = runner.get("keep_alive")
+    if runner.get("answering") is False:
+        return "Not answering"
     if runner.get("loading"):
         return "Loading..."
     if keep_alive == "-1":

@@ -156,6 +156,23 @@ def test_unload_says_how_many(server, home, arguments, n_unloaded, text):
     assert _run(server, home, "unload", *arguments) == (0, text, "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "n_unloaded", "text"),
+    [
+        (["--all"], 0, "Busy, so not unloaded: x, y. Try again when they are done.\n"),
+        (["ai/X:latest"], 0, "Busy, so not unloaded: x. Try again when they are done.\n"),
+        (["ai/z"], 1, "Unloaded 1 model(s).\n"),
+    ],
+    ids=["all", "one of them", "another"],
+)
+def test_unload_says_which_models_are_busy(server, home, arguments, n_unloaded, text):
+    names = {"in_use": "docker.io/ai/x:latest", "loading": "docker.io/ai/y:latest", "-": "ai/z"}
+    busy = [{"model_name": name, why: True} for why, name in names.items()]
+    server.answer("GET /engines/ps", busy)
+    server.answer("POST /engines/unload", {"unloaded_runners": n_unloaded})
+    assert _run(server, home, "unload", *arguments) == (0, text, "")
+
+
 def test_unload_of_nothing_named_exits_with_2(server, home):
     assert _run(server, home, "unload")[0] == 2
 

@@ -4,7 +4,8 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -63,12 +64,27 @@ def unload_command(models: tuple[str, ...], *, is_all: bool, backend: str) -> No
     if bool(models) == is_all:
         raise click.UsageError("name models, or give --all")
     body = {"all": is_all, "backend": backend, "models": list(models)}
-    answer = connect.need_server(config.load()).call("POST", "/engines/unload", body)
-    n_unloaded = answer["unloaded_runners"]
+    client = connect.need_server(config.load())
+    n_unloaded = client.call("POST", "/engines/unload", body)["unloaded_runners"]
+    named = {render.short_name(model.lower()) for model in models}
+    busy = [name for name in _busy(client) if is_all or name in named]
     if n_unloaded:
         click.echo(f"Unloaded {n_unloaded} model(s).")
-    else:
+    if busy:
+        click.echo(f"Busy, so not unloaded: {', '.join(busy)}. Try again when they are done.")
+    elif not n_unloaded:
         click.echo("No models are running." if is_all else "No such model(s) running.")
+
+
+def _busy(client: Client) -> list[str]:
+    runners: Sequence[Mapping[str, Any]] = ()
+    with suppress(ServerUnreachableError, ServerAnswerError):  # what was asked for is done
+        runners = client.call("GET", "/engines/ps") or ()
+    return [
+        render.printable(render.short_name(str(each.get("model_name"))))
+        for each in runners
+        if each.get("in_use") or each.get("loading")
+    ]
 
 
 @click.command("logs")

@@ -33,7 +33,8 @@ def test_openai_route_answers_the_envelope(api):
     assert result.status_code == 500
     assert result.json == {
         "error": {
-            "message": "The model m.gguf could not be loaded: bad magic",
+            "message": "The model m.gguf could not be loaded: bad magic. "
+            "Pull it again, or use another version of it.",
             "type": "server_error",
             "param": None,
             "code": "model_load_failed",
