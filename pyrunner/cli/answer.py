@@ -8,6 +8,9 @@ from pyrunner.cli import render
 from pyrunner.cli.client import Client
 from pyrunner.errors import PyrunnerError
 
+API = "/engines/v1"
+"""Where a model runner has OpenAI's API."""
+
 Message = dict[str, str]
 """A turn of the conversation: role and content."""
 
@@ -25,11 +28,14 @@ class Told:
 class Speaker:
     """Asks one model and writes its answers to `out` as they arrive. The main thread calls this."""
 
-    def __init__(self, client: Client, model: str, out: IO[str], *, is_verbose: bool) -> None:
+    def __init__(
+        self, client: Client, model: str, out: IO[str], *, is_verbose: bool, api: str = API
+    ) -> None:
         self._client = client
         self._model = model
         self._out = out
         self._is_verbose = is_verbose
+        self._path = f"{api}/chat/completions"
 
     def preload(self) -> None:
         """Load the model and answer nothing.
@@ -38,9 +44,8 @@ class Speaker:
             ServerAnswerError: It cannot be loaded, or not now.
         """
         body = {"model": self._model, "messages": []}
-        with self._client.open(
-            "POST", "/engines/v1/chat/completions", body, {"X-Preload-Only": "true"}
-        ) as answer:
+        preload_only = {"X-Preload-Only": "true"}
+        with self._client.open("POST", self._path, body, preload_only) as answer:
             for _ in answer.chunks():
                 pass
 
@@ -58,7 +63,7 @@ class Speaker:
         if self._is_verbose:
             body["stream_options"] = {"include_usage": True}
         try:
-            with self._client.open("POST", "/engines/v1/chat/completions", body) as answer:
+            with self._client.open("POST", self._path, body) as answer:
                 for chunk in answer.events():
                     self._take(chunk, told)
         except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from typing import Any
@@ -78,6 +78,11 @@ class Client:
     def __init__(self, address: Address, *, silence_s: float = SILENCE_TIMEOUT_S) -> None:
         self.address = address
         self._silence_s = silence_s
+        self._on_request: Callable[[str], None] | None = None
+
+    def tell_requests(self, on_request: Callable[[str], None]) -> None:
+        """Have every request from now on told before it is sent: where it goes, and its body."""
+        self._on_request = on_request
 
     def is_answering(self) -> bool:
         """Whether a model runner, and not some other or hung program, answers there now."""
@@ -149,6 +154,9 @@ class Client:
             raise ServerUnreachableError(address=str(self.address)) from error
         connection.sock.settimeout(self._silence_s)
         data = None if body is None else json.dumps(body).encode()
+        if self._on_request is not None:
+            text = "" if data is None else f" {data.decode()}"
+            self._on_request(f"{method} {self.address}{path}{text}")
         typed = {} if data is None else {"Content-Type": "application/json"}
         try:
             connection.request(
