@@ -1,10 +1,12 @@
 """One streamed answer of a model: the request, and how its pieces are shown."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from pyrunner.cli import render
+from pyrunner.cli import render, waiting_line
 from pyrunner.cli.client import Client
 from pyrunner.errors import PyrunnerError
 
@@ -45,7 +47,7 @@ class Speaker:
         """
         body = {"model": self._model, "messages": []}
         preload_only = {"X-Preload-Only": "true"}
-        with self._client.open("POST", self._path, body, preload_only) as answer:
+        with self._waiting(), self._client.open("POST", self._path, body, preload_only) as answer:
             for _ in answer.chunks():
                 pass
 
@@ -63,8 +65,12 @@ class Speaker:
         if self._is_verbose:
             body["stream_options"] = {"include_usage": True}
         try:
-            with self._client.open("POST", self._path, body) as answer:
+            with (
+                self._waiting() as end_wait,
+                self._client.open("POST", self._path, body) as answer,
+            ):
                 for chunk in answer.events():
+                    end_wait()
                     self._take(chunk, told)
         except KeyboardInterrupt:
             self._end_line()
@@ -76,6 +82,10 @@ class Speaker:
         render.show("\n", self._out)
         if self._is_verbose:
             render.show(account(told), self._out)
+
+    def _waiting(self) -> AbstractContextManager[Callable[[], None]]:
+        # Loading takes seconds to minutes, and the first event comes after it.
+        return waiting_line.shown(f"Waiting for {self._model} ...", sys.stderr)
 
     def _end_line(self) -> None:
         # What comes next on this terminal is not part of the answer; a file has what was said.
