@@ -216,8 +216,8 @@ def test_unload_says_how_many(server, home, arguments, n_unloaded, text):
 @pytest.mark.parametrize(
     ("arguments", "n_unloaded", "text"),
     [
-        (["--all"], 0, "Busy, so not unloaded: x, y. Try again when they are done.\n"),
-        (["ai/X:latest"], 0, "Busy, so not unloaded: x. Try again when they are done.\n"),
+        (["--all"], 0, "Busy, so not unloaded: x, y. Wait, or use --force.\n"),
+        (["ai/X:latest"], 0, "Busy, so not unloaded: x. Wait, or use --force.\n"),
         (["ai/z"], 1, "Unloaded 1 model(s).\n"),
     ],
     ids=["all", "one of them", "another"],
@@ -228,6 +228,13 @@ def test_unload_says_which_models_are_busy(server, home, arguments, n_unloaded, 
     server.answer("GET /engines/ps", busy)
     server.answer("POST /engines/unload", {"unloaded_runners": n_unloaded})
     assert _run(server, home, "unload", *arguments) == (0, text, "")
+
+
+@pytest.mark.parametrize(("flags", "sent"), [([], None), (["--force"], True)])
+def test_unload_forces_only_when_told(server, home, flags, sent):
+    server.answer("POST /engines/unload", {"unloaded_runners": 1})
+    assert _run(server, home, "unload", "ai/x", *flags)[0] == 0
+    assert server.seen[0].body.get("force") is sent
 
 
 def test_unload_of_nothing_named_exits_with_2(server, home):

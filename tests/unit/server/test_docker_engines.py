@@ -83,3 +83,9 @@ def test_unload_asks_the_runtime_and_counts(api, body, asked):
     result = api.post("/engines/unload", body)
     assert result.json == {"unloaded_runners": len(asked)}
     assert api.runtime.unloads == asked
+
+
+@pytest.mark.parametrize(("force", "forced"), [({}, False), ({"force": True}, True)])
+def test_unload_spares_the_busy_unless_forced(api, force, forced):
+    assert api.post("/engines/unload", {"models": ["ai/tiny"], **force}).status_code == 200
+    assert api.runtime.forced == [forced]
