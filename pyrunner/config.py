@@ -24,6 +24,8 @@ from pyrunner import units
 from pyrunner.errors import ConfigError, InvalidParameterError
 
 _PREFIX = "PYRUNNER_"
+_DOCKER_ORIGINS = "DMR_ORIGINS"
+"""Docker Model Runner's name of `ServerConfig.allowed_origins`."""
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -59,7 +61,7 @@ class EngineConfig:
     """How a model is loaded. Part of the worker's identity: another value is another worker."""
 
     n_ctx: int = _between(0, 0, 2**24)
-    """Tokens per sequence; 0 takes the model's packaged context size, at most 8192."""
+    """Tokens per sequence; 0 takes what the model was packaged with, else at most 8192."""
     n_lanes: int = _between(4, 1, 64)
     """Sequences that run at once."""
     n_batch: int = _between(512, 1, 2**16)
@@ -103,7 +105,7 @@ class ServerConfig:
     allowed_hosts: tuple[str, ...] = ()
     """Host names accepted besides loopback and Docker's names for this machine."""
     allowed_origins: tuple[str, ...] = ()
-    """Web origins accepted besides loopback's; ``*`` accepts all."""
+    """Web origins accepted besides loopback's; ``*`` accepts all. Also ``DMR_ORIGINS``."""
     n_streams: int = _between(64, 1, 4096)
     """Streams served at once; one more gets 503."""
     max_body_bytes: int = _between(10 * 1024 * 1024, 1024, 2**32)
@@ -290,6 +292,9 @@ def _file(path: Path) -> Iterator[tuple[str, object, str]]:
 
 
 def _environment(env: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    # First, so that our own variable of the same setting replaces it.
+    if origins := env.get(_DOCKER_ORIGINS, "").strip().strip("\"'"):
+        yield "server.allowed_origins", origins, f"environment {_DOCKER_ORIGINS}"
     apart = {"PYRUNNER_HOME", "PYRUNNER_RUNTIME_DIR"}
     for name, value in env.items():
         if not name.startswith(_PREFIX) or name in apart:

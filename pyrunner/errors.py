@@ -129,7 +129,8 @@ class ModelFileError(InvalidRequestError):
     code = "invalid_model_file"
 
     def __init__(self, *, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}", path=path, problem=problem)
+        way_out = "Give another file, or fetch this one again."
+        super().__init__(f"{path}: {_ended(problem)} {way_out}", path=path, problem=problem)
         self.path = path
         self.problem = problem
 
@@ -154,7 +155,8 @@ class TemplateError(InvalidRequestError):
 
     def __init__(self, *, problem: str) -> None:
         super().__init__(
-            f"The model's chat template could not render these messages: {problem}",
+            f"The model's chat template could not render these messages: {_ended(problem)} "
+            "Change the messages, or package the model with another --chat-template.",
             problem=problem,
         )
         self.problem = problem
@@ -229,7 +231,8 @@ class MemoryBudgetError(BusyError):
         self, *, needed_bytes: int, free_bytes: int, budget_bytes: int, retry_after_s: int = 5
     ) -> None:
         super().__init__(
-            f"The model needs {needed_bytes} bytes, {free_bytes} of {budget_bytes} are free, "
+            f"The model needs {_mib(needed_bytes)}, {_mib(free_bytes)} of {_mib(budget_bytes)} "
+            "are free, "
             "and every loaded model is in use. Try again, or unload one.",
             retry_after_s=retry_after_s,
             needed_bytes=needed_bytes,
@@ -274,7 +277,11 @@ class ShuttingDownError(BusyError):
     code = "shutting_down"
 
     def __init__(self, *, what: str = "server", retry_after_s: int = 5) -> None:
-        super().__init__(f"The {what} is shutting down.", retry_after_s=retry_after_s, what=what)
+        super().__init__(
+            f"The {what} is shutting down. Try again in {retry_after_s} s, when it may be back.",
+            retry_after_s=retry_after_s,
+            what=what,
+        )
         self.what = what
 
 
@@ -324,7 +331,8 @@ class RegistryProtocolError(RegistryError):
 
     def __init__(self, *, registry: str, problem: str) -> None:
         super().__init__(
-            f"{registry} gave an answer that is not OCI: {problem}",
+            f"{registry} gave an answer that is not OCI: {_ended(problem)} "
+            "Check the registry's name, and whether a proxy answers in its place.",
             registry=registry,
             problem=problem,
         )
@@ -443,7 +451,8 @@ class StoreIOError(StoreError):
     code = "store_io"
 
     def __init__(self, *, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}", path=path, problem=problem)
+        way_out = "Check the free space and the permissions there."
+        super().__init__(f"{path}: {_ended(problem)} {way_out}", path=path, problem=problem)
         self.path = path
         self.problem = problem
 
@@ -459,7 +468,10 @@ class ModelLoadError(NativeError):
 
     def __init__(self, *, path: str, problem: str) -> None:
         super().__init__(
-            f"The model {path} could not be loaded: {problem}", path=path, problem=problem
+            f"The model {path} could not be loaded: {_ended(problem)} "
+            "Pull it again, or use another version of it.",
+            path=path,
+            problem=problem,
         )
         self.path = path
         self.problem = problem
@@ -472,7 +484,8 @@ class ModelTooLargeError(NativeError):
 
     def __init__(self, *, needed_bytes: int, budget_bytes: int) -> None:
         super().__init__(
-            f"The model needs {needed_bytes} bytes of memory and the budget is {budget_bytes}. "
+            f"The model needs {_mib(needed_bytes)} of memory and the budget is "
+            f"{_mib(budget_bytes)}. "
             "Use a smaller quantisation or context size, or raise the memory budget.",
             needed_bytes=needed_bytes,
             budget_bytes=budget_bytes,
@@ -500,7 +513,10 @@ class DecodeError(NativeError):
 
     def __init__(self, *, status: int, during: str) -> None:
         super().__init__(
-            f"The engine failed during {during} (status {status}).", status=status, during=during
+            f"The engine failed during {during} (status {status}). "
+            "Try again; 'pyrunner logs' has its last lines.",
+            status=status,
+            during=during,
         )
         self.status = status
         self.during = during
@@ -530,13 +546,25 @@ class WorkerProtocolError(NativeError):
 
     def __init__(self, *, problem: str) -> None:
         super().__init__(
-            f"The worker connection carried no valid frame: {problem}", problem=problem
+            f"The worker connection carried no valid frame: {_ended(problem)} "
+            "Try again; if it repeats, unload the model first.",
+            problem=problem,
         )
         self.problem = problem
 
 
 class InvariantError(AssertionError):
     """A bug of ours. Deliberately outside PyrunnerError."""
+
+
+def _ended(problem: str) -> str:
+    """`problem` as the end of a sentence."""
+    return problem if problem.endswith((".", "!", "?")) else f"{problem}."
+
+
+def _mib(size_bytes: int) -> str:
+    # The module that prints sizes raises errors of this one.
+    return f"{-(-size_bytes // 2**20):,} MiB"
 
 
 def _leaves(cls: type[PyrunnerError]) -> dict[str, type[PyrunnerError]]:

@@ -8,8 +8,10 @@ import http.client
 import io
 import json
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +24,8 @@ CONNECT_TIMEOUT_S = 5.0
 """Longest wait for a connection."""
 SILENCE_TIMEOUT_S = 900.0
 """Longest silence of a server that loads a model or reads a long prompt."""
+PROBE_TIMEOUT_S = 2.0
+"""Longest silence of what `Client.is_answering` asks, and how long its whole answer may take."""
 MAX_ERROR_BYTES = 64 * 1024
 """How much of a refusal is read."""
 _CHUNK_BYTES = 64 * 1024
@@ -69,16 +73,30 @@ class Answer:
 
 
 class Client:
-    """Requests to the server at one address. Any thread; holds no connection between requests."""
+    """Requests to the server at one address. Any thread; holds no connection between requests.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        address: Where it is.
+        silence_s: Longest silence before its answer counts as broken off.
+    """
+
+    def __init__(self, address: Address, *, silence_s: float = SILENCE_TIMEOUT_S) -> None:
         self.address = address
+        self._silence_s = silence_s
+        self._on_request: Callable[[str], None] | None = None
+
+    def tell_requests(self, on_request: Callable[[str], None]) -> None:
+        """Have every request from now on told before it is sent: where it goes, and its body."""
+        self._on_request = on_request
 
     def is_answering(self) -> bool:
-        """Whether a model runner, and not some other program, answers there now."""
+        """Whether a model runner, and not some other or hung program, answers there now."""
+        probe = Client(self.address, silence_s=PROBE_TIMEOUT_S)
+        end = time.monotonic() + PROBE_TIMEOUT_S
         try:
-            with self.open("GET", "/") as answer:
-                return any(_GREETING in chunk for chunk in answer.chunks())
+            with probe.open("GET", "/") as answer:
+                in_time = takewhile(lambda _: time.monotonic() < end, answer.chunks())
+                return any(_GREETING in chunk for chunk in in_time)
         except (ServerUnreachableError, ServerAnswerError):
             return False
 
@@ -139,8 +157,11 @@ class Client:
             connection.connect()
         except OSError as error:
             raise ServerUnreachableError(address=str(self.address)) from error
-        connection.sock.settimeout(SILENCE_TIMEOUT_S)
+        connection.sock.settimeout(self._silence_s)
         data, content_type = _encoded(body)
+        if self._on_request is not None:
+            text = f" {data.decode()}" if isinstance(data, bytes) else ""
+            self._on_request(f"{method} {self.address}{path}{text}")
         typed = {"Content-Type": content_type} if content_type else {}
         try:
             connection.request(

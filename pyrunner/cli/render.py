@@ -102,10 +102,22 @@ def _facts(model: Mapping[str, Any], now: float) -> tuple[str, ...]:
         str(about.get("quantization") or ""),
         str(about.get("architecture") or ""),
         short_id(str(model.get("id") or "")),
-        f"{age(max(0.0, now - created))} ago" if created else "N/A",
+        _created(created, now),
         str(context or ""),
         str(about.get("size") or ""),
     )
+
+
+def openai_table(models: Sequence[Mapping[str, Any]], now: float) -> str:
+    """The table of ``ls --openaiurl``, in the server's order."""
+    rows = [(str(each.get("id")), _created(each.get("created"), now)) for each in models]
+    return table(("MODEL NAME", "CREATED"), [tuple(map(printable, row)) for row in rows])
+
+
+def _created(unix_s: object, now: float) -> str:
+    if not isinstance(unix_s, int | float) or not unix_s:
+        return "N/A"
+    return f"{age(max(0.0, now - unix_s))} ago"
 
 
 def openai_model(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,6 +153,8 @@ def running_table(runners: Sequence[Mapping[str, Any]], now: float) -> str:
 
 def _until(runner: Mapping[str, Any], now: float) -> str:
     keep_alive = runner.get("keep_alive")
+    if runner.get("answering") is False:
+        return "Not answering"
     if runner.get("loading"):
         return "Loading..."
     if keep_alive == "-1":

@@ -66,6 +66,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     diffusers: dict[str, Any] = {}
     context_size: int | None = None
     """Tokens; -1 means unlimited."""
+    is_context_chosen: bool = False
+    """Whether somebody asked for `context_size`. Ours, not Docker's: Docker's tools write the
+    trained size unasked, and nothing else tells the two apart."""
 
 
 class ArtifactConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,7 +84,9 @@ def rewrite(
     else:
         kept = tuple(layers)
         if context_size is not None:
-            document.setdefault("config", {})["context_size"] = context_size
+            document.setdefault("config", {}).update(
+                context_size=context_size, is_context_chosen=True
+            )
         document["rootfs"] = {"type": "rootfs", "diff_ids": _digests(kept)}
         content = msgspec.json.encode(document)
     written = _written(config.media_type, content, kept)

@@ -124,7 +124,9 @@ def _from_files(
     files = [*weights.files, *_extra_files(options, intake)]
     config = weights.config
     if options.context_size is not None:
-        config = msgspec.structs.replace(config, context_size=options.context_size)
+        config = msgspec.structs.replace(
+            config, context_size=options.context_size, is_context_chosen=True
+        )
     draft = Draft(
         config=config,
         config_type=weights.config_type,
@@ -174,7 +176,9 @@ def _converted(
     if options.format == "docker":
         config, config_type = docker_config(source)
     if options.context_size is not None:
-        config = msgspec.structs.replace(config, context_size=options.context_size)
+        config = msgspec.structs.replace(
+            config, context_size=options.context_size, is_context_chosen=True
+        )
     return Draft(config=config, config_type=config_type, layers=layers, created_s=options.created_s)
 
 

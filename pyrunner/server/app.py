@@ -85,7 +85,8 @@ def create_application(dependencies: Dependencies) -> Application:
 def _add_openai(app: App, dependencies: Dependencies) -> None:
     chat, text = ChatCompletions(dependencies), Completions(dependencies)
     embeddings = Embeddings(dependencies)
-    model_list, model_entry = ModelList(dependencies.store), ModelEntry(dependencies.store)
+    store, engine = dependencies.store, dependencies.settings.engine
+    model_list, model_entry = ModelList(store, engine), ModelEntry(store, engine)
     for prefix in OPENAI_PREFIXES:
         app.add_route(f"{prefix}/chat/completions", chat)
         app.add_route(f"{prefix}/completions", text)

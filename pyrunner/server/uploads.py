@@ -6,9 +6,7 @@ A large one goes to a temporary file of the system, so it costs disk and not mem
 from copy import copy
 from typing import Any
 
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-
+from pyrunner.server import refusals
 from pyrunner.server.paths import clean_path
 
 LOAD_PATH = "/models/load"
@@ -21,7 +19,7 @@ def channel_class(max_load_bytes: int) -> type[Any]:
     was read.
     """
 
-    class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    class Parser(refusals.Parser):
         adj: Any
 
         def parse_header(self, header_plus: bytes) -> None:
@@ -31,7 +29,7 @@ def channel_class(max_load_bytes: int) -> type[Any]:
                 roomy.max_request_body_size = max_load_bytes
                 self.adj = roomy
 
-    class Channel(HTTPChannel):  # type: ignore[misc]  # the same
+    class Channel(refusals.Channel):
         parser_class = Parser
 
     return Channel

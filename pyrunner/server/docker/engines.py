@@ -58,10 +58,12 @@ class DiskUsage:
         )
 
 
-class _UnloadBody(msgspec.Struct):
+class _UnloadBody(msgspec.Struct, forbid_unknown_fields=True):
     all: bool = False
     backend: str = ""
     models: list[str] = []
+    force: bool = False
+    """Ours, not Docker's: also those that are loading, answering, or hung."""
 
 
 class Unloading:
@@ -72,7 +74,7 @@ class Unloading:
         self._max_body_bytes = max_body_bytes
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Unload idle models and say how many; of another backend there are none."""
+        """Unload models and say how many; of another backend there are none."""
         try:
             asked = convert(read_json(req, self._max_body_bytes), _UnloadBody)
         except InvalidParameterError as error:
@@ -80,7 +82,8 @@ class Unloading:
             return
         n_unloaded = 0
         if asked.backend in ("", LLAMA_CPP) and (asked.all or asked.models):
-            n_unloaded = self._runtime.unload(None if asked.all else asked.models)
+            models = None if asked.all else asked.models
+            n_unloaded = self._runtime.unload(models, only_idle=not asked.force)
         respond_json(resp, 200, {"unloaded_runners": n_unloaded})
 
 

@@ -12,7 +12,7 @@ from pyrunner.server.docker.queries import flag
 from pyrunner.server.docker.repackaging import Repackaging
 from pyrunner.server.docker.transferring import Pushing
 from pyrunner.server.docker.transfers import Transfers
-from pyrunner.server.errors import respond_error, respond_json, respond_text
+from pyrunner.server.errors import refuse_text, respond_error, respond_json
 
 
 class ModelCollection:
@@ -80,12 +80,13 @@ class ModelItem:
         elif action == "repackage":
             self._repackaging.repackage(req, resp, name)
         else:
-            respond_text(resp, 404, f'unknown action "{action[:100]}"')
+            refuse_text(resp, 404, f'unknown action "{action[:100]}"', "not_found")
 
     def _tag(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         repository, tag = req.get_param("repo"), req.get_param("tag")
         if not repository or not tag:
-            respond_text(resp, 400, "missing repo or tag query parameter")
+            message = "missing repo or tag query parameter"
+            refuse_text(resp, 400, message, "invalid_parameter")
             return
         target = f"{repository}:{tag}"
         try:

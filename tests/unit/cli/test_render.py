@@ -112,9 +112,10 @@ AT_10 = 1784714400.0
         (_runner(loading=True, last_used="0001-01-01T00:00:00Z"), AT_10, "Loading..."),
         (_runner(in_use=True, last_used="0001-01-01T00:00:00Z"), AT_10, "5 minutes from now"),
         (_runner(keep_alive="-1"), AT_10 + 9e9, "Forever"),
+        (_runner(keep_alive="-1", answering=False), AT_10, "Not answering"),
         (_runner(keep_alive=None), AT_10 + 60, "4 minutes from now"),
     ],
-    ids=["idle", "nearly", "over", "loading", "in-use", "forever", "default"],
+    ids=["idle", "nearly", "over", "loading", "in-use", "forever", "hung", "default"],
 )
 def test_running_table_says_until_when(runner, now, until):
     row = render.running_table([runner], now).splitlines()[1]

@@ -70,6 +70,7 @@ def test_package_has_dockers_media_types_and_config(store, model, tmp_path):
         "architecture": "llama",
         "size": "2.00KiB",
         "context_size": 4096,
+        "is_context_chosen": True,
     }
 
 
