@@ -183,6 +183,8 @@ def _print_error(prog_name: str, error: errors.PyrunnerError) -> None:
     from pyrunner.cli import render
 
     notes = getattr(error, "__notes__", ())
+    if isinstance(error, errors.InvalidReferenceError):
+        notes = (*render.pointed_at(error.text, error.at), *notes)
     text = "\n".join([f"{prog_name}: {error.sentence}", *notes])
     render.show(f"{text}\n", sys.stderr)
 

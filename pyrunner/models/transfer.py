@@ -62,8 +62,10 @@ def pull(
         StoreError: The disk is full, or worse.
     """
     reference = store.parse(reference_text)
-    if store.is_builtin(reference) or (reference.digest and _is_here(store, reference)):
+    if store.is_builtin(reference):
         return _cached(store.find(reference_text), on_progress)
+    if reference.digest and _is_here(store, reference):
+        return _cached(_named(store, reference), on_progress)
     refuse_hugging_face(reference)
     fetched = client.manifest(reference)
     manifest = model_manifest(fetched.content, reference)
@@ -137,6 +139,15 @@ def _is_here(store: Store, reference: Reference) -> bool:
     except LookupError:
         return False
     return all(store.blobs.has(each) for each in model.manifest.blobs)
+
+
+def _named(store: Store, reference: Reference) -> StoredModel:
+    """Find a model that is here by its digest, and give it the tag that came with the digest."""
+    if reference.tag is None:
+        return store.find(str(reference))
+    model, lease = store.acquire(str(reference))
+    with lease:
+        return store.put(store.manifest_bytes(model), reference, lease)
 
 
 def _has_model(store: Store, fetched: FetchedManifest) -> bool:

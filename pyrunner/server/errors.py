@@ -66,16 +66,22 @@ TABLE: dict[type[PyrunnerError], Row] = {
 }
 
 
-def envelope(error: PyrunnerError) -> dict[str, object]:
-    """OpenAI's form of an error; `param` is there when one parameter is to blame."""
+def envelope(error: PyrunnerError) -> dict[str, dict[str, object]]:
+    """OpenAI's form of an error; `param` is there when one parameter is to blame.
+
+    A bad reference adds ``at``, the offset of its first wrong character.
+    """
     row = TABLE[type(error)]
     param = error.facts.get("param")
-    if isinstance(error, errors.ModelNotFoundError):
+    if isinstance(error, errors.ModelNotFoundError | errors.InvalidReferenceError):
         param = "model"
-    return _document(error.sentence, row.type, param, error.code)
+    document = _document(error.sentence, row.type, param, error.code)
+    if isinstance(error, errors.InvalidReferenceError):
+        document["error"]["at"] = error.at
+    return document
 
 
-def internal_envelope() -> dict[str, object]:
+def internal_envelope() -> dict[str, dict[str, object]]:
     """What a client learns of a bug: that it is ours."""
     return _document(
         "An internal error happened; the server's log has the details.", _SERVER, None, "internal"
@@ -144,7 +150,9 @@ def install(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
     app.add_error_handler(PyrunnerError, _on_error)
 
 
-def _document(message: str, kind: str, param: object, code: str | None) -> dict[str, object]:
+def _document(
+    message: str, kind: str, param: object, code: str | None
+) -> dict[str, dict[str, object]]:
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 

@@ -102,6 +102,30 @@ def test_pull_by_digest_of_a_model_that_is_here_needs_no_network(plain, here, th
         assert pull(here, client, nowhere, Told()).is_cached
 
 
+def test_pull_of_a_tag_with_a_digest_verifies_the_digest_and_keeps_the_tag(plain, here, there):
+    model = add(there, f"{plain.host}/a/both:1", b"weights")
+    other = add(there, f"{plain.host}/a/both:2", b"other weights")
+    with RegistryClient(RegistryConfig(), ANONYMOUS) as client:
+        push(there, client, f"{plain.host}/a/both:1", Told())
+        push(there, client, f"{plain.host}/a/both:2", Told())
+        name = f"{plain.host}/a/both:1@{other.id}"  # the registry's tag is another model
+        assert pull(here, client, name, Told()).model.tags == [f"{plain.host}/a/both:1"]
+        assert here.find(f"{plain.host}/a/both:1").id == other.id
+        with pytest.raises(ModelNotFoundError):
+            pull(here, client, f"{plain.host}/a/both:1@sha256:{'0' * 64}", Told())
+        assert here.find(f"{plain.host}/a/both:1").id == other.id
+        pull(here, client, f"{plain.host}/a/both:1@{model.id}", Told())
+    assert here.find(f"{plain.host}/a/both:1").id == model.id
+
+
+def test_tag_with_the_digest_of_a_model_that_is_here_needs_no_network(here):
+    model = add(here, "127.0.0.1:1/a/pinned:1", b"weights")
+    with ImpatientClient() as client:
+        outcome = pull(here, client, f"127.0.0.1:1/a/pinned:2@{model.id}", Told())
+    assert outcome.is_cached
+    assert outcome.model.tags == ["127.0.0.1:1/a/pinned:1", "127.0.0.1:1/a/pinned:2"]
+
+
 def test_second_push_sends_no_blob_again(plain, there):
     add(there, f"{plain.host}/a/twice:1", WEIGHTS)
     first, second = Told(), Told()
