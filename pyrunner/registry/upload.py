@@ -7,7 +7,8 @@ from typing import BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
-from pyrunner.registry.client import PUSH, RegistryClient
+from pyrunner.registry.access import PUSH
+from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.hosts import is_same_origin, redirect_target
 from pyrunner.registry.manifest import Descriptor
 from pyrunner.registry.reference import Reference
