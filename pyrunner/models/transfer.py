@@ -12,6 +12,7 @@ from pyrunner.errors import DigestMismatchError, StoreCorruptError, UnsupportedP
 from pyrunner.models.artifact import MAX_CONFIG_BYTES, model_manifest, parse_config
 from pyrunner.models.layer_pool import LayerPool, Report
 from pyrunner.models.leases import Lease
+from pyrunner.models.mounting import MountSources
 from pyrunner.models.progress import Mode, OnProgress, ProgressEvent
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
@@ -84,7 +85,8 @@ def push(
 ) -> None:
     """Send a model of the store to the registry its reference names.
 
-    Blobs that the repository has are not sent again.
+    Blobs that the repository has are not sent again, and those of another repository of the same
+    registry are taken over from there, if a model of the store has a name in both.
 
     Args:
         store: Where it is.
@@ -109,7 +111,7 @@ def push(
     with lease:
         manifest = model.manifest
         pool = LayerPool("push", client.config.n_parallel_layers, manifest.layers, on_progress)
-        send = partial(_send_blob, store, client, reference)
+        send = partial(_send_blob, store, client, reference, MountSources(store, reference))
         pool.run(send, manifest.layers)
         # A registry may check that the blobs of a manifest are there: the config comes last of
         # them, and then the manifest.
@@ -203,12 +205,14 @@ def _send_blob(
     store: Store,
     client: RegistryClient,
     reference: Reference,
+    sources: MountSources,
     descriptor: Descriptor,
     report: Report,
 ) -> None:
     if not client.has_blob(reference, descriptor.digest, report.cancelled):
         upload = Upload(client, reference, report.cancelled, report.on_bytes)
-        upload.run(descriptor, store.blobs.path(descriptor.digest))
+        path = store.blobs.path(descriptor.digest)
+        upload.run(descriptor, path, sources.find(descriptor.digest))
     report.on_bytes(descriptor.size)
 
 
