@@ -147,8 +147,11 @@ class Upload:
             self._reference, "GET", session.location, actions=PUSH, cancelled=self._cancelled
         ) as response:
             n_kept = _n_kept(response)
+            # A host that the question was redirected to is none to send our token to.
+            if response.status != 204 or not is_same_origin(session.location, response.url):
+                return None
             # "0-0" is what some registries say for nothing at all, others for one byte.
-            if response.status != 204 or n_kept is None or not 1 < n_kept <= descriptor.size:
+            if n_kept is None or not 1 < n_kept <= descriptor.size:
                 return None
             location = self._location(response, {204})
         return _Session(location, n_kept, session.min_chunk_bytes, is_resumed=True)

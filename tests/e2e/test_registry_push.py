@@ -140,6 +140,18 @@ def test_upload_that_cannot_be_continued_starts_again(registry, upload, answer):
     assert registry.blobs[BLOB.digest] == CONTENT
 
 
+def test_host_that_the_question_is_redirected_to_gets_nothing(registry, upload):
+    with scripted_registry() as elsewhere:
+        elsewhere.faults["GET"] = [lambda handler: handler.reply(204, Range="0-70000")]
+        registry.faults["PATCH"] = [_as_usual, _keeps_and_breaks(100_000)]
+        registry.faults["GET"] = [
+            lambda handler: handler.reply(307, Location=f"http://{elsewhere.host}{handler.path}")
+        ]
+        upload(login=RIGHT)
+        assert _methods(elsewhere) == ["GET"]
+    assert registry.blobs[BLOB.digest] == CONTENT
+
+
 def test_registry_that_kept_other_bytes_gets_all_of_them_again(registry, upload):
     def spoils(handler: Handler) -> None:
         handler.take_and_break_off(100_000)
