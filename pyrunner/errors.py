@@ -290,14 +290,16 @@ class RegistryError(PyrunnerError):
 
 
 class RegistryAuthError(RegistryError, PermissionError):
-    """401 or 403 after one token refresh."""
+    """401 or 403 after one token refresh; without a repository it was about logging in."""
 
     code = "registry_auth"
 
     def __init__(self, *, registry: str, repository: str, status: int) -> None:
         super().__init__(
             f"{registry} refused access to {repository} (HTTP {status}): it does not exist there, "
-            f"or is private. Check the name, or log in with: docker login {registry}",
+            f"or is private. Check the name, or log in with: pyrunner login {registry}"
+            if repository
+            else f"{registry} refused the user name or the password (HTTP {status}).",
             registry=registry,
             repository=repository,
             status=status,

@@ -43,6 +43,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Ask a model, or chat with it."),
     "pull": ("transfer", "Pull a model from its registry."),
     "push": ("transfer", "Push a model to its registry."),
+    "login": ("login", "Log in to a registry."),
+    "logout": ("login", "Log out of a registry."),
     "list": ("models", "List the models of the store."),
     "inspect": ("models", "Show everything about one model as JSON."),
     "rm": ("models", "Remove models, or tags of them."),
@@ -188,6 +190,8 @@ def _print_error(prog_name: str, error: errors.PyrunnerError) -> None:
     from pyrunner.cli import render
 
     notes = getattr(error, "__notes__", ())
+    if isinstance(error, errors.InvalidReferenceError):
+        notes = (*render.pointed_at(error.text, error.at), *notes)
     text = "\n".join([f"{prog_name}: {error.sentence}", *notes])
     render.show(f"{text}\n", sys.stderr)
 

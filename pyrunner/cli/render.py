@@ -11,6 +11,7 @@ DEFAULT_KEEP_ALIVE = "5m"
 """Docker Model Runner's idle time, for a server that does not say its own."""
 
 _CONTROL = {code: "" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_POINTED_COLUMNS, _BEFORE_CARET = 76, 60
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _AGES: tuple[tuple[float, int, str], ...] = (
     (_MINUTE, 1, "seconds"),
@@ -38,6 +39,18 @@ def short_name(reference: str) -> str:
     """A canonical reference as a person would type it: ``docker.io/ai/x:latest`` is ``x``."""
     name = reference.removeprefix("index.").removeprefix("docker.io/")
     return name.removeprefix("ai/").removesuffix(":latest")
+
+
+def pointed_at(text: str, at: int) -> tuple[str, str]:
+    """What a person wrote, and a line with a caret below its character number `at`.
+
+    Characters that are not printable ASCII are shown as ``?``, so that each has one column; of a
+    long text the part around the place is shown.
+    """
+    start = max(0, min(at, len(text)) - _BEFORE_CARET)
+    shown = text[start : start + _POINTED_COLUMNS]
+    plain = "".join(each if " " <= each <= "~" else "?" for each in shown)
+    return f"  {plain}", f"  {' ' * (at - start)}^"
 
 
 def short_id(digest: str) -> str:

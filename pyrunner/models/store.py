@@ -282,7 +282,8 @@ class Store:
         self.put_blob(descriptor, content, lease)
         with self._index.changing() as change:
             if reference is not None:
-                change.entries = index.with_name(change.entries, descriptor, str(reference))
+                name = reference.stored_name
+                change.entries = index.with_name(change.entries, descriptor, name)
             elif digest not in index.digests(change.entries):
                 change.entries = (*change.entries, descriptor)
             return read_model(self.blobs, digest, index.names(change.entries, digest))

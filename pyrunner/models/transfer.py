@@ -12,6 +12,7 @@ from pyrunner.errors import DigestMismatchError, StoreCorruptError, UnsupportedP
 from pyrunner.models.artifact import MAX_CONFIG_BYTES, model_manifest, parse_config
 from pyrunner.models.layer_pool import LayerPool, Report
 from pyrunner.models.leases import Lease
+from pyrunner.models.mounting import MountSources
 from pyrunner.models.progress import Mode, OnProgress, ProgressEvent
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
@@ -62,8 +63,10 @@ def pull(
         StoreError: The disk is full, or worse.
     """
     reference = store.parse(reference_text)
-    if store.is_builtin(reference) or (reference.digest and _is_here(store, reference)):
+    if store.is_builtin(reference):
         return _cached(store.find(reference_text), on_progress)
+    if reference.digest and _is_here(store, reference):
+        return _cached(_named(store, reference), on_progress)
     refuse_hugging_face(reference)
     fetched = client.manifest(reference)
     manifest = model_manifest(fetched.content, reference)
@@ -82,7 +85,8 @@ def push(
 ) -> None:
     """Send a model of the store to the registry its reference names.
 
-    Blobs that the repository has are not sent again.
+    Blobs that the repository has are not sent again, and those of another repository of the same
+    registry are taken over from there, if a model of the store has a name in both.
 
     Args:
         store: Where it is.
@@ -107,7 +111,7 @@ def push(
     with lease:
         manifest = model.manifest
         pool = LayerPool("push", client.config.n_parallel_layers, manifest.layers, on_progress)
-        send = partial(_send_blob, store, client, reference)
+        send = partial(_send_blob, store, client, reference, MountSources(store, reference))
         pool.run(send, manifest.layers)
         # A registry may check that the blobs of a manifest are there: the config comes last of
         # them, and then the manifest.
@@ -137,6 +141,15 @@ def _is_here(store: Store, reference: Reference) -> bool:
     except LookupError:
         return False
     return all(store.blobs.has(each) for each in model.manifest.blobs)
+
+
+def _named(store: Store, reference: Reference) -> StoredModel:
+    """Find a model that is here by its digest, and give it the tag that came with the digest."""
+    if reference.tag is None:
+        return store.find(str(reference))
+    model, lease = store.acquire(str(reference))
+    with lease:
+        return store.put(store.manifest_bytes(model), reference, lease)
 
 
 def _has_model(store: Store, fetched: FetchedManifest) -> bool:
@@ -192,12 +205,14 @@ def _send_blob(
     store: Store,
     client: RegistryClient,
     reference: Reference,
+    sources: MountSources,
     descriptor: Descriptor,
     report: Report,
 ) -> None:
     if not client.has_blob(reference, descriptor.digest, report.cancelled):
         upload = Upload(client, reference, report.cancelled, report.on_bytes)
-        upload.run(descriptor, store.blobs.path(descriptor.digest))
+        path = store.blobs.path(descriptor.digest)
+        upload.run(descriptor, path, sources.find(descriptor.digest))
     report.on_bytes(descriptor.size)
 
 

@@ -15,6 +15,7 @@ from pyrunner.errors import (
     RegistryAuthError,
     RegistryProtocolError,
 )
+from pyrunner.registry.access import PULL, PUSH, Access
 from pyrunner.registry.auth import DockerCredentials
 from pyrunner.registry.challenge import parse_challenge
 from pyrunner.registry.digest import Digest
@@ -24,8 +25,6 @@ from pyrunner.registry.reference import Reference
 from pyrunner.registry.tokens import Authorizer, CredentialSource
 from pyrunner.registry.transport import Body, BytesBody, Request, Response, Transport
 
-PULL = "pull"
-PUSH = "pull,push"
 _MAX_ERROR_BYTES = 64 * 1024
 
 
@@ -144,6 +143,7 @@ class RegistryClient:
         headers: Mapping[str, str] | None = None,
         make_body: Callable[[], Body] | None = None,
         actions: str = PULL,
+        mount_from: str = "",
         is_repeatable: bool = True,
         cancelled: threading.Event | None = None,
     ) -> Response:
@@ -156,6 +156,7 @@ class RegistryClient:
             headers: Besides ``Authorization``.
             make_body: See `Request`.
             actions: What a token has to allow.
+            mount_from: Another repository that it has to open for reading.
             is_repeatable: See `Request`.
             cancelled: See `Transport.send`.
 
@@ -171,8 +172,9 @@ class RegistryClient:
         if "://" not in path:
             root = base_url(reference.registry, self.config.insecure)
             url = f"{root}/v2/{reference.repository}/{path}"
-        authorization = self._authorizer.header(reference, actions)
-        for _ in range(2):
+        access = Access(reference.registry, reference.repository, actions, mount_from)
+        authorization = self._authorizer.header(access, cancelled)
+        for is_last in (False, True):
             sent = dict(headers or {})
             if authorization is not None:
                 sent["Authorization"] = authorization
@@ -189,10 +191,10 @@ class RegistryClient:
                 return response
             challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
             response.close()
-            authorization = None
             # A host that the registry redirects to may not choose where its credentials go.
-            if challenge is not None and is_same_origin(url, response.url):
-                authorization = self._authorizer.answer(challenge, reference, actions, cancelled)
+            if is_last or challenge is None or not is_same_origin(url, response.url):
+                break
+            authorization = self._authorizer.answer(challenge, access, authorization, cancelled)
             if authorization is None:
                 break
         raise RegistryAuthError(

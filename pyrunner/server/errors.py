@@ -71,12 +71,18 @@ TABLE: dict[type[PyrunnerError], Row] = {
 
 
 def envelope(error: PyrunnerError) -> dict[str, dict[str, object]]:
-    """OpenAI's form of an error; `param` is there when one parameter is to blame."""
+    """OpenAI's form of an error; `param` is there when one parameter is to blame.
+
+    A bad reference adds ``at``, the offset of its first wrong character.
+    """
     row = TABLE[type(error)]
     param = error.facts.get("param")
-    if isinstance(error, errors.ModelNotFoundError):
+    if isinstance(error, errors.ModelNotFoundError | errors.InvalidReferenceError):
         param = "model"
-    return _document(error.sentence, row.type, param, error.code)
+    document = _document(error.sentence, row.type, param, error.code)
+    if isinstance(error, errors.InvalidReferenceError):
+        document["error"]["at"] = error.at
+    return document
 
 
 def internal_envelope() -> dict[str, dict[str, object]]:

@@ -58,8 +58,7 @@ def tokens(tmp_path_factory):
 @pytest.fixture(scope="module")
 def guarded(tokens, tmp_path_factory):
     folder = tmp_path_factory.mktemp("guarded")
-    section = tokens.auth_section(tmp_path_factory.getbasetemp() / "tokens0")
-    with running_registry(folder, section) as registry:
+    with running_registry(folder, tokens.auth_section()) as registry:
         yield registry
 
 
@@ -100,6 +99,30 @@ def test_pull_by_digest_of_a_model_that_is_here_needs_no_network(plain, here, th
     nowhere = f"127.0.0.1:1/a/pinned@{model.id}"
     with ImpatientClient() as client:
         assert pull(here, client, nowhere, Told()).is_cached
+
+
+def test_pull_of_a_tag_with_a_digest_verifies_the_digest_and_keeps_the_tag(plain, here, there):
+    model = add(there, f"{plain.host}/a/both:1", b"weights")
+    other = add(there, f"{plain.host}/a/both:2", b"other weights")
+    with RegistryClient(RegistryConfig(), ANONYMOUS) as client:
+        push(there, client, f"{plain.host}/a/both:1", Told())
+        push(there, client, f"{plain.host}/a/both:2", Told())
+        name = f"{plain.host}/a/both:1@{other.id}"  # the registry's tag is another model
+        assert pull(here, client, name, Told()).model.tags == [f"{plain.host}/a/both:1"]
+        assert here.find(f"{plain.host}/a/both:1").id == other.id
+        with pytest.raises(ModelNotFoundError):
+            pull(here, client, f"{plain.host}/a/both:1@sha256:{'0' * 64}", Told())
+        assert here.find(f"{plain.host}/a/both:1").id == other.id
+        pull(here, client, f"{plain.host}/a/both:1@{model.id}", Told())
+    assert here.find(f"{plain.host}/a/both:1").id == model.id
+
+
+def test_tag_with_the_digest_of_a_model_that_is_here_needs_no_network(here):
+    model = add(here, "127.0.0.1:1/a/pinned:1", b"weights")
+    with ImpatientClient() as client:
+        outcome = pull(here, client, f"127.0.0.1:1/a/pinned:2@{model.id}", Told())
+    assert outcome.is_cached
+    assert outcome.model.tags == ["127.0.0.1:1/a/pinned:1", "127.0.0.1:1/a/pinned:2"]
 
 
 def test_second_push_sends_no_blob_again(plain, there):
@@ -226,10 +249,10 @@ def test_token_that_expired_is_replaced_once(guarded, tokens, here, there):
         tokens.lifetime_s = -500
         with pytest.raises(RegistryAuthError):
             pull(here, client, name, Told())
-        assert len(tokens.asked) == 2
+        assert len(tokens.asked) == 1
         tokens.lifetime_s = 300
         assert pull(here, client, name, Told()).model.id == model.id
-        assert len(tokens.asked) == 3
+        assert len(tokens.asked) == 2
 
 
 def test_model_that_is_not_there_is_not_found(plain, here):

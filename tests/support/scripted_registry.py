@@ -6,6 +6,7 @@ real one does. A fault is a function that answers one request in place of the re
 
 import contextlib
 import re
+import socket
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -139,8 +140,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "POST":
             number = str(len(uploads) + 1)
             uploads[number] = b""
-        else:
-            uploads[number] += self.rfile.read(int(self.headers["Content-Length"]))
+        elif self.command in {"PATCH", "PUT"}:
+            self._take(number, int(self.headers["Content-Length"]))
         if self.command == "PUT":
             [digest] = parse_qs(urlsplit(self.path).query)["digest"]
             if Digest.of(uploads[number]) != digest:
@@ -149,7 +150,20 @@ class Handler(BaseHTTPRequestHandler):
             self.registry.blobs[digest] = uploads[number]
             self.reply(201)
             return
-        self.reply(202, Location=f"/v2/{name}/blobs/uploads/{number}?state=x")
+        status = 204 if self.command == "GET" else 202
+        kept = f"0-{max(0, len(uploads[number]) - 1)}"
+        self.reply(status, Location=f"/v2/{name}/blobs/uploads/{number}?state=x", Range=kept)
+
+    def _take(self, number: str, n_bytes: int) -> None:
+        """Append a body to an upload."""
+        self.registry.uploads[number] += self.rfile.read(n_bytes)
+
+    def take_and_break_off(self, n_bytes: int) -> None:
+        """Append that much of the body to its upload and hang up, as a broken connection would."""
+        number = urlsplit(self.path).path.rsplit("/", 1)[1]
+        self._take(number, n_bytes)
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

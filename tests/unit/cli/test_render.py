@@ -126,3 +126,18 @@ def test_openai_model_leaves_unknown_facts_out():
     shown = render.openai_model(_model(config={"architecture": "llama"}, tags=[]))
     assert shown["id"] == ID
     assert shown["dmr"] == {"architecture": "llama"}
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "shown"),
+    [
+        ("a b", 1, ["  a b", "   ^"]),
+        ("", 0, ["  ", "  ^"]),
+        ("x:\x1b\u202e1", 2, ["  x:??1", "    ^"]),
+        ("a@", 2, ["  a@", "    ^"]),
+        ("0" * 70 + "$" * 30, 70, ["  " + "0" * 60 + "$" * 16, "  " + " " * 60 + "^"]),
+    ],
+    ids=["middle", "empty", "control", "end", "long"],
+)
+def test_place_in_a_text_has_a_caret_below_it(text, at, shown):
+    assert list(render.pointed_at(text, at)) == shown

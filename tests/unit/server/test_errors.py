@@ -7,6 +7,7 @@ from support.api import CHAT, Api
 
 from pyrunner import errors
 from pyrunner.errors import (
+    InvalidReferenceError,
     MemoryBudgetError,
     ModelLoadError,
     ModelLoadingError,
@@ -39,6 +40,18 @@ def test_openai_route_answers_the_envelope(api):
             "param": None,
             "code": "model_load_failed",
         }
+    }
+
+
+def test_bad_reference_has_the_offset_of_its_character_in_the_envelope(api):
+    result = _fail(api, InvalidReferenceError(text="ai/x:$", at=5, problem="it is none"))
+    assert result.status_code == 400
+    assert result.json["error"] == {
+        "message": "Invalid model reference 'ai/x:$' at character 6: it is none",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "invalid_reference",
+        "at": 5,
     }
 
 
