@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
+import waitress.channel
 import waitress.server
 import waitress.task
 import waitress.wasyncore
@@ -26,6 +27,9 @@ MAX_CONNECTIONS = 512
 MAX_OUTPUT_BYTES = 256 * 1024
 """What waits for a slow reader before the answer's thread waits too."""
 
+MAX_TURN_BYTES = 1024 * 1024
+"""What one connection sends before the others have their turn."""
+
 MAX_STALL_S = 60.0
 """How long a connection may take none of the bytes that wait for it; then it is closed.
 
@@ -38,6 +42,20 @@ _FLUSH_S = 2.0
 """How long the last bytes of ended answers may take."""
 
 _logger = log.get("server")
+
+
+class FairChannel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    """A connection that cannot keep the loop: a fast reader of a large file would, to its end."""
+
+    _n_sent = 0
+
+    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002  # the parent's
+        """Send, or after a turn's worth pretend once that the socket is full."""
+        n_bytes = 0
+        if self._n_sent < MAX_TURN_BYTES:
+            n_bytes = super().send(data, do_close=do_close)
+        self._n_sent = self._n_sent + n_bytes if n_bytes else 0
+        return n_bytes
 
 
 class HttpServer:
@@ -109,7 +127,7 @@ class HttpServer:
 
     def _serve(self, app: WsgiApp, config: ServerConfig, listener: socket.socket) -> Any:
         is_unix = listener.family == socket.AF_UNIX
-        return waitress.server.create_server(
+        server = waitress.server.create_server(
             _marked(app) if is_unix else app,
             map=self._map,
             _dispatcher=self._dispatcher,
@@ -128,6 +146,8 @@ class HttpServer:
             log_socket_errors=False,
             ident=f"pyrunner/{__version__}",
         )
+        server.channel_class = FairChannel
+        return server
 
     def _loop_while_busy(self, limit_s: float) -> None:
         end = monotonic() + limit_s
