@@ -126,9 +126,7 @@ def test_skopeo_copies_the_model(host, model, tmp_path):
 def test_oras_reads_manifest_tags_and_blobs(host, model):
     registry = Registry(insecure=True)
     container = registry.get_container(f"{host}/ai/tiny:v1")
-    manifest = registry.get_manifest(
-        container, allowed_media_type=[model.manifest.media_type]
-    )
+    manifest = registry.get_manifest(container, allowed_media_type=[model.manifest.media_type])
     assert registry.get_tags(container) == ["v1"]
     digests = [layer["digest"] for layer in manifest["layers"]]
     assert digests == [each.digest for each in model.manifest.layers]

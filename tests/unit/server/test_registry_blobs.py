@@ -6,8 +6,10 @@ import pytest
 from support.artifacts import add, new_store
 
 from pyrunner.errors import QueueFullError, StoreCorruptError
+from pyrunner.models.store import Store
+from pyrunner.registry.manifest import Descriptor
 from pyrunner.server.admission import Gate
-from pyrunner.server.registry.blobs import open_body
+from pyrunner.server.registry.blobs import BlobBody, open_body
 from pyrunner.server.registry.ranges import Slice
 
 WEIGHTS = bytes(range(200))
@@ -28,12 +30,18 @@ def gate():
     return Gate(limit=1, what="blobs")
 
 
+def _opened(store: Store, gate: Gate, layer: Descriptor, part: Slice) -> BlobBody:
+    body = open_body(store, gate, layer, part)
+    assert body is not None
+    return body
+
+
 def _leases(store) -> int:
     return len(list((store.path / ".pyrunner" / "leases").iterdir()))
 
 
 def test_slice_reads_as_a_file_of_its_own(store, layer, gate):
-    body = open_body(store, gate, layer, Slice(50, 100))
+    body = _opened(store, gate, layer, Slice(50, 100))
     assert body.read(10) == WEIGHTS[50:60]
     assert body.tell() == 10
     assert body.seek(0, os.SEEK_END) == 100
@@ -47,7 +55,7 @@ def test_slice_reads_as_a_file_of_its_own(store, layer, gate):
 
 def test_removal_leaves_the_blob_until_its_reader_has_ended(store, layer, gate):
     path = store.blobs.path(layer.digest)
-    body = open_body(store, gate, layer, Slice(0, 200))
+    body = _opened(store, gate, layer, Slice(0, 200))
     store.remove("ai/x:1")
     assert path.is_file()
     assert body.read() == WEIGHTS
@@ -57,7 +65,7 @@ def test_removal_leaves_the_blob_until_its_reader_has_ended(store, layer, gate):
 
 
 def test_closing_gives_back_the_file_the_lease_and_the_place(store, layer, gate):
-    body = open_body(store, gate, layer, Slice(0, 200))
+    body = _opened(store, gate, layer, Slice(0, 200))
     assert (_leases(store), gate.n_active) == (1, 1)
     with pytest.raises(QueueFullError):
         open_body(store, gate, layer, Slice(0, 200))
