@@ -15,6 +15,7 @@ from support.registry_face import serving_registry
 from pyrunner import config
 from pyrunner.models import catalog
 from pyrunner.registry.digest import Digest
+from pyrunner.server.logfile import log_path
 
 WEIGHTS = bytes(range(256)) * (64 * 1024)
 """16 MiB."""
@@ -58,7 +59,7 @@ def test_another_pyrunner_pulls_the_very_same_model(home, host, model, name):
     assert pulled.weight_paths[0].read_bytes() == WEIGHTS
 
 
-def test_a_pull_that_was_broken_off_goes_on_by_range(home, host, model):
+def test_a_pull_that_was_broken_off_goes_on_by_range(home, far, host, model):
     store, [layer] = _store(home), model.manifest.layers
     with store.lease([layer.digest]) as lease:
         sink = store.incoming(layer, lease)
@@ -69,6 +70,8 @@ def test_a_pull_that_was_broken_off_goes_on_by_range(home, host, model):
     assert done.returncode == 0, done.stderr
     assert store.find(f"{host}/ai/tiny:v1").id == model.id
     assert store.blobs.path(layer.digest).read_bytes() == WEIGHTS
+    log = log_path(config.load({}, {"PYRUNNER_HOME": str(far)})).read_text()
+    assert f"GET /v2/ai/tiny/blobs/{layer.digest} 206 " in log
 
 
 def test_a_model_of_another_registry_is_reached_by_its_host(home, host):

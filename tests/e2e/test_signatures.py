@@ -16,7 +16,9 @@ from support.signing_keys import PASSWORD, encrypt, is_verified, make_keys
 from pyrunner import config
 from pyrunner.errors import SignatureMismatchError, SignatureNotFoundError
 from pyrunner.models import catalog, signing
+from pyrunner.models.store import Store
 from pyrunner.registry import cosign
+from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.keys import load_private_key, load_public_key
 
@@ -214,7 +216,9 @@ def _put(hostile, signed, layers) -> None:
     hostile.manifests[place] = (content, "application/vnd.oci.image.manifest.v1+json")
 
 
-def _verify(store, client, signed, keys):
+def _verify(
+    store: Store, client: RegistryClient, signed: signing.Signed, keys: tuple[Path, Path]
+) -> signing.Signed:
     return signing.verify(store, client, str(signed.reference), load_public_key(keys[1]))
 
 

@@ -10,7 +10,7 @@ from pyrunner.server.errors import TABLE
 
 
 class Refusal(Enum):
-    """Code, status and message; those after the empty line are not of the specification."""
+    """Code, status and message; the specification does not have those after the empty line."""
 
     BLOB_UNKNOWN = (404, "blob unknown to registry")
     DIGEST_INVALID = (400, "provided digest is not valid")
