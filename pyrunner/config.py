@@ -106,6 +106,8 @@ class ServerConfig:
     """Host names accepted besides loopback and Docker's names for this machine."""
     allowed_origins: tuple[str, ...] = ()
     """Web origins accepted besides loopback's; ``*`` accepts all. Also ``DMR_ORIGINS``."""
+    registry: bool = False
+    """Serve the store's models below ``/v2/``, read-only, as an OCI registry does."""
     n_streams: int = _between(64, 1, 4096)
     """Streams served at once; one more gets 503."""
     max_body_bytes: int = _between(10 * 1024 * 1024, 1024, 2**32)

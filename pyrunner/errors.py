@@ -6,9 +6,10 @@
     |- PyrunnerError                    code, retryable, facts
     |  |- InvalidRequestError (ValueError)          the caller
     |  |  |- ContextLengthError  |- InvalidParameterError   |- InvalidReferenceError
-    |  |  |- ModelFileError      |- MultipleTagsError       |- TemplateError
-    |  |  `- UnsupportedParameterError
+    |  |  |- KeyFileError        |- ModelFileError          |- MultipleTagsError
+    |  |  |- TemplateError       `- UnsupportedParameterError
     |  |- ConfigError (ValueError)                  the operator
+    |  |- MissingPackageError                       the operator: install it
     |  |- NotFoundError (LookupError)               what was named is not there
     |  |  |- BackendNotFoundError  `- ModelNotFoundError
     |  |- BusyError                    retryable    nobody: wait
@@ -16,6 +17,8 @@
     |  |- RegistryError                             the far side
     |  |  |- DigestMismatchError  |- RegistryAuthError  |- RegistryProtocolError
     |  |  |- RegistryUnavailableError  `- UnsupportedArtifactError
+    |  |- SignatureError                            whoever signed, or did not
+    |  |  |- SignatureMismatchError  `- SignatureNotFoundError
     |  |- ServerAnswerError                         whoever the server says
     |  |- RequestCancelledError                     nobody waits for the answer any more
     |  |- ServerUnreachableError (ConnectionError)  start the server
@@ -135,6 +138,17 @@ class ModelFileError(InvalidRequestError):
         self.problem = problem
 
 
+class KeyFileError(InvalidRequestError):
+    """A file that was given as a key is none that can be used."""
+
+    code = "invalid_key_file"
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}", path=path, problem=problem)
+        self.path = path
+        self.problem = problem
+
+
 class MultipleTagsError(InvalidRequestError):
     """Removing by identity what several tags name needs force."""
 
@@ -174,6 +188,22 @@ class ConfigError(PyrunnerError, ValueError):
         self.key = key
         self.source = source
         self.problem = problem
+
+
+class MissingPackageError(PyrunnerError):
+    """A package that only some commands need is not installed."""
+
+    code = "missing_package"
+
+    def __init__(self, *, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed, which this needs. "
+            f"Install it with: pip install 'pyrunner[{extra}]'",
+            package=package,
+            extra=extra,
+        )
+        self.package = package
+        self.extra = extra
 
 
 class NotFoundError(PyrunnerError, LookupError):
@@ -375,6 +405,42 @@ class UnsupportedArtifactError(RegistryError):
         self.reference = reference
         self.media_type = media_type
         self.hint = hint
+
+
+class SignatureError(PyrunnerError):
+    """A model is not signed as it should be: do not trust it."""
+
+
+class SignatureNotFoundError(SignatureError):
+    """The registry has no signature of this model."""
+
+    code = "signature_not_found"
+
+    def __init__(self, *, reference: str, digest: str) -> None:
+        super().__init__(
+            f"{reference} ({digest}) has no signature in its registry.",
+            reference=reference,
+            digest=digest,
+        )
+        self.reference = reference
+        self.digest = digest
+
+
+class SignatureMismatchError(SignatureError):
+    """There are signatures of this model, and none of them fits the key and the model."""
+
+    code = "signature_mismatch"
+
+    def __init__(self, *, reference: str, digest: str, problem: str) -> None:
+        super().__init__(
+            f"{reference} ({digest}) has no signature that fits: {problem}. Do not trust it.",
+            reference=reference,
+            digest=digest,
+            problem=problem,
+        )
+        self.reference = reference
+        self.digest = digest
+        self.problem = problem
 
 
 class RequestCancelledError(PyrunnerError):

@@ -28,6 +28,8 @@ EXIT_CODES: Mapping[type[errors.PyrunnerError], int] = {
     errors.RegistryError: 6,
     errors.StoreError: 7,
     errors.NativeError: 8,
+    errors.SignatureError: 9,
+    errors.MissingPackageError: FAILED,
     errors.RequestCancelledError: FAILED,
     errors.ServerAnswerError: FAILED,
 }
@@ -55,6 +57,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "package": ("package", "Make a model of files, or of another model."),
     "export": ("archive", "Write a model to a tar file."),
     "load": ("archive", "Read a model from a tar file."),
+    "sign": ("signing", "Sign a model and push the signature."),
+    "verify": ("signing", "Check that a model is signed with a key."),
     "serve": ("serve", "Run the server until Ctrl-C."),
     "status": ("server", "Say whether the server runs."),
     "ps": ("server", "List the loaded models."),

@@ -27,7 +27,7 @@ from pyrunner.models.layout import Layout
 from pyrunner.models.leases import Lease
 from pyrunner.models.stored import Removed, StoredModel, read_manifest, read_model
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import MANIFEST_TYPE, Descriptor, decode_manifest
+from pyrunner.registry.manifest import MANIFEST_TYPE, REF_NAME, Descriptor, decode_manifest
 from pyrunner.registry.reference import Reference
 
 __all__ = ["BuiltinModel", "Lease", "Removed", "Store", "StoredModel"]
@@ -146,6 +146,11 @@ class Store:
     def holder(self, reference: Reference) -> Digest | None:
         """The id of the model that has exactly this name, None when there is none."""
         return index.owner(self._entries(), str(reference))
+
+    def names(self) -> dict[str, Digest]:
+        """Every name in canonical form, and the id of the model that has it; one small read."""
+        named = ((each.annotations.get(REF_NAME), each.digest) for each in self._entries())
+        return {name: digest for name, digest in named if name}
 
     def tag(self, source_text: str, target_text: str) -> Reference:
         """Give a model one more name; a name that another model had moves.

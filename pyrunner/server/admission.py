@@ -14,6 +14,9 @@ from pyrunner.errors import QueueFullError, ShuttingDownError
 N_TRANSFERS = 8
 """Pulls, pushes and other slow answers, running or waiting for a slot; one more gets 503."""
 
+N_BLOBS = 64
+"""Blobs of the registry on their way out; one more gets 429. They hold a file and no thread."""
+
 N_RESERVED_THREADS = 8
 """Threads that no admitted work can take."""
 
@@ -93,13 +96,14 @@ class Admission:
     def __init__(self, *, n_streams: int, n_transfers: int = N_TRANSFERS) -> None:
         self.streams = Gate(limit=n_streams, what="streams")
         self.transfers = Gate(limit=n_transfers, what="transfers")
+        self.blobs = Gate(limit=N_BLOBS, what="blob transfers")
         self._draining = threading.Event()
         self._closing = threading.Event()
 
     @property
     def n_active(self) -> int:
-        """Streams and transfers together."""
-        return self.streams.n_active + self.transfers.n_active
+        """Streams, transfers and blobs together."""
+        return self.streams.n_active + self.transfers.n_active + self.blobs.n_active
 
     @property
     def n_threads(self) -> int:
@@ -121,6 +125,7 @@ class Admission:
         self._draining.set()
         self.streams.drain()
         self.transfers.drain()
+        self.blobs.drain()
 
     def close(self) -> None:
         """End what still runs: every wait in the server looks at `is_closing`."""

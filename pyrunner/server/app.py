@@ -20,6 +20,7 @@ from pyrunner.server.middleware import AccessLog, PathMiddleware
 from pyrunner.server.openai.models import ModelEntry, ModelList
 from pyrunner.server.openai.resources import ChatCompletions, Completions, Embeddings
 from pyrunner.server.paths import OPENAI_PREFIXES
+from pyrunner.server.registry import resources as registry
 from pyrunner.server.security import HostRule, OriginRule, SecurityMiddleware
 from pyrunner.server.uploads import LOAD_PATH
 from pyrunner.server.waiting import ClientWatch
@@ -79,6 +80,8 @@ def create_application(dependencies: Dependencies) -> Application:
     app.add_route("/healthz", Health(dependencies.admission))
     _add_openai(app, dependencies)
     _add_docker(app, dependencies, transfers)
+    if server.registry:
+        registry.add_routes(app, dependencies.store, dependencies.admission)
     return Application(app, dependencies, transfers)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
+import waitress.channel
 import waitress.server
 import waitress.task
 import waitress.wasyncore
@@ -26,6 +27,7 @@ MAX_CONNECTIONS = 512
 """Open connections, idle ones included; further ones wait in the kernel's backlog."""
 MAX_OUTPUT_BYTES = 256 * 1024
 """What waits for a slow reader before the answer's thread waits too."""
+
 
 MAX_STALL_S = 60.0
 """How long a connection may take none of the bytes that wait for it; then it is closed.

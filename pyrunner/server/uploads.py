@@ -7,6 +7,7 @@ from copy import copy
 from typing import Any
 
 from pyrunner.server import refusals
+from pyrunner.server.fairness import FairChannel
 from pyrunner.server.paths import clean_path
 
 LOAD_PATH = "/models/load"
@@ -29,7 +30,7 @@ def channel_class(max_load_bytes: int) -> type[Any]:
                 roomy.max_request_body_size = max_load_bytes
                 self.adj = roomy
 
-    class Channel(refusals.Channel):
+    class Channel(FairChannel):
         parser_class = Parser
 
     return Channel

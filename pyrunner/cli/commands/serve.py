@@ -15,6 +15,7 @@ _SETTINGS = {
     "socket": "server.socket",
     "allow_host": "server.allowed_hosts",
     "allow_origin": "server.allowed_origins",
+    "registry": "server.registry",
     "keep_alive": "runtime.keep_alive_s",
     "memory_budget": "runtime.memory_budget_bytes",
     "ctx_size": "engine.n_ctx",
@@ -33,6 +34,7 @@ _SETTINGS = {
 @click.option("--no-tcp", is_flag=True, help="Listen on the Unix socket only.")
 @click.option("--allow-host", metavar="NAME", multiple=True, help="Also answer to this Host.")
 @click.option("--allow-origin", metavar="URL", multiple=True, help="Also answer pages from there.")
+@click.option("--registry", is_flag=True, default=None, help="Let others pull models from here.")
 @click.option("--keep-alive", metavar="TIME", help="Unload a model idle for so long; -1 never.")
 @click.option("--memory-budget", metavar="SIZE", help="Memory that all models may take: 8GiB.")
 @click.option("--ctx-size", type=click.IntRange(min=0), metavar="N", help="Tokens per sequence.")
