@@ -1,5 +1,7 @@
 """The server for one command, when it does not start."""
 
+import sys
+
 import pytest
 
 from pyrunner import config
@@ -13,7 +15,7 @@ def test_a_server_that_does_not_start_is_one_sentence_and_the_path_of_its_log(
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho 'Traceback (most recent call last):' >&2\nexit 1\n")
     broken.chmod(0o700)
-    monkeypatch.setattr(private_server.sys, "executable", str(broken))
+    monkeypatch.setattr(sys, "executable", str(broken))
     settings = config.load(environment={"PYRUNNER_HOME": str(tmp_path)})
     with (
         pytest.raises(ServerAnswerError) as caught,

@@ -1,14 +1,17 @@
 """The API's ranges are the engine's: neither side may import the other, a test may."""
 
+from typing import Any
+
 from msgspec import inspect
 
 from pyrunner.engine import sampling
 from pyrunner.server.openai import schema
 
-FIELDS = {each.name: each.type for each in inspect.type_info(schema.GenerationBody).fields}
+BODY: Any = inspect.type_info(schema.GenerationBody)
+FIELDS: dict[str, Any] = {each.name: each.type for each in BODY.fields}
 
 
-def _constrained(kind: inspect.Type) -> inspect.Type:
+def _constrained(kind: Any) -> Any:
     """The member of an optional type that is not None."""
     members = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
     return members[0]
@@ -25,6 +28,6 @@ def test_seed_of_the_api_is_the_engines_or_minus_one():
 
 
 def test_stop_of_the_api_is_within_the_engines_limits():
-    text = inspect.type_info(schema.StopText)
+    text: Any = inspect.type_info(schema.StopText)
     assert (text.min_length, text.max_length) == (1, sampling.MAX_STOP_CHARACTERS)
     assert schema.MAX_STOPS <= sampling.MAX_STOPS
