@@ -16,6 +16,7 @@ _CHUNK_BYTES = 256 * 1024
 _MAX_CHUNKS = 64
 """On their way at once; when it is reached nothing more is read, and chunks grow."""
 
+_PATIENCE_S = 10.0
 _BURST_S = 0.01
 """What a line may catch up after its timer fired late."""
 
@@ -33,46 +34,44 @@ class Shape:
 @contextlib.contextmanager
 def shaped(port: int, shape: Shape) -> Iterator[int]:
     """Put a proxy before a port of loopback until the block ends; its own port is the value."""
-    loop = asyncio.new_event_loop()
     proxy = _Proxy(port, shape)
-    thread = threading.Thread(target=loop.run_until_complete, args=(proxy.serve(),), name="proxy")
+    thread = threading.Thread(target=asyncio.run, args=(proxy.serve(),), name="proxy")
     thread.start()
     try:
-        if not proxy.is_open.wait(10):
+        if not proxy.is_open.wait(_PATIENCE_S):
             raise RuntimeError("the shaping proxy did not start")
         yield proxy.port
     finally:
-        loop.call_soon_threadsafe(proxy.closing.set)
-        thread.join(10)
-        loop.close()
+        proxy.stop()
+        thread.join(_PATIENCE_S)
 
 
 class _Proxy:
-    """Only its event loop's thread calls it, but for `is_open`, after which `port` is set."""
+    """Only its event loop's thread calls it, but for `is_open`, then `port`, and `stop`."""
 
     def __init__(self, upstream_port: int, shape: Shape) -> None:
         self._upstream_port = upstream_port
         self._shape = shape
-        self._connections: set[asyncio.Task[None]] = set()
         self.port = 0
         self.is_open = threading.Event()
-        self.closing = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """End `serve`, and with it all connections. Any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_CHUNK_BYTES)
         self.port = server.sockets[0].getsockname()[1]
         self.is_open.set()
-        await self.closing.wait()
+        await self._stopping.wait()
+        # asyncio.run cancels the tasks of the connections, which close their sockets.
         server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("asyncio calls this in a task")
-        self._connections.add(task)
         opened_at = asyncio.get_running_loop().time() + 2 * self._shape.latency_s
         with contextlib.suppress(OSError, asyncio.CancelledError):
             try:
@@ -85,7 +84,6 @@ class _Proxy:
                     back.close()
             finally:
                 writer.close()
-        self._connections.discard(task)
 
     async def _carry_both(
         self, opened_at: float, *directions: tuple[asyncio.StreamReader, asyncio.StreamWriter]
