@@ -16,7 +16,7 @@ from pyrunner.models.progress import Mode, OnProgress, ProgressEvent
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.client import FetchedManifest, RegistryClient
-from pyrunner.registry.download import fetch_blob
+from pyrunner.registry.download import RegistryBlob, fetch_blob
 from pyrunner.registry.manifest import (
     MANIFEST_TYPE,
     Descriptor,
@@ -178,7 +178,8 @@ def _fetch_blob(
         n_resumed = sink.n_bytes
         with sink:
             try:
-                fetch_blob(client, reference, descriptor, sink, report.cancelled, report.on_bytes)
+                source = RegistryBlob(client, reference, descriptor)
+                fetch_blob(source, descriptor, sink, report.cancelled, report.on_bytes)
                 sink.publish()
                 break
             except DigestMismatchError:
