@@ -97,7 +97,7 @@ def copy_in(store: Store, file: LayerFile, lease: Lease) -> None:
     if sink is None:
         return
     with sink, user_file_errors(file.path), file.path.open("rb", buffering=0) as source:
-        source.seek(sink.n_bytes)
+        source.seek(sink.append_from())
         try:
             while chunk := source.read(_CHUNK_BYTES):
                 sink.write(chunk)

@@ -22,6 +22,7 @@ from pyrunner.registry.manifest import (
     Descriptor,
     Manifest,
 )
+from pyrunner.registry.ranges import RangePlan
 from pyrunner.registry.reference import HUGGING_FACE, Reference
 from pyrunner.registry.upload import Upload
 
@@ -171,15 +172,16 @@ def _fetch_blob(
     descriptor: Descriptor,
     report: Report,
 ) -> None:
+    plan = RangePlan.of(client.config)
     while True:
-        sink = store.incoming(descriptor, lease, report.cancelled.is_set)
+        sink = store.incoming(descriptor, lease, report.cancelled.is_set, report.on_bytes)
         if sink is None:
             break
         n_resumed = sink.n_bytes
         with sink:
             try:
                 source = RegistryBlob(client, reference, descriptor)
-                fetch_blob(source, descriptor, sink, report.cancelled, report.on_bytes)
+                fetch_blob(source, descriptor, sink, report.cancelled, report.on_bytes, plan)
                 sink.publish()
                 break
             except DigestMismatchError:

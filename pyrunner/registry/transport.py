@@ -3,8 +3,10 @@
 Importing it costs 0.17 s. Any thread; a response belongs to the thread that asked.
 """
 
+import contextlib
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +26,7 @@ from pyrunner.registry.hosts import is_plain_http, is_same_origin, redirect_targ
 MAX_REDIRECTS = 10
 MAX_DELAY_S = 60.0
 """Longest wait before another attempt; a registry that asks for more is given up."""
-CHUNK_BYTES = 128 * 1024
+CHUNK_BYTES = 256 * 1024
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FIRST_DELAY_S = 0.5
@@ -82,23 +84,37 @@ class Request:
 class Response:
     """An answer whose body has not been read. Close it, or use `with`."""
 
-    def __init__(self, response: requests.Response, registry: str) -> None:
+    def __init__(self, response: requests.Response, registry: str, config: RegistryConfig) -> None:
         self.status = response.status_code
         self.url = response.url or ""
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._registry = registry
+        self._config = config
 
     def chunks(self) -> Iterator[bytes]:
-        """The body in pieces of at most 128 KiB, not decoded.
+        """The body in pieces of at most 256 KiB, as they come, not decoded.
 
         Raises:
-            RegistryUnavailableError: The connection broke, or stayed silent for too long.
+            RegistryUnavailableError: The connection broke, stayed silent for too long, or is
+                slower than the settings allow.
         """
-        try:
-            yield from self._response.raw.stream(CHUNK_BYTES, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unavailable(self._registry, error) from error
+        window_s = self._config.timeout_s
+        began_at, n_bytes = time.monotonic(), 0
+        for chunk in self._pieces():
+            yield chunk
+            n_bytes += len(chunk)
+            now = time.monotonic()
+            if now - began_at >= window_s:
+                if n_bytes < self._config.min_rate_bytes * window_s:
+                    problem = f"it sends less than {self._config.min_rate_bytes} bytes/s"
+                    raise RegistryUnavailableError(registry=self._registry, problem=problem)
+                began_at, n_bytes = now, 0
+
+    def abort(self) -> None:
+        """Make a read that waits in another thread fail now. Any thread."""
+        with contextlib.suppress(ValueError, RuntimeError, OSError):
+            self._response.raw.shutdown()
 
     def read(self, max_bytes: int) -> bytes:
         """The whole body.
@@ -117,6 +133,13 @@ class Response:
                     problem=f"an answer of more than {max_bytes} bytes where a short one belongs",
                 )
         return bytes(content)
+
+    def _pieces(self) -> Iterator[bytes]:
+        try:
+            while chunk := self._response.raw.read1(CHUNK_BYTES, decode_content=False):
+                yield chunk
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unavailable(self._registry, error) from error
 
     def close(self) -> None:
         """Give the connection back, or close it when the body was not read."""
@@ -244,7 +267,7 @@ class Transport:
             ) from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _unavailable(request.registry, error) from error
-        return Response(response, request.registry)
+        return Response(response, request.registry, self._config)
 
     def _proxies(self, url: str) -> dict[str, str] | None:
         # None for a key takes the environment's proxy away; this machine needs none for itself.

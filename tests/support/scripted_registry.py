@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             self.reply(404, b'{"errors":[{"code":"BLOB_UNKNOWN","message":"unknown"}]}')
             return
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if asked is None:
             self.reply(200, content)
             return
@@ -130,8 +130,9 @@ class Handler(BaseHTTPRequestHandler):
         if start >= len(content):
             self.reply(416)
             return
-        part = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self.reply(206, content[start:], Content_Range=part)
+        end = min(int(asked[2] or len(content)), len(content) - 1) + 1
+        part = f"bytes {start}-{end - 1}/{len(content)}"
+        self.reply(206, content[start:end], Content_Range=part)
 
     def _serve_upload(self, match: "re.Match[str]") -> None:
         name, number = match.groups()
