@@ -13,6 +13,7 @@ from pyrunner.models.artifact import MAX_CONFIG_BYTES, model_manifest, parse_con
 from pyrunner.models.layer_pool import LayerPool, Report
 from pyrunner.models.leases import Lease
 from pyrunner.models.progress import Mode, OnProgress, ProgressEvent
+from pyrunner.models.room import require_room
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.client import FetchedManifest, RegistryClient
@@ -60,7 +61,8 @@ def pull(
         DigestMismatchError: The registry sent other bytes than promised; they are gone.
         RegistryAuthError: The registry wants (other) credentials.
         RegistryUnavailableError: It cannot be reached or broke off; a new pull continues.
-        StoreError: The disk is full, or worse.
+        StoreFullError: The model does not fit on the disk; nothing of it was asked for.
+        StoreError: The disk is full all the same, or worse.
     """
     reference = store.parse(reference_text)
     if store.is_builtin(reference) or (reference.digest and _is_here(store, reference)):
@@ -72,8 +74,13 @@ def pull(
         missing = [each for each in manifest.blobs if not store.blobs.has(each)]
         if not missing and _has_model(store, fetched):
             return _cached(store.put(fetched.content, reference, lease), on_progress)
+        require_room(store, manifest.blobs)
         _fetch_all(store, client, reference, manifest, lease, on_progress)
+        replaced = store.holder(reference)
         model = store.put(fetched.content, reference, lease)
+    if replaced is not None and replaced != model.id:
+        message = f"Updated: {replaced.short} is now {fetched.digest.short}"
+        on_progress(ProgressEvent(type="progress", message=message, mode="pull"))
     on_progress(_success("Model pulled successfully", "pull"))
     return PullOutcome(model, is_cached=False)
 

@@ -91,6 +91,11 @@ def decode_manifest(content: bytes, *, source: str) -> Manifest:
     manifest = _decode(content, Manifest, source)
     if manifest.schema_version != 2:
         raise RegistryProtocolError(registry=source, problem="a manifest of another schema version")
+    sizes: dict[Digest, int] = {}
+    for each in (manifest.config, *manifest.layers):
+        if sizes.setdefault(each.digest, each.size) != each.size:
+            problem = f"a manifest that gives {each.digest.short} two sizes"
+            raise RegistryProtocolError(registry=source, problem=problem)
     return manifest
 
 

@@ -5,6 +5,7 @@ Importing it costs 0.17 s. Any thread; a response belongs to the thread that ask
 
 import contextlib
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +18,19 @@ from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import requests
+import requests.adapters
 import urllib3
 
 from pyrunner.config import RegistryConfig
-from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
+from pyrunner.errors import (
+    ConfigError,
+    RegistryError,
+    RegistryProtocolError,
+    RegistryUnavailableError,
+)
 from pyrunner.registry.hosts import is_plain_http, is_same_origin, redirect_target
+from pyrunner.registry.refusal import explanation
+from pyrunner.registry.tls import added_trust
 
 MAX_REDIRECTS = 10
 MAX_DELAY_S = 60.0
@@ -29,6 +38,7 @@ MAX_DELAY_S = 60.0
 CHUNK_BYTES = 256 * 1024
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_ERROR_BYTES = 64 * 1024
 _FIRST_DELAY_S = 0.5
 _CONNECT_TIMEOUT_S = 15.0
 _AUTHORIZATION = "Authorization"
@@ -165,8 +175,11 @@ class Transport:
     """Sends requests: time limits, redirects, and another attempt where one makes sense.
 
     Args:
-        config: Time limit, number of attempts, hosts without TLS.
+        config: Time limit, number of attempts, hosts without TLS, whom to trust.
         wait: How to wait between attempts; tests record instead.
+
+    Raises:
+        ConfigError: A bundle of certificates cannot be read.
     """
 
     def __init__(self, config: RegistryConfig, wait: Wait = _wait) -> None:
@@ -174,6 +187,10 @@ class Transport:
         self._wait = wait
         self._jitter = random.Random()  # noqa: S311 - spreads retries, keeps no secret
         self._session = _Session()
+        trust = added_trust(config)
+        n_connections = config.n_parallel_layers * config.n_ranges + 2
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(trust, pool_maxsize=n_connections))
         self._session.headers.clear()
         self._session.headers["User-Agent"] = _USER_AGENT
         # Digests are of the bytes as stored; a compressed transfer would only get in the way.
@@ -207,11 +224,9 @@ class Transport:
             if response.status not in _RETRYABLE:
                 return response
             asked_s = _retry_after_s(response.headers.get("Retry-After", ""))
-            response.close()
-            if is_last or asked_s > MAX_DELAY_S:
-                raise RegistryUnavailableError(
-                    registry=request.registry, problem=f"it answers HTTP {response.status}"
-                )
+            with response:
+                if is_last or asked_s > MAX_DELAY_S:
+                    raise _given_up(request.registry, response)
             self.pause(attempt, cancelled, registry=request.registry, at_least_s=asked_s)
         raise AssertionError
 
@@ -267,6 +282,12 @@ class Transport:
             ) from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _unavailable(request.registry, error) from error
+        except OSError as error:  # what `requests` says about a bundle that is not there
+            raise ConfigError(
+                key="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE",
+                source="environment",
+                problem=str(error)[:200],
+            ) from error
         return Response(response, request.registry, self._config)
 
     def _proxies(self, url: str) -> dict[str, str] | None:
@@ -283,8 +304,33 @@ class _Session(requests.Session):
         """
 
 
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connections that trust more authorities, direct ones and those through a proxy."""
+
+    def __init__(self, trust: ssl.SSLContext | None, *, pool_maxsize: int) -> None:
+        self._added: dict[str, Any] = {} if trust is None else {"ssl_context": trust}
+        super().__init__(pool_maxsize=pool_maxsize)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **(kwargs | self._added))
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **(kwargs | self._added))
+
+
 def _keep_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     return prepared
+
+
+def _given_up(registry: str, response: Response) -> RegistryUnavailableError:
+    """The error with the registry's own words: of a pull limit nobody else can tell."""
+    try:
+        said = explanation(response.read(_MAX_ERROR_BYTES))
+    except RegistryError:
+        said = ""
+    return RegistryUnavailableError(
+        registry=registry, problem=f"it answers HTTP {response.status}{said}"
+    )
 
 
 def _unavailable(registry: str, error: Exception) -> RegistryUnavailableError:
