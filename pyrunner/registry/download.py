@@ -55,7 +55,11 @@ class BlobSink(Protocol):
 
 
 class _NoRangeError(Exception):
-    """The source cannot give the middle of a blob, or not any more."""
+    """The source cannot give the middle of a blob, or not any more; why it was asked again."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 class _TooLongError(Exception):
@@ -95,7 +99,7 @@ def fetch_blob(
         RegistryAuthError: 401 or 403 after one new token.
         RegistryUnavailableError: Broken off too often, or cancelled. The sink can be continued.
     """
-    can_continue = True
+    can_continue, n_restarts = True, 0
     while sink.n_bytes < descriptor.size:
         holes = sink.missing()
         pieces = plan.cut(holes) if plan.is_for(holes) else holes
@@ -112,8 +116,11 @@ def fetch_blob(
         fetch = _Fetch(source, descriptor, sink, pieces[1:])
         try:
             fetch.run(answer, plan.n_ranges, cancelled, on_bytes)
-        except _NoRangeError:
-            can_continue = False
+        except _NoRangeError as error:
+            can_continue, n_restarts = False, n_restarts + 1
+            if n_restarts >= source.max_attempts:
+                problem = error.problem or "it cannot continue"
+                raise RegistryUnavailableError(registry=source.name, problem=problem) from error
         except _TooLongError as error:
             sink.restart()
             raise _another_length(descriptor, "of a longer blob", descriptor.size + 1) from error
@@ -223,13 +230,13 @@ class _Fetch:
 
     def _bring(self, span: Span, response: Response | None) -> None:
         """Bring one piece, asking again for the rest when a body breaks off."""
-        at, n_failed = span.first, 0
+        at, n_failed, problem = span.first, 0, ""
         while True:
             # Asking has had its attempts; only a body that breaks off is asked for again.
             if response is None:
                 answer = _ask(self._source, self._descriptor, Span(at, span.end), self._stop)
                 if answer is None or answer.span != Span(at, span.end):
-                    raise self._no_range(answer)
+                    raise _no_range(answer, problem)
                 response = answer.response
             before = at
             at, problem = self._copy(response, Span(at, span.end))
@@ -264,10 +271,11 @@ class _Fetch:
                 self._open.discard(response)
         return at, problem
 
-    def _no_range(self, answer: _Answer | None) -> _NoRangeError:
-        if answer is not None:
-            answer.response.close()
-        return _NoRangeError()
-
     def _cancelled(self) -> RegistryUnavailableError:
         return RegistryUnavailableError(registry=self._source.name, problem="cancelled")
+
+
+def _no_range(answer: _Answer | None, problem: str) -> _NoRangeError:
+    if answer is not None:
+        answer.response.close()
+    return _NoRangeError(problem)
