@@ -1,7 +1,8 @@
 """Pull and push: models between a registry and the store.
 
-Layers travel in threads named ``pull_N`` and ``push_N``, which end with the call; progress is told
-in the caller's thread, so a callback that raises cancels cleanly.
+Layers travel in threads named ``pull_N`` and ``push_N``, large ones in several named ``range_N``;
+all end with the call. Progress is told in the caller's thread, so a callback that raises cancels
+cleanly.
 """
 
 from dataclasses import dataclass

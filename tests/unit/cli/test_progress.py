@@ -3,6 +3,8 @@ import json
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from pyrunner.cli import progress
 from pyrunner.cli.library import OnProgress
@@ -83,3 +85,23 @@ def test_success_is_told_only_when_nothing_failed_after_it():
     with pytest.raises(KeyError), progress.shown(out) as on_progress:
         _feed(on_progress, [SUCCESS, broken])
     assert out.getvalue() == ""
+
+
+def test_bars_are_one_per_layer_and_one_for_the_sum():
+    second = "sha256:" + "b" * 64
+    with Progress(console=Console(file=io.StringIO())) as shown:
+        bars = progress.Bars(shown)
+        bars(_line(10 * MB, size=40 * MB) | {"current": 10 * MB})
+        bars(_line(60 * MB, layer=second, size=60 * MB) | {"current": 70 * MB})
+        moved = [(each.fields["layer"], each.completed, each.total) for each in shown.tasks]
+    assert moved == [
+        ("a" * 12, 10 * MB, 40 * MB),
+        ("Total", 70 * MB, 100 * MB),
+        ("b" * 12, 60 * MB, 60 * MB),
+    ]
+
+
+def test_single_layer_needs_no_bar_for_the_sum():
+    with Progress(console=Console(file=io.StringIO())) as shown:
+        progress.Bars(shown)(_line(10 * MB) | {"current": 10 * MB})
+        assert len(shown.tasks) == 1
