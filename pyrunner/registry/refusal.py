@@ -1,4 +1,7 @@
-"""What a registry says about why it refuses: OCI's error form, made fit to be shown."""
+"""What a registry says when it refuses: why, made fit to be shown, and when to come back."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -15,7 +18,11 @@ class _Errors(msgspec.Struct):
 
 
 def explanation(content: bytes) -> str:
-    """``" - CODE: message"``, cut and without control characters; empty when it says nothing."""
+    """OCI's error form as ``" - CODE: message"``, cut and without control characters.
+
+    Returns:
+        Nothing when the body says nothing.
+    """
     try:
         errors = msgspec.json.decode(content, type=_Errors).errors
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -24,3 +31,16 @@ def explanation(content: bytes) -> str:
     if not said:
         return ""
     return f" - {''.join(c if c.isprintable() else ' ' for c in said)[:_MAX_TEXT]}"
+
+
+def retry_after_s(header: str) -> float:
+    """Seconds a registry asks us to wait, 0 when it does not say."""
+    if header.isdecimal():
+        return float(header[:9])
+    try:
+        at = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())

@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -29,7 +27,7 @@ from pyrunner.errors import (
     RegistryUnavailableError,
 )
 from pyrunner.registry.hosts import is_plain_http, is_same_origin, redirect_target
-from pyrunner.registry.refusal import explanation
+from pyrunner.registry.refusal import explanation, retry_after_s
 from pyrunner.registry.tls import added_trust
 
 MAX_REDIRECTS = 10
@@ -223,7 +221,7 @@ class Transport:
                 continue
             if response.status not in _RETRYABLE:
                 return response
-            asked_s = _retry_after_s(response.headers.get("Retry-After", ""))
+            asked_s = retry_after_s(response.headers.get("Retry-After", ""))
             with response:
                 if is_last or asked_s > MAX_DELAY_S:
                     raise _given_up(request.registry, response)
@@ -359,16 +357,3 @@ def _root_cause(error: BaseException) -> str:
         reason = nested[0]
     text = getattr(reason, "strerror", None) or type(reason).__name__
     return str(text)[:200]
-
-
-def _retry_after_s(header: str) -> float:
-    """Seconds a registry asks us to wait, 0 when it does not say."""
-    if header.isdecimal():
-        return float(header[:9])
-    try:
-        at = parsedate_to_datetime(header)
-    except ValueError:
-        return 0.0
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
