@@ -51,7 +51,7 @@ IMPATIENT = RegistryConfig(max_attempts=2, timeout_s=0.2, min_rate_bytes=MIB)
 ALWAYS = 200
 SECRETS = [PASSWORD, Credential(USER, PASSWORD).basic.split()[1], "token-of-the-registry"]
 
-Script = Callable[[ScriptedRegistry], None]
+Script = Callable[[ScriptedRegistry], object]
 
 
 class Row(NamedTuple):
