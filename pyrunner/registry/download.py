@@ -108,14 +108,15 @@ def fetch_blob(
             answer = _ask(source, descriptor, Span(0, descriptor.size), cancelled)
         if answer is None:
             raise RegistryProtocolError(registry=source.name, problem="no answer with a whole blob")
-        if answer.span != pieces[0]:
-            sink.restart()  # only now: what is here outlives an answer that is no blob
-            pieces = [answer.span]
-        elif len(pieces) > 1:
-            sink.spread()
-        fetch = _Fetch(source, descriptor, sink, pieces[1:])
+        is_whole = answer.span != pieces[0]
         try:
-            fetch.run(answer, plan.n_ranges, cancelled, on_bytes)
+            with answer.response:
+                if is_whole:
+                    sink.restart()  # only now: what is here outlives an answer that is no blob
+                elif len(pieces) > 1:
+                    sink.spread()
+                fetch = _Fetch(source, descriptor, sink, [] if is_whole else pieces[1:])
+                fetch.run(answer, plan.n_ranges, cancelled, on_bytes)
         except _NoRangeError as error:
             can_continue, n_restarts = False, n_restarts + 1
             if n_restarts >= source.max_attempts:
@@ -191,9 +192,9 @@ class _Fetch:
         """Bring everything; the answer to the first question is there already."""
         n_threads = min(n_ranges, 1 + len(self._pieces))
         executor = ThreadPoolExecutor(n_threads, thread_name_prefix="range")
-        pending = {executor.submit(self._work, answer)}
-        pending |= {executor.submit(self._work, None) for _ in range(n_threads - 1)}
         try:
+            pending = {executor.submit(self._work, answer)}
+            pending |= {executor.submit(self._work, None) for _ in range(n_threads - 1)}
             self._watch(pending, cancelled, on_bytes)
         finally:
             # Whatever ended this: no thread outlives it, and none waits for a silent source.

@@ -26,6 +26,7 @@ from pyrunner.errors import (
     RegistryProtocolError,
     RegistryUnavailableError,
 )
+from pyrunner.registry.heads import limit_heads
 from pyrunner.registry.hosts import is_plain_http, is_same_origin, redirect_target
 from pyrunner.registry.refusal import explanation, retry_after_s
 from pyrunner.registry.tls import added_trust
@@ -37,6 +38,8 @@ CHUNK_BYTES = 256 * 1024
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_ERROR_BYTES = 64 * 1024
+_MAX_HEAD_SILENCES = 2
+"""Times `RegistryConfig.timeout_s` that status and headers of one answer may take."""
 _FIRST_DELAY_S = 0.5
 _CONNECT_TIMEOUT_S = 15.0
 _AUTHORIZATION = "Authorization"
@@ -188,7 +191,9 @@ class Transport:
         trust = added_trust(config)
         n_connections = config.n_parallel_layers * config.n_ranges + 2
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter(trust, pool_maxsize=n_connections))
+            limit_s = _MAX_HEAD_SILENCES * config.timeout_s
+            adapter = _Adapter(trust, pool_maxsize=n_connections, limit_s=limit_s)
+            self._session.mount(scheme, adapter)
         self._session.headers.clear()
         self._session.headers["User-Agent"] = _USER_AGENT
         # Digests are of the bytes as stored; a compressed transfer would only get in the way.
@@ -303,17 +308,21 @@ class _Session(requests.Session):
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Connections that trust more authorities, direct ones and those through a proxy."""
+    """Connections, direct and through a proxy, that trust more authorities and wait less long."""
 
-    def __init__(self, trust: ssl.SSLContext | None, *, pool_maxsize: int) -> None:
+    def __init__(self, trust: ssl.SSLContext | None, *, pool_maxsize: int, limit_s: float) -> None:
         self._added: dict[str, Any] = {} if trust is None else {"ssl_context": trust}
+        self._limit_s = limit_s
         super().__init__(pool_maxsize=pool_maxsize)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **(kwargs | self._added))
+        limit_heads(self.poolmanager, self._limit_s)
 
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, **(kwargs | self._added))
+        manager = super().proxy_manager_for(proxy, **(kwargs | self._added))
+        limit_heads(manager, self._limit_s)
+        return manager
 
 
 def _keep_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:

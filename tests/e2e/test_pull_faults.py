@@ -4,6 +4,7 @@ A row is how the registry lies and which error that is. Whatever the row: one pr
 no model and no blob in the store, no secret in the sentence or the log.
 """
 
+import contextlib
 import gzip
 import threading
 from collections.abc import Callable
@@ -116,6 +117,24 @@ def _drip(handler: Handler) -> None:
         handler.close_connection = True
 
 
+def _dripping_head(handler: Handler) -> None:
+    """A header that never ends, a byte now and then."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    tick = threading.Event()
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(b"x")
+            tick.wait(0.02)
+    handler.close_connection = True
+
+
+def _interim_for_ever(handler: Handler) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    handler.close_connection = True
+
+
 def _wants_token(fault: Fault | None = None, realm: str = "") -> Script:
     def lie(registry: ScriptedRegistry) -> None:
         challenge = f'Bearer realm="{realm or f"http://{registry.host}/token"}",service="s"'
@@ -188,6 +207,10 @@ ROWS = {
         _blob(_reply(200, b"", Content_Length=str(MIB))), RegistryUnavailableError
     ),
     "slow drip": Row(_blob(_drip), RegistryUnavailableError, "sends less than", IMPATIENT),
+    "head that drips": Row(_blob(_dripping_head), RegistryUnavailableError, "in time", IMPATIENT),
+    "interim answers without end": Row(
+        _blob(_interim_for_ever), RegistryUnavailableError, "in time", IMPATIENT
+    ),
     "missing blob": Row(lambda registry: registry.blobs.pop(BLOB), ModelNotFoundError),
     "redirect loop": Row(
         _blob(lambda handler: handler.reply(307, Location=handler.path)),
