@@ -48,12 +48,24 @@ class RegistryConfig:
     """Organisation of references that name none."""
     insecure: tuple[str, ...] = ()
     """Hosts (``host`` or ``host:port``) spoken to in plain HTTP, besides loopback."""
+    mirrors: tuple[str, ...] = ()
+    """Registries (``[https://]host[:port][/path]``) asked before Docker Hub, in this order."""
+    ca_bundle: str = ""
+    """PEM file of certificate authorities to trust besides the public ones."""
     timeout_s: float = _between(30.0, 0.001, 3600)
     """Longest silence of a registry before the attempt counts as failed."""
     max_attempts: int = _between(5, 1, 100)
     """Tries of one request before giving up, the first included."""
     n_parallel_layers: int = _between(3, 1, 64)
     """Layers of one pull or push in flight at once."""
+    n_ranges: int = _between(4, 1, 32)
+    """Connections over which one large blob comes at once; 1 takes one for the whole blob."""
+    range_bytes: int = _between(32 * 1024 * 1024, 1024 * 1024, 2**40)
+    """What one of these connections asks for at a time. Text: ``32MiB``."""
+    ranges_above_bytes: int = _between(64 * 1024 * 1024, 0, 2**40)
+    """A blob of which no more is missing comes over one connection."""
+    min_rate_bytes: int = _between(1024, 0, 2**40)
+    """Bytes per second, over `timeout_s`, below which a connection counts as broken; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@
     |  |- RequestCancelledError                     nobody waits for the answer any more
     |  |- ServerUnreachableError (ConnectionError)  start the server
     |  |- StoreError (OSError)                      this disk
-    |  |  |- StoreCorruptError  |- StoreIOError  `- StoreLockedError
+    |  |  |- StoreCorruptError  |- StoreFullError  |- StoreIOError  `- StoreLockedError
     |  `- NativeError (RuntimeError)                this machine or this model
     |     |- DecodeError  |- ModelLoadError  |- ModelTooLargeError
     |     |- OutOfMemoryError (MemoryError)  |- WorkerCrashedError  `- WorkerProtocolError
@@ -511,6 +511,24 @@ class StoreCorruptError(StoreError):
         )
         self.path = path
         self.problem = problem
+
+
+class StoreFullError(StoreError):
+    """What shall come in does not fit on the disk."""
+
+    code = "store_full"
+
+    def __init__(self, *, path: str, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"{path} has no room: {needed_bytes} bytes are needed and {free_bytes} are free. "
+            "Remove models with: pyrunner rm",
+            path=path,
+            needed_bytes=needed_bytes,
+            free_bytes=free_bytes,
+        )
+        self.path = path
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
 
 
 class StoreIOError(StoreError):

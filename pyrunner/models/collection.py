@@ -9,6 +9,7 @@ from pyrunner import log
 from pyrunner.errors import StoreCorruptError
 from pyrunner.models import index, leases
 from pyrunner.models.blobs import BlobFolder
+from pyrunner.models.cells import RECORD_SUFFIX
 from pyrunner.models.files import LOCK_TIMEOUT_S, is_at, locked, os_errors, sync_folder, try_lock
 from pyrunner.models.index import IndexFile
 from pyrunner.models.layout import Layout
@@ -64,7 +65,9 @@ def _needed(index_file: IndexFile, blobs: BlobFolder) -> set[str]:
 
 def _drop_stale_partials(folder: Path) -> None:
     oldest = datetime.now(UTC).timestamp() - STALE_PARTIAL_S
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), reverse=True):  # a partial file before its record
+        if path.suffix == RECORD_SUFFIX and path.with_suffix(".partial").exists():
+            continue
         try:
             file = path.open("rb")
         except FileNotFoundError:

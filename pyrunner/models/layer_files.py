@@ -122,7 +122,7 @@ class LayerReader:
             on_bytes(file.layer.size)
             return
         with sink, user_file_errors(file.path), file.path.open("rb", buffering=0) as source:
-            source.seek(sink.n_bytes)
+            source.seek(sink.append_from())
             try:
                 while chunk := source.read(_CHUNK_BYTES):
                     sink.write(chunk)

@@ -6,7 +6,7 @@
     .pyrunner/version                              format of the files below, and proof it is ours
     .pyrunner/index.lock  collection.lock          flock'ed
     .pyrunner/leases/<pid>-<random>                flock'ed by their holders
-    .pyrunner/incoming/<hex>.partial               blobs on their way in
+    .pyrunner/incoming/<hex>.partial  <hex>.cells  blobs on their way in, and what of them is here
 """
 
 from pathlib import Path

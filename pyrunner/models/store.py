@@ -19,7 +19,7 @@ from pyrunner.errors import (
     StoreCorruptError,
 )
 from pyrunner.models import index, leases, lookup
-from pyrunner.models.blobs import BlobFolder, Incoming
+from pyrunner.models.blobs import BlobFolder, Incoming, no_one
 from pyrunner.models.collection import collect
 from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors
 from pyrunner.models.index import Entries, IndexFile
@@ -256,12 +256,16 @@ class Store:
                 leases.leased(self._layout.leases)
 
     def incoming(
-        self, descriptor: Descriptor, lease: Lease, is_cancelled: Callable[[], bool] = bool
+        self,
+        descriptor: Descriptor,
+        lease: Lease,
+        is_cancelled: Callable[[], bool] = bool,
+        on_waiting: Callable[[int], None] = no_one,
     ) -> Incoming | None:
         """Open the way in for one blob; see `BlobFolder.open_incoming`."""
         if descriptor.digest not in lease.digests:
             raise InvariantError(f"{descriptor.digest} is not leased")
-        return self.blobs.open_incoming(descriptor, is_cancelled)
+        return self.blobs.open_incoming(descriptor, is_cancelled, on_waiting)
 
     def put(self, content: bytes, reference: Reference | None, lease: Lease) -> StoredModel:
         """Add a manifest whose blobs are all here, under a name or untagged.

@@ -1,7 +1,8 @@
 """Pull and push: models between a registry and the store.
 
-Layers travel in threads named ``pull_N`` and ``push_N``, which end with the call; progress is told
-in the caller's thread, so a callback that raises cancels cleanly.
+Layers travel in threads named ``pull_N`` and ``push_N``, large ones in several named ``range_N``;
+all end with the call. Progress is told in the caller's thread, so a callback that raises cancels
+cleanly.
 """
 
 from dataclasses import dataclass
@@ -14,15 +15,17 @@ from pyrunner.models.layer_pool import LayerPool, Report
 from pyrunner.models.leases import Lease
 from pyrunner.models.mounting import MountSources
 from pyrunner.models.progress import Mode, OnProgress, ProgressEvent
+from pyrunner.models.room import require_room
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.client import FetchedManifest, RegistryClient
-from pyrunner.registry.download import fetch_blob
+from pyrunner.registry.download import RegistryBlob, fetch_blob
 from pyrunner.registry.manifest import (
     MANIFEST_TYPE,
     Descriptor,
     Manifest,
 )
+from pyrunner.registry.ranges import RangePlan
 from pyrunner.registry.reference import HUGGING_FACE, Reference
 from pyrunner.registry.upload import Upload
 
@@ -60,7 +63,8 @@ def pull(
         DigestMismatchError: The registry sent other bytes than promised; they are gone.
         RegistryAuthError: The registry wants (other) credentials.
         RegistryUnavailableError: It cannot be reached or broke off; a new pull continues.
-        StoreError: The disk is full, or worse.
+        StoreFullError: The model does not fit on the disk; nothing of it was asked for.
+        StoreError: The disk is full all the same, or worse.
     """
     reference = store.parse(reference_text)
     if store.is_builtin(reference):
@@ -74,8 +78,13 @@ def pull(
         missing = [each for each in manifest.blobs if not store.blobs.has(each)]
         if not missing and _has_model(store, fetched):
             return _cached(store.put(fetched.content, reference, lease), on_progress)
+        require_room(store, manifest.blobs)
         _fetch_all(store, client, reference, manifest, lease, on_progress)
+        replaced = store.holder(reference)
         model = store.put(fetched.content, reference, lease)
+    if replaced is not None and replaced != model.id:
+        message = f"Updated: {replaced.short} is now {fetched.digest.short}"
+        on_progress(ProgressEvent(type="progress", message=message, mode="pull"))
     on_progress(_success("Model pulled successfully", "pull"))
     return PullOutcome(model, is_cached=False)
 
@@ -184,14 +193,16 @@ def _fetch_blob(
     descriptor: Descriptor,
     report: Report,
 ) -> None:
+    plan = RangePlan.of(client.config)
     while True:
-        sink = store.incoming(descriptor, lease, report.cancelled.is_set)
+        sink = store.incoming(descriptor, lease, report.cancelled.is_set, report.on_bytes)
         if sink is None:
             break
         n_resumed = sink.n_bytes
         with sink:
             try:
-                fetch_blob(client, reference, descriptor, sink, report.cancelled, report.on_bytes)
+                source = RegistryBlob(client, reference, descriptor)
+                fetch_blob(source, descriptor, sink, report.cancelled, report.on_bytes, plan)
                 sink.publish()
                 break
             except DigestMismatchError:

@@ -3,6 +3,8 @@ import json
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from pyrunner.cli import progress
 from pyrunner.cli.library import OnProgress
@@ -97,15 +99,6 @@ def _bars(lines: list[dict[str, Any]]) -> list[tuple[str, str, float, float | No
     ]
 
 
-def test_bars_are_one_per_layer_and_move():
-    other = "sha256:" + "b" * 64
-    lines = [_line(5 * MB), _line(1 * MB, layer=other, size=2 * MB), _line(50 * MB)]
-    assert _bars(lines) == [
-        ("a" * 12, "Downloading", 50 * MB, 100 * MB),
-        ("b" * 12, "Downloading", 1 * MB, 2 * MB),
-    ]
-
-
 @pytest.mark.parametrize(
     ("mode", "words"),
     [("pull", "Pull complete"), ("push", "Push complete"), ("?", "Pull complete")],
@@ -130,3 +123,23 @@ def test_on_a_terminal_the_bars_are_drawn_and_the_last_message_follows_them():
     drawn, _, last = out.getvalue().rstrip("\n").rpartition("\n")
     assert "Pull complete" in drawn
     assert last.endswith("Model pulled successfully")
+
+
+def test_bars_are_one_per_layer_and_one_for_the_sum():
+    second = "sha256:" + "b" * 64
+    with Progress(console=Console(file=io.StringIO())) as shown:
+        bars = progress.Bars(shown)
+        bars(_line(10 * MB, size=40 * MB) | {"current": 10 * MB})
+        bars(_line(60 * MB, layer=second, size=60 * MB) | {"current": 70 * MB})
+        moved = [(each.fields["layer"], each.completed, each.total) for each in shown.tasks]
+    assert moved == [
+        ("a" * 12, 10 * MB, 40 * MB),
+        ("Total", 70 * MB, 100 * MB),
+        ("b" * 12, 60 * MB, 60 * MB),
+    ]
+
+
+def test_single_layer_needs_no_bar_for_the_sum():
+    with Progress(console=Console(file=io.StringIO())) as shown:
+        progress.Bars(shown)(_line(10 * MB) | {"current": 10 * MB})
+        assert len(shown.tasks) == 1
