@@ -18,7 +18,6 @@ _WORDS = {
     "pull": ("Downloading", "Pull complete", "Downloaded"),
     "push": ("Uploading", "Push complete", "Uploaded"),
     "quantize": ("Quantizing", "Quantized", "Quantized"),
-    "verify": ("Verifying", "Verified", "Verified"),
     "package": ("Packaging", "Package complete", "Packaged"),
 }
 

@@ -42,13 +42,7 @@ class IndexFile:
         try:
             return decode_index(content, source=str(self._path)).manifests
         except RegistryProtocolError as error:
-            problem = f"{error.problem}; repair it with: pyrunner store verify --repair"
-            raise StoreCorruptError(path=str(self._path), problem=problem) from error
-
-    def replace(self, entries: Entries) -> None:
-        """Write other entries over whatever is there, readable or not."""
-        with os_errors(self._path), locked(self._lock, timeout_s=LOCK_TIMEOUT_S):
-            self._write(entries)
+            raise StoreCorruptError(path=str(self._path), problem=error.problem) from error
 
     @contextlib.contextmanager
     def changing(self) -> Iterator["Change"]:
@@ -64,16 +58,14 @@ class IndexFile:
             before = change.entries
             yield change
             if change.entries != before:
-                self._write(change.entries)
-
-    def _write(self, entries: Entries) -> None:
-        content = encode(Index(schema_version=2, media_type=INDEX_TYPE, manifests=entries))
-        if len(content) > MAX_MANIFEST_BYTES:
-            raise StoreIOError(
-                path=str(self._path),
-                problem="holds no more names; remove some with: pyrunner rm",
-            )
-        write_durably(self._path, content)
+                index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=change.entries)
+                content = encode(index)
+                if len(content) > MAX_MANIFEST_BYTES:
+                    raise StoreIOError(
+                        path=str(self._path),
+                        problem="holds no more names; remove some with: pyrunner rm",
+                    )
+                write_durably(self._path, content)
 
 
 class Change:

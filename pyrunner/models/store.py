@@ -221,11 +221,6 @@ class Store:
         self.collect()
         return removed
 
-    def size_bytes(self) -> int:
-        """Bytes of all layers and configs, each blob once."""
-        blobs = {blob.digest: blob.size for model in self.list() for blob in model.manifest.blobs}
-        return sum(blobs.values())
-
     def collect(self, among: Collection[str] | None = None) -> int:
         """Remove blobs that nothing needs, `among` these or all; returns the bytes set free."""
         if not self._layout.exists():

@@ -48,11 +48,14 @@ class DiskUsage:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Bytes of the models, each blob once, and of the engine."""
+        sizes = {
+            blob.digest: blob.size for model in self._store.list() for blob in model.manifest.blobs
+        }
         respond_json(
             resp,
             200,
             {
-                "models_disk_usage": self._store.size_bytes(),
+                "models_disk_usage": sum(sizes.values()),
                 "default_backend_disk_usage": _engine_bytes(),
             },
         )
