@@ -23,7 +23,8 @@
     |  |- RequestCancelledError                     nobody waits for the answer any more
     |  |- ServerUnreachableError (ConnectionError)  start the server
     |  |- StoreError (OSError)                      this disk
-    |  |  |- StoreCorruptError  |- StoreFullError  |- StoreIOError  `- StoreLockedError
+    |  |  |- StoreCorruptError  |- StoreFullError  |- StoreIOError  |- StoreLockedError
+    |  |  `- StoreReadOnlyError
     |  `- NativeError (RuntimeError)                this machine or this model
     |     |- DecodeError  |- ModelLoadError  |- ModelTooLargeError
     |     |- OutOfMemoryError (MemoryError)  |- WorkerCrashedError  `- WorkerProtocolError
@@ -529,6 +530,22 @@ class StoreFullError(StoreError):
         self.path = path
         self.needed_bytes = needed_bytes
         self.free_bytes = free_bytes
+
+
+class StoreReadOnlyError(StoreError):
+    """The store may be read and not written: a read-only mount, or another user's folder."""
+
+    code = "store_read_only"
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        super().__init__(
+            f"{path}: the model store cannot be written ({problem}). Its models can be listed and "
+            "run; to change it, get write permission, or set PYRUNNER_HOME to another folder.",
+            path=path,
+            problem=problem,
+        )
+        self.path = path
+        self.problem = problem
 
 
 class StoreIOError(StoreError):

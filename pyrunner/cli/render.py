@@ -164,6 +164,23 @@ def running_table(runners: Sequence[Mapping[str, Any]], now: float) -> str:
     return table(header, [tuple(map(printable, row)) for row in rows])
 
 
+def disk_table(models_bytes: int, engine_bytes: int) -> str:
+    """The table of ``df``: powers of 1000 and always two decimals."""
+    rows = [("Models", _disk_size(models_bytes))]
+    if engine_bytes:
+        rows.append(("Inference engine", _disk_size(engine_bytes)))
+    return table(("TYPE", "SIZE"), rows)
+
+
+def _disk_size(size_bytes: int) -> str:
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.2f}{unit}"
+        value /= 1000
+    return f"{value:.2f}GB"
+
+
 def _until(runner: Mapping[str, Any], now: float) -> str:
     keep_alive = runner.get("keep_alive")
     if runner.get("answering") is False:

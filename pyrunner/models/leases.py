@@ -69,6 +69,21 @@ def take(folder: Path, lock: Path, digests: Iterable[str]) -> Lease:
     return Lease(path, fd, wanted)
 
 
+def unneeded(digests: Iterable[str]) -> Lease:
+    """Stand in for a lease in a store that this process cannot write.
+
+    Nothing protects the blobs if somebody else can write there; a model that is removed before
+    it was opened then fails to load, and one that was opened goes on.
+    """
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    return _NoLease(Path(os.devnull), fd, frozenset(digests))
+
+
+class _NoLease(Lease):
+    def close(self) -> None:
+        self.hand_over()
+
+
 def leased(folder: Path) -> set[str]:
     """All digests under a living lease; files of dead ones are removed.
 

@@ -17,6 +17,7 @@ from pyrunner.errors import (
     ModelNotFoundError,
     MultipleTagsError,
     StoreCorruptError,
+    StoreReadOnlyError,
 )
 from pyrunner.models import index, leases, lookup
 from pyrunner.models.blobs import BlobFolder, Incoming, no_one
@@ -128,20 +129,27 @@ class Store:
     def acquire(self, text: str) -> tuple[StoredModel, Lease]:
         """Find a model and lease its blobs, so that nothing removes them while they are used.
 
-        The caller closes the lease, or hands it over to the process that uses the model.
+        The caller closes the lease, or hands it over to the process that uses the model. In a
+        store that cannot be written there is nothing to take, see `leases.unneeded`.
 
         Raises:
             ModelNotFoundError: Not in the store, or removed at this very moment.
         """
         for _ in range(_MAX_LEASE_ATTEMPTS):
             model = self.find(text)
-            lease = self.lease(model.digests)
+            lease = self._lease_to_read(model.digests)
             if all(self.blobs.has(each) for each in model.manifest.blobs):
                 return model, lease
             lease.close()
             if model.id in index.digests(self._entries()):
                 raise StoreCorruptError(path=str(self.path), problem=f"{text} misses blobs")
         raise ModelNotFoundError(reference=text)
+
+    def _lease_to_read(self, digests: Iterable[str]) -> Lease:
+        try:
+            return self.lease(digests)
+        except StoreReadOnlyError:
+            return leases.unneeded(digests)
 
     def holder(self, reference: Reference) -> Digest | None:
         """The id of the model that has exactly this name, None when there is none."""
@@ -232,6 +240,7 @@ class Store:
 
         Raises:
             StoreLockedError: A collection took longer than 30 s.
+            StoreReadOnlyError: The store can only be read.
         """
         self._layout.create()
         with os_errors(self.path):

@@ -66,6 +66,7 @@ TABLE: dict[type[PyrunnerError], Row] = {
     errors.StoreCorruptError: Row(500, _SERVER),
     errors.StoreFullError: Row(507, _SERVER),
     errors.StoreIOError: Row(500, _SERVER),
+    errors.StoreReadOnlyError: Row(500, _SERVER),
     errors.DecodeError: Row(500, _SERVER),
     errors.ModelLoadError: Row(500, _SERVER),
     errors.ModelTooLargeError: Row(500, _SERVER),

@@ -1,12 +1,11 @@
 """``/engines``: status, ps, df, unload. There is one engine, and it is built in."""
 
-from pathlib import Path
-
 import falcon
 import msgspec
 
 import pyrunner
 from pyrunner.errors import InvalidParameterError
+from pyrunner.models import housekeeping
 from pyrunner.models.store import Store
 from pyrunner.server.body import convert, read_json
 from pyrunner.server.docker import rendering
@@ -15,7 +14,6 @@ from pyrunner.server.paths import LLAMA_CPP
 from pyrunner.server.ports import Models
 
 _OTHER_BACKENDS = ("diffusers", "mlx", "sglang", "vllm")
-_LIBRARIES = ("*.so*", "*.dylib", "*.pyd", "*.dll")
 
 
 class EngineStatus:
@@ -48,15 +46,12 @@ class DiskUsage:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Bytes of the models, each blob once, and of the engine."""
-        sizes = {
-            blob.digest: blob.size for model in self._store.list() for blob in model.manifest.blobs
-        }
         respond_json(
             resp,
             200,
             {
-                "models_disk_usage": sum(sizes.values()),
-                "default_backend_disk_usage": _engine_bytes(),
+                "models_disk_usage": housekeeping.models_bytes(self._store),
+                "default_backend_disk_usage": housekeeping.engine_bytes(),
             },
         )
 
@@ -88,8 +83,3 @@ class Unloading:
             models = None if asked.all else asked.models
             n_unloaded = self._runtime.unload(models, only_idle=not asked.force)
         respond_json(resp, 200, {"unloaded_runners": n_unloaded})
-
-
-def _engine_bytes() -> int:
-    package = Path(pyrunner.__file__).parent
-    return sum(path.stat().st_size for kind in _LIBRARIES for path in package.rglob(kind))
