@@ -21,8 +21,8 @@ from pyrunner.errors import (
 )
 from pyrunner.models import index, leases, lookup
 from pyrunner.models.blobs import BlobFolder, Incoming, no_one
-from pyrunner.models.collection import collect
-from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors
+from pyrunner.models.collection import collect, sweep
+from pyrunner.models.files import os_errors
 from pyrunner.models.index import Entries, IndexFile
 from pyrunner.models.layout import Layout
 from pyrunner.models.leases import Lease
@@ -246,18 +246,9 @@ class Store:
         with os_errors(self.path):
             return leases.take(self._layout.leases, self._layout.collection_lock, digests)
 
-    def forget_dead_leases(self) -> None:
-        """Remove the files of leases whose holders were killed; they protect nothing any more.
-
-        Raises:
-            StoreLockedError: A collection took longer than 30 s.
-        """
-        if self._layout.exists():
-            with (
-                os_errors(self.path),
-                locked(self._layout.collection_lock, timeout_s=LOCK_TIMEOUT_S),
-            ):
-                leases.leased(self._layout.leases)
+    def sweep(self) -> None:
+        """Remove what killed processes left, leases among it; see `collection.sweep`."""
+        sweep(self._layout)
 
     def incoming(
         self,

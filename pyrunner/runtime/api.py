@@ -276,7 +276,7 @@ class Runtime:
             with self._ledger.locked():
                 pass  # entering sweeps
             if returncode != 0:
-                self._store.forget_dead_leases()
+                self._store.sweep()
         except StoreError as error:
             # A full disk, say. Whoever takes the lock next sweeps, and this thread has to live.
             _logger.warning("nobody cleaned up behind worker %d: %s", entry.pid, error)
