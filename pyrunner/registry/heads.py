@@ -43,7 +43,7 @@ class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the head, in time."""
         body = self.fp
-        self.fp = _Head(body, time.monotonic() + self._limit_s)  # type: ignore[assignment]
+        self.fp = _Head(body, time.monotonic() + self._limit_s)  # type: ignore[assignment]  # all it needs
         super().begin()
         if self.fp is not None:  # it is None, and closed, when there is no body
             self.fp = body
