@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "package": ("package", "Make a model of a GGUF file."),
     "sign": ("signing", "Sign a model and push the signature."),
     "verify": ("signing", "Check that a model is signed with a key."),
+    "generate-key-pair": ("signing", "Make keys for 'sign' and 'verify'."),
     "serve": ("serve", "Run the server until Ctrl-C."),
     "status": ("server", "Say whether the server runs."),
     "ps": ("server", "List the loaded models."),
