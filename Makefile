@@ -22,13 +22,14 @@ NATIVE := CMakeLists.txt $(shell find csrc pyrunner/_native tests/csrc \
 # a second build compiles what changed and nothing else.
 BUILD := -v --no-deps --no-build-isolation --disable-pip-version-check -C cmake.define.PYRUNNER_BUILD_TESTS=ON
 
-.PHONY: demo test check bench wheel clean setup
+.PHONY: demo test check bench bench-distribution wheel clean setup
 .DELETE_ON_ERROR:
 
 demo:  $(SETUP) ; @scripts/demo
 test:  $(SETUP) ; @TESTED_PYRUNNER=$(if $(SETUP),tree,installed) pytest $(ARGS)
 check: $(SETUP) ; @scripts/check
 bench: $(SETUP) ; @for each in $(or $(ARGS),benchmarks/*.py); do echo "==> $$each" && python $$each || exit; done
+bench-distribution: $(SETUP) ; @python benchmarks/distribution $(ARGS)
 wheel: $(SETUP) ; @python -m pip wheel $(BUILD) --wheel-dir dist .
 clean:          ; rm -rf build dist .venv .*_cache
 setup: $(SETUP)

@@ -16,6 +16,7 @@ constexpr int32_t kMaxTextsPerBatch = 64;
 constexpr int32_t kCausalBatch = 512;
 // A model without a causal mask must see a text in one ubatch.
 constexpr int32_t kMaxNonCausalBatch = 8192;
+constexpr int kDecodeAborted = 2; // what llama_decode returns after its callback said so
 
 // One sequence id per row; freed also when llama_decode throws.
 struct OwnedBatch {
@@ -33,6 +34,10 @@ Embedder::~Embedder() {
     if (context_ != nullptr) {
         llama_free(context_);
     }
+}
+
+bool Embedder::on_abort(void * self) {
+    return static_cast<const Embedder *>(self)->is_interrupted_;
 }
 
 Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
@@ -59,6 +64,8 @@ Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
     native.pooling_type = LLAMA_POOLING_TYPE_NONE;
     native.kv_unified = true;
     native.no_perf = true;
+    native.abort_callback = on_abort;
+    native.abort_callback_data = this;
     const uint64_t mark = log_ring_mark();
     context_ = llama_init_from_model(model_.get(), native);
     if (context_ == nullptr) {
@@ -98,6 +105,7 @@ Status Embedder::embed(const std::vector<int32_t> & tokens,
         return kBadArgument;
     }
     const auto n_embd = static_cast<size_t>(model_.n_embd());
+    is_interrupted_ = false;
     vectors.assign(texts.size() * n_embd, 0.0F);
 
     for (size_t i = 0; i < texts.size();) {
@@ -158,7 +166,11 @@ Status Embedder::run_batch(const std::vector<int32_t> & tokens,
         }
     }
     // The cells of one batch always fit, so even "no room" is a failure here and not a value.
-    if (llama_decode(context_, batch) != 0) {
+    const int status = llama_decode(context_, batch);
+    if (status == kDecodeAborted) {
+        return kAborted;
+    }
+    if (status != 0) {
         return kDecodeFailed;
     }
     const auto n_embd = static_cast<size_t>(model_.n_embd());

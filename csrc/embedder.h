@@ -1,10 +1,12 @@
-// Owns the context that turns texts into vectors. Engine thread only.
+// Owns the context that turns texts into vectors. The engine thread calls everything except
+// interrupt().
 #pragma once
 
 #include "backend.h"
 #include "model.h"
 #include "status.h"
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -33,11 +35,14 @@ public:
     // Embeds texts given as one array of tokens and the number of tokens of each, all at least 1.
     // `vectors` gets n_texts rows of model.n_embd() floats, of Euclidean length 1 if `normalize`.
     // kTooLong when a text is longer than n_tokens_max(), kDecodeFailed when a pass failed: the
-    // next call starts afresh.
+    // next call starts afresh. kAborted when interrupt() stopped it: nothing is kept of it.
     Status embed(const std::vector<int32_t> & tokens,
                  const std::vector<int32_t> & lengths,
                  bool normalize,
                  std::vector<float> & vectors) noexcept;
+
+    // Stops the embed() that is running; without one it does nothing. Any thread.
+    void interrupt() noexcept { is_interrupted_ = true; }
 
 private:
     struct Text {
@@ -46,6 +51,7 @@ private:
         int32_t n_done; // already decoded
     };
 
+    static bool on_abort(void * self);
     Status run_batch(const std::vector<int32_t> & tokens,
                      std::vector<Text> & texts,
                      size_t i_begin,
@@ -56,6 +62,7 @@ private:
     const Model & model_;
     llama_context * context_ = nullptr;
     Threadpool threadpool_;
+    std::atomic<bool> is_interrupted_{false};
     std::string error_;
     int32_t pooling_ = 0;
     int32_t n_batch_ = 0;

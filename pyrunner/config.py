@@ -24,6 +24,8 @@ from pyrunner import units
 from pyrunner.errors import ConfigError, InvalidParameterError
 
 _PREFIX = "PYRUNNER_"
+_DOCKER_ORIGINS = "DMR_ORIGINS"
+"""Docker Model Runner's name of `ServerConfig.allowed_origins`."""
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -46,12 +48,24 @@ class RegistryConfig:
     """Organisation of references that name none."""
     insecure: tuple[str, ...] = ()
     """Hosts (``host`` or ``host:port``) spoken to in plain HTTP, besides loopback."""
+    mirrors: tuple[str, ...] = ()
+    """Registries (``[https://]host[:port][/path]``) asked before Docker Hub, in this order."""
+    ca_bundle: str = ""
+    """PEM file of certificate authorities to trust besides the public ones."""
     timeout_s: float = _between(30.0, 0.001, 3600)
     """Longest silence of a registry before the attempt counts as failed."""
     max_attempts: int = _between(5, 1, 100)
     """Tries of one request before giving up, the first included."""
     n_parallel_layers: int = _between(3, 1, 64)
     """Layers of one pull or push in flight at once."""
+    n_ranges: int = _between(4, 1, 32)
+    """Connections over which one large blob comes at once; 1 takes one for the whole blob."""
+    range_bytes: int = _between(32 * 1024 * 1024, 1024 * 1024, 2**40)
+    """What one of these connections asks for at a time. Text: ``32MiB``."""
+    ranges_above_bytes: int = _between(64 * 1024 * 1024, 0, 2**40)
+    """A blob of which no more is missing comes over one connection."""
+    min_rate_bytes: int = _between(1024, 0, 2**40)
+    """Bytes per second, over `timeout_s`, below which a connection counts as broken; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +73,7 @@ class EngineConfig:
     """How a model is loaded. Part of the worker's identity: another value is another worker."""
 
     n_ctx: int = _between(0, 0, 2**24)
-    """Tokens per sequence; 0 takes the model's packaged context size, at most 8192."""
+    """Tokens per sequence; 0 takes what the model was packaged with, else at most 8192."""
     n_lanes: int = _between(4, 1, 64)
     """Sequences that run at once."""
     n_batch: int = _between(512, 1, 2**16)
@@ -103,13 +117,16 @@ class ServerConfig:
     allowed_hosts: tuple[str, ...] = ()
     """Host names accepted besides loopback and Docker's names for this machine."""
     allowed_origins: tuple[str, ...] = ()
-    """Web origins accepted besides loopback's; ``*`` accepts all."""
+    """Web origins accepted besides loopback's; ``*`` accepts all. Also ``DMR_ORIGINS``."""
     registry: bool = False
     """Serve the store's models below ``/v2/``, read-only, as an OCI registry does."""
     n_streams: int = _between(64, 1, 4096)
     """Streams served at once; one more gets 503."""
     max_body_bytes: int = _between(10 * 1024 * 1024, 1024, 2**32)
     """Largest request body."""
+    max_load_bytes: int = _between(2**38, 1024, 2**50)
+    """Largest tar of ``POST /models/load``, which waits in the temporary folder until it is whole.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +306,9 @@ def _file(path: Path) -> Iterator[tuple[str, object, str]]:
 
 
 def _environment(env: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    # First, so that our own variable of the same setting replaces it.
+    if origins := env.get(_DOCKER_ORIGINS, "").strip().strip("\"'"):
+        yield "server.allowed_origins", origins, f"environment {_DOCKER_ORIGINS}"
     apart = {"PYRUNNER_HOME", "PYRUNNER_RUNTIME_DIR"}
     for name, value in env.items():
         if not name.startswith(_PREFIX) or name in apart:

@@ -23,7 +23,8 @@
     |  |- RequestCancelledError                     nobody waits for the answer any more
     |  |- ServerUnreachableError (ConnectionError)  start the server
     |  |- StoreError (OSError)                      this disk
-    |  |  |- StoreCorruptError  |- StoreIOError  `- StoreLockedError
+    |  |  |- StoreCorruptError  |- StoreFullError  |- StoreIOError  |- StoreLockedError
+    |  |  `- StoreReadOnlyError
     |  `- NativeError (RuntimeError)                this machine or this model
     |     |- DecodeError  |- ModelLoadError  |- ModelTooLargeError
     |     |- OutOfMemoryError (MemoryError)  |- WorkerCrashedError  `- WorkerProtocolError
@@ -74,12 +75,14 @@ class ContextLengthError(InvalidRequestError):
 
     code = "context_length_exceeded"
 
-    def __init__(self, *, n_tokens: int, n_ctx: int) -> None:
+    def __init__(self, *, n_tokens: int, n_ctx: int, is_least: bool = False) -> None:
         super().__init__(
-            f"The prompt has {n_tokens} tokens, but the context holds {n_ctx}. "
+            f"The prompt has {'at least ' if is_least else ''}{n_tokens} tokens, "
+            f"but the context holds {n_ctx}. "
             "Shorten it, or load the model with a larger context size.",
             n_tokens=n_tokens,
             n_ctx=n_ctx,
+            is_least=is_least,
         )
         self.n_tokens = n_tokens
         self.n_ctx = n_ctx
@@ -130,7 +133,8 @@ class ModelFileError(InvalidRequestError):
     code = "invalid_model_file"
 
     def __init__(self, *, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}", path=path, problem=problem)
+        way_out = "Give another file, or fetch this one again."
+        super().__init__(f"{path}: {_ended(problem)} {way_out}", path=path, problem=problem)
         self.path = path
         self.problem = problem
 
@@ -166,7 +170,8 @@ class TemplateError(InvalidRequestError):
 
     def __init__(self, *, problem: str) -> None:
         super().__init__(
-            f"The model's chat template could not render these messages: {problem}",
+            f"The model's chat template could not render these messages: {_ended(problem)} "
+            "Change the messages, or package the model with another --chat-template.",
             problem=problem,
         )
         self.problem = problem
@@ -257,7 +262,8 @@ class MemoryBudgetError(BusyError):
         self, *, needed_bytes: int, free_bytes: int, budget_bytes: int, retry_after_s: int = 5
     ) -> None:
         super().__init__(
-            f"The model needs {needed_bytes} bytes, {free_bytes} of {budget_bytes} are free, "
+            f"The model needs {_mib(needed_bytes)}, {_mib(free_bytes)} of {_mib(budget_bytes)} "
+            "are free, "
             "and every loaded model is in use. Try again, or unload one.",
             retry_after_s=retry_after_s,
             needed_bytes=needed_bytes,
@@ -302,7 +308,11 @@ class ShuttingDownError(BusyError):
     code = "shutting_down"
 
     def __init__(self, *, what: str = "server", retry_after_s: int = 5) -> None:
-        super().__init__(f"The {what} is shutting down.", retry_after_s=retry_after_s, what=what)
+        super().__init__(
+            f"The {what} is shutting down. Try again in {retry_after_s} s, when it may be back.",
+            retry_after_s=retry_after_s,
+            what=what,
+        )
         self.what = what
 
 
@@ -311,14 +321,16 @@ class RegistryError(PyrunnerError):
 
 
 class RegistryAuthError(RegistryError, PermissionError):
-    """401 or 403 after one token refresh."""
+    """401 or 403 after one token refresh; without a repository it was about logging in."""
 
     code = "registry_auth"
 
     def __init__(self, *, registry: str, repository: str, status: int) -> None:
         super().__init__(
             f"{registry} refused access to {repository} (HTTP {status}): it does not exist there, "
-            f"or is private. Check the name, or log in with: docker login {registry}",
+            f"or is private. Check the name, or log in with: pyrunner login {registry}"
+            if repository
+            else f"{registry} refused the user name or the password (HTTP {status}).",
             registry=registry,
             repository=repository,
             status=status,
@@ -352,7 +364,8 @@ class RegistryProtocolError(RegistryError):
 
     def __init__(self, *, registry: str, problem: str) -> None:
         super().__init__(
-            f"{registry} gave an answer that is not OCI: {problem}",
+            f"{registry} gave an answer that is not OCI: {_ended(problem)} "
+            "Check the registry's name, and whether a proxy answers in its place.",
             registry=registry,
             problem=problem,
         )
@@ -501,13 +514,48 @@ class StoreCorruptError(StoreError):
         self.problem = problem
 
 
+class StoreFullError(StoreError):
+    """What shall come in does not fit on the disk."""
+
+    code = "store_full"
+
+    def __init__(self, *, path: str, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"{path} has no room: {needed_bytes} bytes are needed and {free_bytes} are free. "
+            "Remove models with: pyrunner rm",
+            path=path,
+            needed_bytes=needed_bytes,
+            free_bytes=free_bytes,
+        )
+        self.path = path
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+
+
+class StoreReadOnlyError(StoreError):
+    """The store may be read and not written: a read-only mount, or another user's folder."""
+
+    code = "store_read_only"
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        super().__init__(
+            f"{path}: the model store cannot be written ({problem}). Its models can be listed and "
+            "run; to change it, get write permission, or set PYRUNNER_HOME to another folder.",
+            path=path,
+            problem=problem,
+        )
+        self.path = path
+        self.problem = problem
+
+
 class StoreIOError(StoreError):
     """The operating system refused: disk full, no permission, no such folder."""
 
     code = "store_io"
 
     def __init__(self, *, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}", path=path, problem=problem)
+        way_out = "Check the free space and the permissions there."
+        super().__init__(f"{path}: {_ended(problem)} {way_out}", path=path, problem=problem)
         self.path = path
         self.problem = problem
 
@@ -523,7 +571,10 @@ class ModelLoadError(NativeError):
 
     def __init__(self, *, path: str, problem: str) -> None:
         super().__init__(
-            f"The model {path} could not be loaded: {problem}", path=path, problem=problem
+            f"The model {path} could not be loaded: {_ended(problem)} "
+            "Pull it again, or use another version of it.",
+            path=path,
+            problem=problem,
         )
         self.path = path
         self.problem = problem
@@ -536,7 +587,8 @@ class ModelTooLargeError(NativeError):
 
     def __init__(self, *, needed_bytes: int, budget_bytes: int) -> None:
         super().__init__(
-            f"The model needs {needed_bytes} bytes of memory and the budget is {budget_bytes}. "
+            f"The model needs {_mib(needed_bytes)} of memory and the budget is "
+            f"{_mib(budget_bytes)}. "
             "Use a smaller quantisation or context size, or raise the memory budget.",
             needed_bytes=needed_bytes,
             budget_bytes=budget_bytes,
@@ -564,7 +616,10 @@ class DecodeError(NativeError):
 
     def __init__(self, *, status: int, during: str) -> None:
         super().__init__(
-            f"The engine failed during {during} (status {status}).", status=status, during=during
+            f"The engine failed during {during} (status {status}). "
+            "Try again; 'pyrunner logs' has its last lines.",
+            status=status,
+            during=during,
         )
         self.status = status
         self.during = during
@@ -594,13 +649,25 @@ class WorkerProtocolError(NativeError):
 
     def __init__(self, *, problem: str) -> None:
         super().__init__(
-            f"The worker connection carried no valid frame: {problem}", problem=problem
+            f"The worker connection carried no valid frame: {_ended(problem)} "
+            "Try again; if it repeats, unload the model first.",
+            problem=problem,
         )
         self.problem = problem
 
 
 class InvariantError(AssertionError):
     """A bug of ours. Deliberately outside PyrunnerError."""
+
+
+def _ended(problem: str) -> str:
+    """`problem` as the end of a sentence."""
+    return problem if problem.endswith((".", "!", "?")) else f"{problem}."
+
+
+def _mib(size_bytes: int) -> str:
+    # The module that prints sizes raises errors of this one.
+    return f"{-(-size_bytes // 2**20):,} MiB"
 
 
 def _leaves(cls: type[PyrunnerError]) -> dict[str, type[PyrunnerError]]:

@@ -24,6 +24,7 @@ from pyrunner._native._core import (
     Session,
     devices,
     drain_log,
+    quantize,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Session",
     "devices",
     "drain_log",
+    "quantize",
 ]
 
 # The extension itself lies where the build put it, which in an editable install is not where

@@ -9,7 +9,7 @@ from libcpp.vector cimport vector
 
 from pyrunner._native.core cimport (
     CppEmbedder, CppModel, CppSession, LogLine, ModelParams, SamplerParams, SessionParams, Status,
-    StepPlan, StepResult, backend_devices, backend_init, log_ring_take,
+    StepPlan, StepResult, backend_devices, backend_init, log_ring_take, native_quantize,
 )
 
 from pyrunner._native.status import check
@@ -34,6 +34,30 @@ def drain_log():
     if not log_ring_take(line):
         return None
     return line.level, line.text.decode("utf-8", "replace")
+
+
+def quantize(bytes source not None, bytes target not None, int32_t file_type, int32_t n_threads):
+    """Write the GGUF file `source` to `target` with smaller weights. Releases the GIL.
+
+    Takes minutes; `drain_log` gives a line that begins with ``[ i/ n]`` for each tensor that is
+    done. A target that could not be completed is the caller's to remove.
+
+    Args:
+        source: Path in the file system's encoding; of a sharded model the first shard.
+        target: Path of the one file to write.
+        file_type: ``general.file_type`` of the result.
+        n_threads: At least 1.
+
+    Returns:
+        The csrc status, OK, BAD_ARGUMENT, OUT_OF_MEMORY or LOAD_FAILED, and llama.cpp's words.
+    """
+    cdef string native_source = source
+    cdef string native_target = target
+    cdef string error
+    cdef Status status
+    with nogil:
+        status = native_quantize(native_source, native_target, file_type, n_threads, error)
+    return <int> status, error.decode("utf-8", "replace")
 
 
 # SAFETY(native): no_gc, because these objects hold nothing that could reach them back, and the

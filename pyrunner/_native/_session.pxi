@@ -258,7 +258,8 @@ cdef class Session:
 
 @cython.no_gc
 cdef class Embedder:
-    """Turns token sequences into vectors, in a context of its own. One thread."""
+    """Turns token sequences into vectors, in a context of its own. One thread, except `interrupt`.
+    """
 
     cdef CppEmbedder * native
     cdef Model model
@@ -275,6 +276,10 @@ cdef class Embedder:
         with nogil:
             del self.native
 
+    def interrupt(self):
+        """Stop the `embed` that is running; without one nothing happens. Any thread."""
+        self.native.interrupt()
+
     @property
     def n_tokens_max(self):
         """Tokens of the longest text `embed` takes."""
@@ -289,7 +294,8 @@ cdef class Embedder:
             normalize: Scale each vector to Euclidean length 1.
 
         Returns:
-            A read-only memoryview of ``len(lengths) * n_embd`` float32 that owns its memory.
+            A read-only memoryview of ``len(lengths) * n_embd`` float32 that owns its memory; None
+            when `interrupt` stopped it, and nothing of it is kept.
         """
         cdef vector[int32_t] native_tokens = tokens
         cdef vector[int32_t] native_lengths = lengths
@@ -297,6 +303,8 @@ cdef class Embedder:
         cdef Status status
         with nogil:
             status = self.native.embed(native_tokens, native_lengths, normalize, floats.values)
+        if status == Status.kAborted:
+            return None
         check(<int> status, "embedding", self.native.error().decode("utf-8", "replace"))
         return _memory(floats, floats.values.data(), floats.values.size(), b"f", sizeof(float),
                        True)

@@ -66,6 +66,12 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         const vector[int32_t] & end_of_generation_tokens() noexcept
 
 
+cdef extern from "quantize.h" namespace "pyrunner" nogil:
+    Status native_quantize "pyrunner::quantize"(const string & source, const string & target,
+                                                int32_t file_type, int32_t n_threads,
+                                                string & error) noexcept
+
+
 cdef extern from "sampler.h" namespace "pyrunner" nogil:
     cdef cppclass SamplerParams:
         float temperature
@@ -139,3 +145,4 @@ cdef extern from "embedder.h" namespace "pyrunner" nogil:
         int32_t n_tokens_max() noexcept
         Status embed(const vector[int32_t] & tokens, const vector[int32_t] & lengths,
                      bool normalize, vector[float] & vectors) noexcept
+        void interrupt() noexcept

@@ -36,11 +36,15 @@ class Address:
         return f"{scheme}://{host}{port}{self.prefix}"
 
 
-def parse(text: str) -> Address:
+def parse(text: str, origin: tuple[str, str] = (VARIABLE, "environment")) -> Address:
     """Read ``host:port``, ``http[s]://host[:port][/prefix]`` or ``unix:///path``.
 
+    Args:
+        text: As it was written.
+        origin: What named it and where that stands, for the error.
+
     Raises:
-        ConfigError: None of these; names the variable.
+        ConfigError: None of these; names the origin.
     """
     path = text.removeprefix("unix://")
     if path != text and path:
@@ -49,9 +53,9 @@ def parse(text: str) -> Address:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise _wrong(text) from error
+        raise _wrong(text, origin) from error
     if parts.scheme not in _DEFAULT_PORTS or not host or not _HOST.fullmatch(host):
-        raise _wrong(text)
+        raise _wrong(text, origin)
     return Address(
         host=host,
         port=_DEFAULT_PORTS[parts.scheme] if port is None else port,
@@ -83,9 +87,10 @@ def _prefix(parts: SplitResult) -> str:
     return quote(parts.path.rstrip("/"), safe="/%")
 
 
-def _wrong(text: str) -> ConfigError:
+def _wrong(text: str, origin: tuple[str, str]) -> ConfigError:
+    key, source = origin
     return ConfigError(
-        key=VARIABLE,
-        source="environment",
+        key=key,
+        source=source,
         problem=f"is {text[:200]!r}; write http://HOST:PORT or unix:///PATH",
     )

@@ -1,12 +1,17 @@
 """One streamed answer of a model: the request, and how its pieces are shown."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from pyrunner.cli import render
+from pyrunner.cli import render, waiting_line
 from pyrunner.cli.client import Client
 from pyrunner.errors import PyrunnerError
+
+API = "/engines/v1"
+"""Where a model runner has OpenAI's API."""
 
 Message = dict[str, str]
 """A turn of the conversation: role and content."""
@@ -25,11 +30,14 @@ class Told:
 class Speaker:
     """Asks one model and writes its answers to `out` as they arrive. The main thread calls this."""
 
-    def __init__(self, client: Client, model: str, out: IO[str], *, is_verbose: bool) -> None:
+    def __init__(
+        self, client: Client, model: str, out: IO[str], *, is_verbose: bool, api: str = API
+    ) -> None:
         self._client = client
         self._model = model
         self._out = out
         self._is_verbose = is_verbose
+        self._path = f"{api}/chat/completions"
 
     def preload(self) -> None:
         """Load the model and answer nothing.
@@ -38,9 +46,8 @@ class Speaker:
             ServerAnswerError: It cannot be loaded, or not now.
         """
         body = {"model": self._model, "messages": []}
-        with self._client.open(
-            "POST", "/engines/v1/chat/completions", body, {"X-Preload-Only": "true"}
-        ) as answer:
+        preload_only = {"X-Preload-Only": "true"}
+        with self._waiting(), self._client.open("POST", self._path, body, preload_only) as answer:
             for _ in answer.chunks():
                 pass
 
@@ -58,8 +65,12 @@ class Speaker:
         if self._is_verbose:
             body["stream_options"] = {"include_usage": True}
         try:
-            with self._client.open("POST", "/engines/v1/chat/completions", body) as answer:
+            with (
+                self._waiting() as end_wait,
+                self._client.open("POST", self._path, body) as answer,
+            ):
                 for chunk in answer.events():
+                    end_wait()
                     self._take(chunk, told)
         except KeyboardInterrupt:
             self._end_line()
@@ -71,6 +82,10 @@ class Speaker:
         render.show("\n", self._out)
         if self._is_verbose:
             render.show(account(told), self._out)
+
+    def _waiting(self) -> AbstractContextManager[Callable[[], None]]:
+        # Loading takes seconds to minutes, and the first event comes after it.
+        return waiting_line.shown(f"Waiting for {self._model} ...", sys.stderr)
 
     def _end_line(self) -> None:
         # What comes next on this terminal is not part of the answer; a file has what was said.

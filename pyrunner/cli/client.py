@@ -5,10 +5,13 @@ time that ``pyrunner --help`` may take. Its exceptions become ours here and nowh
 """
 
 import http.client
+import io
 import json
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +24,8 @@ CONNECT_TIMEOUT_S = 5.0
 """Longest wait for a connection."""
 SILENCE_TIMEOUT_S = 900.0
 """Longest silence of a server that loads a model or reads a long prompt."""
+PROBE_TIMEOUT_S = 2.0
+"""Longest silence of what `Client.is_answering` asks, and how long its whole answer may take."""
 MAX_ERROR_BYTES = 64 * 1024
 """How much of a refusal is read."""
 _CHUNK_BYTES = 64 * 1024
@@ -46,6 +51,10 @@ class Answer:
         except (http.client.HTTPException, OSError) as error:
             raise _broke_off(self._address) from error
 
+    def header(self, name: str) -> str:
+        """One header of the answer, empty when it has none."""
+        return self._response.headers.get(name) or ""
+
     def lines(self) -> Iterator[str]:
         """The answer line by line."""
         return lines.lines(self.chunks())
@@ -64,16 +73,30 @@ class Answer:
 
 
 class Client:
-    """Requests to the server at one address. Any thread; holds no connection between requests."""
+    """Requests to the server at one address. Any thread; holds no connection between requests.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        address: Where it is.
+        silence_s: Longest silence before its answer counts as broken off.
+    """
+
+    def __init__(self, address: Address, *, silence_s: float = SILENCE_TIMEOUT_S) -> None:
         self.address = address
+        self._silence_s = silence_s
+        self._on_request: Callable[[str], None] | None = None
+
+    def tell_requests(self, on_request: Callable[[str], None]) -> None:
+        """Have every request from now on told before it is sent: where it goes, and its body."""
+        self._on_request = on_request
 
     def is_answering(self) -> bool:
-        """Whether a model runner, and not some other program, answers there now."""
+        """Whether a model runner, and not some other or hung program, answers there now."""
+        probe = Client(self.address, silence_s=PROBE_TIMEOUT_S)
+        end = time.monotonic() + PROBE_TIMEOUT_S
         try:
-            with self.open("GET", "/") as answer:
-                return any(_GREETING in chunk for chunk in answer.chunks())
+            with probe.open("GET", "/") as answer:
+                in_time = takewhile(lambda _: time.monotonic() < end, answer.chunks())
+                return any(_GREETING in chunk for chunk in in_time)
         except (ServerUnreachableError, ServerAnswerError):
             return False
 
@@ -105,7 +128,7 @@ class Client:
         Args:
             method: ``GET``, ``POST`` or ``DELETE``.
             path: From the root of the API, already quoted (see `quoted`).
-            body: Sent as JSON when not None.
+            body: Sent as JSON when not None; an open binary file as it is, piece by piece.
             headers: More headers.
 
         Raises:
@@ -134,9 +157,12 @@ class Client:
             connection.connect()
         except OSError as error:
             raise ServerUnreachableError(address=str(self.address)) from error
-        connection.sock.settimeout(SILENCE_TIMEOUT_S)
-        data = None if body is None else json.dumps(body).encode()
-        typed = {} if data is None else {"Content-Type": "application/json"}
+        connection.sock.settimeout(self._silence_s)
+        data, content_type = _encoded(body)
+        if self._on_request is not None:
+            text = f" {data.decode()}" if isinstance(data, bytes) else ""
+            self._on_request(f"{method} {self.address}{path}{text}")
+        typed = {"Content-Type": content_type} if content_type else {}
         try:
             connection.request(
                 method,
@@ -147,6 +173,14 @@ class Client:
             return connection.getresponse()
         except (http.client.HTTPException, OSError) as error:
             raise _broke_off(self.address) from error
+
+
+def _encoded(body: object) -> tuple[Any, str]:
+    if body is None:
+        return None, ""
+    if isinstance(body, io.IOBase):
+        return body, "application/octet-stream"
+    return json.dumps(body).encode(), "application/json"
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -22,6 +22,15 @@ def find_server(settings: config.Settings) -> Client | None:
     return None
 
 
+def openai_server(url: str) -> Client:
+    """Any server of OpenAI's API at a base URL such as ``http://localhost:8000/v1``.
+
+    Raises:
+        ConfigError: No URL of a server.
+    """
+    return Client(address.parse(url, ("--openaiurl", "command line")))
+
+
 def need_server(settings: config.Settings) -> Client:
     """`find_server`, for commands that are about a running server.
 

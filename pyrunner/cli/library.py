@@ -144,4 +144,17 @@ def _progress_line(text: str) -> ProgressLine | None:
 def _missing_or_same(error: ServerAnswerError, reference: str, where: str) -> Exception:
     if error.status == 404:
         return ModelNotFoundError(reference=reference, where=where)
+    if error.error_code == InvalidReferenceError.code:
+        return _pointing(error, reference)
+    return error
+
+
+def _pointing(error: ServerAnswerError, reference: str) -> Exception:
+    """The server's refusal of a reference with the place, which its text has only in words."""
+    from pyrunner.registry.reference import Reference
+
+    try:
+        Reference.parse(reference)
+    except InvalidReferenceError as found:
+        return found
     return error

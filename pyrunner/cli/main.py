@@ -45,11 +45,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Ask a model, or chat with it."),
     "pull": ("transfer", "Pull a model from its registry."),
     "push": ("transfer", "Push a model to its registry."),
+    "login": ("login", "Log in to a registry."),
+    "logout": ("login", "Log out of a registry."),
     "list": ("models", "List the models of the store."),
     "inspect": ("models", "Show everything about one model as JSON."),
     "rm": ("models", "Remove models, or tags of them."),
     "tag": ("models", "Give a model one more name."),
-    "package": ("package", "Make a model of a GGUF file."),
+    "df": ("store", "Show how much disk the models take."),
+    "store": ("store", "Check, clean and fill the store of this machine."),
+    "purge": ("store", "Remove all models."),
+    "package": ("package", "Make a model of files, or of another model."),
+    "export": ("archive", "Write a model to a tar file."),
+    "load": ("archive", "Read a model from a tar file."),
     "sign": ("signing", "Sign a model and push the signature."),
     "verify": ("signing", "Check that a model is signed with a key."),
     "generate-key-pair": ("signing", "Make keys for 'sign' and 'verify'."),
@@ -188,6 +195,8 @@ def _print_error(prog_name: str, error: errors.PyrunnerError) -> None:
     from pyrunner.cli import render
 
     notes = getattr(error, "__notes__", ())
+    if isinstance(error, errors.InvalidReferenceError):
+        notes = (*render.pointed_at(error.text, error.at), *notes)
     text = "\n".join([f"{prog_name}: {error.sentence}", *notes])
     render.show(f"{text}\n", sys.stderr)
 

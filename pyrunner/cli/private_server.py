@@ -28,7 +28,7 @@ ORPHAN_GRACE_S = 1
 """How long a worker may outlive it when there was no time to unload."""
 _PAUSE_S = 0.02
 _MAX_SOCKET_PATH_BYTES = 100
-_TAIL_BYTES = 2000
+_FAILED_LOG = "failed-start.log"
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def running(settings: config.Settings, model: str) -> Iterator[Client]:
         model: What the command uses; unloaded at the end.
 
     Raises:
-        ServerAnswerError: It did not start; says its last words.
+        ServerAnswerError: It did not start; names the file that says why.
         StoreIOError: There is no place for its socket.
     """
     folder = _folder(settings)
@@ -48,7 +48,7 @@ def running(settings: config.Settings, model: str) -> Iterator[Client]:
         with (folder / "log").open("wb") as log:
             process = _start(folder / "sock", log.fileno())
         try:
-            client = _wait(process, folder)
+            client = _wait(process, folder, settings.runtime_dir / _FAILED_LOG)
             try:
                 yield client
             finally:
@@ -82,7 +82,7 @@ def _start(socket: Path, log: int) -> "subprocess.Popen[bytes]":
     )
 
 
-def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> Client:
+def _wait(process: "subprocess.Popen[bytes]", folder: Path, failed_log: Path) -> Client:
     client = Client(Address(socket_path=str(folder / "sock")))
     deadline = time.monotonic() + START_TIMEOUT_S
     while not client.is_answering():
@@ -91,11 +91,19 @@ def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> Client:
         except subprocess.TimeoutExpired:
             if time.monotonic() < deadline:
                 continue
-        log = (folder / "log").read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
+        _keep(folder / "log", failed_log)
         raise ServerAnswerError(
-            status=0, message=f"The server for this command did not start.\n{log.strip()}"
+            status=0,
+            message=f"The server for this command did not start; {failed_log} says why.",
         )
     return client
+
+
+def _keep(log: Path, kept: Path) -> None:
+    try:
+        shutil.copyfile(log, kept)
+    except OSError as error:
+        raise StoreIOError(path=str(kept), problem=error.strerror or str(error)) from error
 
 
 def _unload(client: Client, model: str) -> None:

@@ -17,6 +17,8 @@ _PLAIN_STEPS = 100
 _WORDS = {
     "pull": ("Downloading", "Pull complete", "Downloaded"),
     "push": ("Uploading", "Push complete", "Uploaded"),
+    "quantize": ("Quantizing", "Quantized", "Quantized"),
+    "package": ("Packaging", "Package complete", "Packaged"),
 }
 
 
@@ -52,35 +54,48 @@ def _view(out: IO[str]) -> Iterator[OnProgress]:
         yield PlainLines(lambda text: print(text, file=out, flush=True))
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     columns = (
         TextColumn("{task.fields[layer]}: {task.description}"),
         BarColumn(bar_width=30),
         DownloadColumn(),
         TransferSpeedColumn(),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(file=out)) as progress:
         yield Bars(progress)
 
 
 class Bars:
-    """One bar per layer. The thread that reads the progress calls this."""
+    """One bar per layer, and one for all. The thread that reads the progress calls this."""
 
     def __init__(self, progress: "Progress") -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, line: ProgressLine) -> None:
-        """Move the bar of the line's layer."""
-        layer, (doing, done, _) = line["layer"], _words(line)
+        """Move the bar of the line's layer, and that of the sum when it has several parts."""
+        layer, words = line["layer"], _words(line)
         name = render.printable(render.short_id(str(layer.get("id") or "")))
+        self._move(name, layer["current"], layer["size"], words)
+        total = line.get("total") or 0
+        if total > layer["size"] and line.get("current"):
+            self._move("Total", line["current"], total, words)
+
+    def _move(self, name: str, current: int, size: int, words: tuple[str, str, str]) -> None:
+        doing, done, _ = words
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(doing, total=layer["size"], layer=name)
-        is_done = layer["current"] >= layer["size"]
-        self._progress.update(
-            self._tasks[name], completed=layer["current"], description=done if is_done else doing
-        )
+            self._tasks[name] = self._progress.add_task(doing, total=size, layer=name)
+        description = done if current >= size else doing
+        self._progress.update(self._tasks[name], completed=current, description=description)
 
 
 class PlainLines:

@@ -11,6 +11,7 @@ DEFAULT_KEEP_ALIVE = "5m"
 """Docker Model Runner's idle time, for a server that does not say its own."""
 
 _CONTROL = {code: "" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_POINTED_COLUMNS, _BEFORE_CARET = 76, 60
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _AGES: tuple[tuple[float, int, str], ...] = (
     (_MINUTE, 1, "seconds"),
@@ -38,6 +39,18 @@ def short_name(reference: str) -> str:
     """A canonical reference as a person would type it: ``docker.io/ai/x:latest`` is ``x``."""
     name = reference.removeprefix("index.").removeprefix("docker.io/")
     return name.removeprefix("ai/").removesuffix(":latest")
+
+
+def pointed_at(text: str, at: int) -> tuple[str, str]:
+    """What a person wrote, and a line with a caret below its character number `at`.
+
+    Characters that are not printable ASCII are shown as ``?``, so that each has one column; of a
+    long text the part around the place is shown.
+    """
+    start = max(0, min(at, len(text)) - _BEFORE_CARET)
+    shown = text[start : start + _POINTED_COLUMNS]
+    plain = "".join(each if " " <= each <= "~" else "?" for each in shown)
+    return f"  {plain}", f"  {' ' * (at - start)}^"
 
 
 def short_id(digest: str) -> str:
@@ -102,10 +115,22 @@ def _facts(model: Mapping[str, Any], now: float) -> tuple[str, ...]:
         str(about.get("quantization") or ""),
         str(about.get("architecture") or ""),
         short_id(str(model.get("id") or "")),
-        f"{age(max(0.0, now - created))} ago" if created else "N/A",
+        _created(created, now),
         str(context or ""),
         str(about.get("size") or ""),
     )
+
+
+def openai_table(models: Sequence[Mapping[str, Any]], now: float) -> str:
+    """The table of ``ls --openaiurl``, in the server's order."""
+    rows = [(str(each.get("id")), _created(each.get("created"), now)) for each in models]
+    return table(("MODEL NAME", "CREATED"), [tuple(map(printable, row)) for row in rows])
+
+
+def _created(unix_s: object, now: float) -> str:
+    if not isinstance(unix_s, int | float) or not unix_s:
+        return "N/A"
+    return f"{age(max(0.0, now - unix_s))} ago"
 
 
 def openai_model(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,8 +164,27 @@ def running_table(runners: Sequence[Mapping[str, Any]], now: float) -> str:
     return table(header, [tuple(map(printable, row)) for row in rows])
 
 
+def disk_table(models_bytes: int, engine_bytes: int) -> str:
+    """The table of ``df``: powers of 1000 and always two decimals."""
+    rows = [("Models", _disk_size(models_bytes))]
+    if engine_bytes:
+        rows.append(("Inference engine", _disk_size(engine_bytes)))
+    return table(("TYPE", "SIZE"), rows)
+
+
+def _disk_size(size_bytes: int) -> str:
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.2f}{unit}"
+        value /= 1000
+    return f"{value:.2f}GB"
+
+
 def _until(runner: Mapping[str, Any], now: float) -> str:
     keep_alive = runner.get("keep_alive")
+    if runner.get("answering") is False:
+        return "Not answering"
     if runner.get("loading"):
         return "Loading..."
     if keep_alive == "-1":

@@ -44,14 +44,14 @@ class StoreLibrary:
         from pyrunner.models import transfer
 
         with catalog.open_client(self._settings) as client:
-            transfer.pull(self._store, client, reference, _lines_to(on_progress))
+            transfer.pull(self._store, client, reference, lines_to(on_progress))
 
     def push(self, reference: str, on_progress: OnProgress) -> None:
         """Upload a model of the store to its registry."""
         from pyrunner.models import transfer
 
         with catalog.open_client(self._settings) as client:
-            transfer.push(self._store, client, reference, _lines_to(on_progress))
+            transfer.push(self._store, client, reference, lines_to(on_progress))
 
     def remove(self, reference: str, *, is_forced: bool) -> Sequence[dict[str, str]]:
         """Drop a tag or a model, and the blobs that nothing else needs."""
@@ -63,7 +63,8 @@ class StoreLibrary:
         self._store.tag(source, target)
 
 
-def _lines_to(on_progress: OnProgress) -> "Callable[[ProgressEvent], None]":
+def lines_to(on_progress: OnProgress) -> "Callable[[ProgressEvent], None]":
+    """What shows progress lines, for what tells progress events."""
     return lambda event: on_progress(json.loads(event.to_json()))
 
 

@@ -19,8 +19,11 @@ class Embeddings:
         self._n_threads = n_threads
         self._embedder: Embedder | None = None
 
-    def rows(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview:
+    def rows(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview | None:
         """Embed and return the memory itself: ``len(inputs) * n_embd`` float32, row by row.
+
+        Returns:
+            None when `interrupt` stopped it.
 
         Raises:
             InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
@@ -41,9 +44,18 @@ class Embeddings:
         packed = list(chain.from_iterable(inputs))
         return self._embedder.embed(packed, [len(tokens) for tokens in inputs], normalize)
 
-    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult:
-        """Embed into one value per input; see `rows` for the errors."""
-        rows = self.rows(inputs, normalize=normalize).cast("B")
+    def interrupt(self) -> None:
+        """Stop the embedding that is running, if one is. Any thread."""
+        embedder = self._embedder
+        if embedder is not None:
+            embedder.interrupt()
+
+    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
+        """Embed into one value per input; see `rows` for None and for the errors."""
+        memory = self.rows(inputs, normalize=normalize)
+        if memory is None:
+            return None
+        rows = memory.cast("B")
         n_row_bytes = self._model.n_embd * _FLOAT_BYTES
         return EmbeddingResult(
             vectors=tuple(

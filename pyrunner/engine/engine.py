@@ -143,7 +143,10 @@ class Engine:
         """
         texts = [self._tokens_of(each) for each in inputs]
         with self._lock:
-            return self._open_loop().embed(texts, normalize=normalize)
+            result = self._open_loop().embed(texts, normalize=normalize)
+        if result is None:
+            raise AssertionError("nobody interrupts this loop")
+        return result
 
     def _tokens_of(self, text: str | Sequence[int]) -> list[int]:
         # index() refuses the float that the native layer would round down.

@@ -140,7 +140,7 @@ class EngineLoop:
             self._cancelled.add(request_id)
 
     def interrupt(self) -> None:
-        """Stop reading the prompt chunk that is being read. Any thread.
+        """Stop reading the prompt chunk that is being read, or the inputs of `embed`. Any thread.
 
         Nothing is lost: the loop goes on from where the chunk stopped. So that a cancel does not
         wait for the chunk, hand the cancel to the loop's thread first and interrupt then; the
@@ -148,6 +148,7 @@ class EngineLoop:
         """
         if self._session is not None:
             self._session.interrupt()
+        self._embeddings.interrupt()
 
     def step(self) -> list[StepEvent]:
         """Admit, run one step, and return what came out of it.
@@ -187,8 +188,13 @@ class EngineLoop:
             raise QueueFullError(limit=self.info.n_lanes, what="lanes")
         return self._lanes.lowest_free
 
-    def embed(self, inputs: Tokens[Tokens[int]], *, normalize: bool = True) -> EmbeddingResult:
+    def embed(
+        self, inputs: Tokens[Tokens[int]], *, normalize: bool = True
+    ) -> EmbeddingResult | None:
         """Turn token sequences into vectors, between two steps.
+
+        Returns:
+            None when `interrupt` stopped it: look at what has changed, and ask again.
 
         Raises:
             InvalidParameterError: An empty input or a token outside the vocabulary.

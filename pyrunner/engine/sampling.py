@@ -8,8 +8,8 @@ from pyrunner.types import Limits, SamplingParams
 MAX_STOPS = 64
 """Of a request and its chat template together; the API allows a client fewer."""
 MAX_STOP_CHARACTERS = 1000
-_MAX_SEED = 2**32 - 2  # llama.cpp keeps the largest value for "draw one"
-_RANGES: dict[str, tuple[float, float]] = {
+MAX_SEED = 2**32 - 2  # llama.cpp keeps the largest value for "draw one"
+RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 10.0),
     "top_k": (0, 2**31 - 1),
     "top_p": (0.0, 1.0),
@@ -20,6 +20,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "presence_penalty": (-2.0, 2.0),
     "frequency_penalty": (-2.0, 2.0),
 }
+"""Least and most of each number; both are allowed."""
 
 
 def check_sampling(sampling: SamplingParams, n_vocab: int) -> None:
@@ -28,12 +29,12 @@ def check_sampling(sampling: SamplingParams, n_vocab: int) -> None:
     Raises:
         InvalidParameterError: Names the parameter and its range.
     """
-    for param, (low, high) in _RANGES.items():
+    for param, (low, high) in RANGES.items():
         # Written so that NaN fails too.
         if not low <= getattr(sampling, param) <= high:
             raise InvalidParameterError(param=param, problem=f"must be from {low:g} to {high:g}")
-    if sampling.seed is not None and not 0 <= sampling.seed <= _MAX_SEED:
-        raise InvalidParameterError(param="seed", problem=f"must be from 0 to {_MAX_SEED}")
+    if sampling.seed is not None and not 0 <= sampling.seed <= MAX_SEED:
+        raise InvalidParameterError(param="seed", problem=f"must be from 0 to {MAX_SEED}")
     for token, bias in sampling.logit_bias:
         if not 0 <= token < n_vocab:
             raise InvalidParameterError(
@@ -62,7 +63,7 @@ def check_limits(limits: Limits) -> None:
 
 def native_params(sampling: SamplingParams, *, ignore_eos: bool) -> dict[str, float | int | bool]:
     """The fields of csrc's SamplerParams; a seed is drawn when none is given."""
-    params: dict[str, float | int | bool] = {param: getattr(sampling, param) for param in _RANGES}
-    params["seed"] = secrets.randbelow(_MAX_SEED) if sampling.seed is None else sampling.seed
+    params: dict[str, float | int | bool] = {param: getattr(sampling, param) for param in RANGES}
+    params["seed"] = secrets.randbelow(MAX_SEED) if sampling.seed is None else sampling.seed
     params["ignore_eos"] = ignore_eos
     return params

@@ -1,22 +1,24 @@
-"""What Docker's model artifacts consist of: media types, the config blob, kinds of layers.
+"""What model artifacts consist of: Docker's media types, the config blob, kinds of layers.
 
-The types are exact (reference, sections 2.1 to 2.4); CNCF ModelPack is read, not written.
+The types are exact (reference, sections 2.1 to 2.4); those of CNCF are in `modelpack`.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 import msgspec
 
+from pyrunner import units
 from pyrunner.errors import RegistryProtocolError, UnsupportedArtifactError
+from pyrunner.models import modelpack
 from pyrunner.registry.manifest import Descriptor, Manifest, decode_manifest, index_media_type
 from pyrunner.registry.reference import Reference
 
 CONFIG_V01 = "application/vnd.docker.ai.model.config.v0.1+json"
 CONFIG_V02 = "application/vnd.docker.ai.model.config.v0.2+json"
-CONFIG_CNCF = "application/vnd.cncf.model.config.v1+json"
+CONFIG_CNCF = modelpack.CONFIG_TYPE
 CONFIG_TYPES = (CONFIG_V01, CONFIG_V02, CONFIG_CNCF)
 
 GGUF = "application/vnd.docker.ai.gguf.v3"
@@ -26,9 +28,6 @@ MMPROJ = "application/vnd.docker.ai.mmproj"
 CHAT_TEMPLATE = "application/vnd.docker.ai.chat.template.jinja"
 MODEL_FILE = "application/vnd.docker.ai.model.file"
 LICENSE = "application/vnd.docker.ai.license"
-_CNCF_WEIGHT = "application/vnd.cncf.model.weight.v1."
-_CNCF_CONFIG_FILE = "application/vnd.cncf.model.weight.config.v1.raw"
-_CNCF_DOC = "application/vnd.cncf.model.doc.v1.raw"
 
 FILE_PATH = "org.cncf.model.filepath"
 FILE_METADATA = "org.cncf.model.file.metadata+json"
@@ -42,11 +41,15 @@ class LayerKind(Enum):
     """What a layer is for."""
 
     GGUF = "gguf"
+    SAFETENSORS = "safetensors"
+    """Weights that are stored and pushed, not run."""
+    DDUF = "dduf"
+    """The same."""
     MMPROJ = "mmproj"
     CHAT_TEMPLATE = "chat template"
     LICENSE = "license"
     OTHER = "other"
-    """Weights we cannot run, tokenizer files, archives: stored and pushed, not used."""
+    """Tokenizer files, archives, what we do not know: stored and pushed, not used."""
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +66,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     diffusers: dict[str, Any] = {}
     context_size: int | None = None
     """Tokens; -1 means unlimited."""
+    is_context_chosen: bool = False
+    """Whether somebody asked for `context_size`. Ours, not Docker's: Docker's tools write the
+    trained size unasked, and nothing else tells the two apart."""
 
 
 class ArtifactConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,14 +82,6 @@ class ArtifactConfig(msgspec.Struct, frozen=True, kw_only=True):
 class _Descriptor(msgspec.Struct):
     created: str | None = None
     created_at: str | None = msgspec.field(name="createdAt", default=None)
-
-
-class _CncfConfig(msgspec.Struct):
-    architecture: str = ""
-    format: str = ""
-    param_size: str = msgspec.field(name="paramSize", default="")
-    precision: str = ""
-    quantization: str = ""
 
 
 class _File(msgspec.Struct):
@@ -103,24 +101,38 @@ def model_manifest(content: bytes, reference: Reference) -> Manifest:
         UnsupportedArtifactError: An index, or a config of none of `CONFIG_TYPES`.
         RegistryProtocolError: No manifest, or a config larger than `MAX_CONFIG_BYTES`.
     """
-    registry = reference.registry
-    index_type = index_media_type(content, source=registry)
+    return check_model(content, name=str(reference), source=reference.registry)
+
+
+def check_model(content: bytes, *, name: str, source: str) -> Manifest:
+    """The same for a manifest that came from elsewhere.
+
+    Args:
+        content: The manifest.
+        name: What the model is called in the error that it is none.
+        source: Where it came from, for the other one.
+
+    Raises:
+        UnsupportedArtifactError: As `model_manifest`.
+        RegistryProtocolError: As `model_manifest`.
+    """
+    index_type = index_media_type(content, source=source)
     if index_type is not None:
-        raise _unsupported(reference, index_type)
-    manifest = decode_manifest(content, source=registry)
+        raise _unsupported(name, index_type)
+    manifest = decode_manifest(content, source=source)
     if manifest.config.media_type not in CONFIG_TYPES:
-        raise _unsupported(reference, manifest.config.media_type)
+        raise _unsupported(name, manifest.config.media_type)
     if manifest.config.size > MAX_CONFIG_BYTES:
         raise RegistryProtocolError(
-            registry=registry, problem=f"a model config of more than {MAX_CONFIG_BYTES} bytes"
+            registry=source, problem=f"a model config of more than {MAX_CONFIG_BYTES} bytes"
         )
     return manifest
 
 
-def _unsupported(reference: Reference, media_type: str) -> UnsupportedArtifactError:
+def _unsupported(name: str, media_type: str) -> UnsupportedArtifactError:
     known = ", ".join(f'"{each}"' for each in CONFIG_TYPES)
     return UnsupportedArtifactError(
-        reference=str(reference),
+        reference=name,
         media_type=media_type[:200],
         hint=f"(supported: {known}) - try upgrading: unsupported model config media type",
     )
@@ -138,9 +150,12 @@ def parse_config(content: bytes, *, source: str) -> ArtifactConfig:
     """
     try:
         file = msgspec.json.decode(content, type=_File)
-        is_cncf = bytes(file.modelfs) != b"" or file.descriptor.created_at is not None
-        if is_cncf or b'"paramSize"' in bytes(file.config):
-            config = _flatten(msgspec.json.decode(file.config, type=_CncfConfig))
+        if modelpack.is_config(
+            bytes(file.config),
+            has_modelfs=bytes(file.modelfs) != b"",
+            has_created_at=file.descriptor.created_at is not None,
+        ):
+            config = _flatten(msgspec.json.decode(file.config, type=modelpack.Config))
         else:
             config = msgspec.json.decode(file.config, type=ModelConfig)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -151,38 +166,77 @@ def parse_config(content: bytes, *, source: str) -> ArtifactConfig:
     return ArtifactConfig(config=config, created=_unix_seconds(created))
 
 
-def encode_config(config: ModelConfig, diff_ids: Sequence[str]) -> bytes:
+def encode_config(
+    config: ModelConfig, diff_ids: Sequence[str], created_s: int | None = None
+) -> bytes:
     """The config blob of a Docker artifact; equal arguments give equal bytes.
 
-    It says nothing of when it was made, so that packaging again gives the same model id.
+    Without `created_s` (Unix seconds) it says nothing of when it was made, so that packaging again
+    gives the same model id.
     """
     document = {
         "config": config,
-        "descriptor": {},
+        "descriptor": {} if created_s is None else {"created": rfc3339(created_s)},
         "rootfs": {"type": "rootfs", "diff_ids": list(diff_ids)},
     }
     return msgspec.json.encode(document)
 
 
+_KINDS = {
+    GGUF: LayerKind.GGUF,
+    SAFETENSORS: LayerKind.SAFETENSORS,
+    DDUF: LayerKind.DDUF,
+    MMPROJ: LayerKind.MMPROJ,
+    CHAT_TEMPLATE: LayerKind.CHAT_TEMPLATE,
+    LICENSE: LayerKind.LICENSE,
+    modelpack.DOC: LayerKind.LICENSE,
+}
+_WEIGHTS = {each.value: each for each in (LayerKind.GGUF, LayerKind.SAFETENSORS, LayerKind.DDUF)}
+"""By the end of a file name, the format of a config, or the end of a legacy ModelPack type."""
+
+
 def layer_kind(layer: Descriptor, config: ModelConfig) -> LayerKind:
     """What a layer is, from its media type and, for ModelPack, its file name."""
-    known = {
-        GGUF: LayerKind.GGUF,
-        MMPROJ: LayerKind.MMPROJ,
-        CHAT_TEMPLATE: LayerKind.CHAT_TEMPLATE,
-        LICENSE: LayerKind.LICENSE,
-        _CNCF_DOC: LayerKind.LICENSE,
-    }.get(layer.media_type)
+    known = _KINDS.get(layer.media_type)
     if known is not None:
         return known
     name = file_name(layer).lower()
-    if layer.media_type in {_CNCF_CONFIG_FILE, MODEL_FILE}:
+    if layer.media_type in {modelpack.CONFIG_FILE, MODEL_FILE}:
         return LayerKind.CHAT_TEMPLATE if name.endswith(".jinja") else LayerKind.OTHER
-    if layer.media_type.startswith(_CNCF_WEIGHT) and "+" not in layer.media_type:
-        is_gguf = layer.media_type.endswith(".gguf") or name.endswith(".gguf")
-        if is_gguf or (not name and config.format == "gguf"):
-            return LayerKind.MMPROJ if "mmproj" in name else LayerKind.GGUF
-    return LayerKind.OTHER
+    if not layer.media_type.startswith(modelpack.WEIGHT_PREFIX):
+        return LayerKind.OTHER
+    legacy = layer.media_type.removeprefix(modelpack.WEIGHT_PREFIX)
+    if legacy in _WEIGHTS:
+        kind = _WEIGHTS[legacy]
+    elif layer.media_type == modelpack.WEIGHT:
+        kind = _WEIGHTS.get(_suffix(name) if "." in name else config.format, LayerKind.OTHER)
+    else:
+        return LayerKind.OTHER
+    return LayerKind.MMPROJ if kind is LayerKind.GGUF and "mmproj" in name else kind
+
+
+def completed(config: ModelConfig, manifest: Manifest) -> ModelConfig:
+    """A config with what only the manifest says.
+
+    A format that was left out comes from the names of the weights; the size of a ModelPack model
+    from its weights, because its config has none.
+    """
+    weights = [
+        (kind, each.size)
+        for each in manifest.layers
+        if (kind := layer_kind(each, config)) in _WEIGHTS.values()
+    ]
+    if weights and not config.format:
+        config = msgspec.structs.replace(config, format=weights[0][0].value)
+    if weights and manifest.config.media_type == CONFIG_CNCF:
+        n_bytes = sum(size for _, size in weights)
+        config = msgspec.structs.replace(config, size=units.format_bytes(n_bytes))
+    return config
+
+
+def rfc3339(unix_s: int) -> str:
+    """A time as the config blobs hold it."""
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def file_name(layer: Descriptor) -> str:
@@ -190,13 +244,16 @@ def file_name(layer: Descriptor) -> str:
     return layer.annotations.get(FILE_PATH, "").replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def _flatten(config: _CncfConfig) -> ModelConfig:
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _flatten(config: modelpack.Config) -> ModelConfig:
     return ModelConfig(
         format=config.format,
         quantization=config.quantization or config.precision,
         parameters=config.param_size,
         architecture=config.architecture,
-        size=config.param_size,
     )
 
 

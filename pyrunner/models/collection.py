@@ -1,16 +1,27 @@
 """Collection: which blobs may go, and letting them go."""
 
+import contextlib
 import os
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pyrunner import log
-from pyrunner.errors import StoreCorruptError
+from pyrunner.errors import StoreCorruptError, StoreLockedError, StoreReadOnlyError
 from pyrunner.models import index, leases
 from pyrunner.models.blobs import BlobFolder
-from pyrunner.models.files import LOCK_TIMEOUT_S, is_at, locked, os_errors, sync_folder, try_lock
+from pyrunner.models.cells import RECORD_SUFFIX
+from pyrunner.models.files import (
+    LOCK_TIMEOUT_S,
+    beside,
+    is_at,
+    locked,
+    os_errors,
+    sync_folder,
+    try_lock,
+)
 from pyrunner.models.index import IndexFile
-from pyrunner.models.layout import Layout
+from pyrunner.models.layout import LAYOUT_FILE, Layout
 from pyrunner.models.stored import read_manifest
 
 STALE_PARTIAL_S = 7 * 24 * 3600.0
@@ -19,8 +30,13 @@ STALE_PARTIAL_S = 7 * 24 * 3600.0
 _log = log.get("models")
 
 
-def collect(layout: Layout, index_file: IndexFile, blobs: BlobFolder) -> int:
-    """Remove every blob that neither the index nor a lease needs.
+def collect(
+    layout: Layout,
+    index_file: IndexFile,
+    blobs: BlobFolder,
+    among: Collection[str] | None = None,
+) -> int:
+    """Remove every blob that neither the index nor a lease needs, `among` these or all.
 
     Holds the collection lock, which taking a lease passes too: what is about to be used is either
     seen here, or its user looks for the blob after it is gone. A model that cannot be read keeps
@@ -39,11 +55,13 @@ def collect(layout: Layout, index_file: IndexFile, blobs: BlobFolder) -> int:
             return 0
         freed = 0
         for path in sorted(layout.blobs.iterdir()):
-            if f"sha256:{path.name}" not in needed:
+            digest = f"sha256:{path.name}"
+            if digest not in needed and (among is None or digest in among):
                 freed += path.stat().st_size
                 path.unlink()
         sync_folder(layout.blobs)
         _drop_stale_partials(layout.incoming)
+        index.set_reserve_aside(layout.reserve)
     return freed
 
 
@@ -55,9 +73,29 @@ def _needed(index_file: IndexFile, blobs: BlobFolder) -> set[str]:
     return needed
 
 
+def sweep(layout: Layout) -> None:
+    """Remove what killed processes left, without looking at any blob.
+
+    Leases of the dead, partial blobs that nobody wrote for seven days, half-written small files.
+    Does nothing when somebody collects at this moment, or when the store cannot be written.
+    """
+    with contextlib.suppress(StoreLockedError, StoreReadOnlyError), os_errors(layout.root):
+        if not layout.exists():
+            return
+        with locked(layout.collection_lock, timeout_s=0.0):
+            with contextlib.suppress(StoreCorruptError):
+                leases.leased(layout.leases)
+            _drop_stale_partials(layout.incoming)
+        with locked(layout.index_lock, timeout_s=0.0):
+            for path in (layout.index, layout.root / LAYOUT_FILE):
+                beside(path).unlink(missing_ok=True)
+
+
 def _drop_stale_partials(folder: Path) -> None:
     oldest = datetime.now(UTC).timestamp() - STALE_PARTIAL_S
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), reverse=True):  # a partial file before its record
+        if path.suffix == RECORD_SUFFIX and path.with_suffix(".partial").exists():
+            continue
         try:
             file = path.open("rb")
         except FileNotFoundError:

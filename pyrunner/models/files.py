@@ -1,6 +1,7 @@
 """Files written so that a crash leaves the old or the new content, and `OSError` translated."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -8,11 +9,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyrunner.errors import ModelFileError, PyrunnerError, StoreIOError, StoreLockedError
+from pyrunner.errors import (
+    ModelFileError,
+    PyrunnerError,
+    StoreIOError,
+    StoreLockedError,
+    StoreReadOnlyError,
+)
 
 LOCK_TIMEOUT_S = 30.0
 """Longest wait for a lock of the store."""
 _POLL_S = 0.02
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
@@ -61,13 +69,18 @@ def write_durably(path: Path, content: bytes) -> None:
 
     Only one process at a time may write one path; the caller holds the lock.
     """
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
+    new = beside(path)
+    with new.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    new.replace(path)
     sync_folder(path.parent)
+
+
+def beside(path: Path) -> Path:
+    """Where `write_durably` writes before it renames; left there by a crash in between."""
+    return path.with_name(path.name + ".new")
 
 
 @contextlib.contextmanager
@@ -78,8 +91,15 @@ def locked(path: Path, *, timeout_s: float, is_shared: bool = False) -> Iterator
 
     Raises:
         StoreLockedError: Somebody else held it for `timeout_s`.
+        StoreReadOnlyError: The folder cannot be written; every change takes a lock first.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in _READ_ONLY:
+            problem = (error.strerror or "read-only").lower()
+            raise StoreReadOnlyError(path=str(path.parent.parent), problem=problem) from error
+        raise
     try:
         deadline = time.monotonic() + timeout_s
         while not try_lock(fd, is_shared=is_shared):

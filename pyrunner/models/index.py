@@ -5,6 +5,8 @@ on entries are pure; `IndexFile` reads without a lock and changes under one.
 """
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,11 @@ from pyrunner.registry.manifest import (
 
 Entries = tuple[Descriptor, ...]
 
+RESERVE = "reserve"
+"""A file beside the lock: room on the disk that a removal may use."""
+RESERVE_BYTES = 256 * 1024
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class IndexFile:
     """One ``index.json``. Any thread."""
@@ -30,6 +37,7 @@ class IndexFile:
     def __init__(self, path: Path, lock: Path) -> None:
         self._path = path
         self._lock = lock
+        self._reserve = lock.with_name(RESERVE)
 
     def read(self) -> Entries:
         """The entries now; no lock, because the file is only ever replaced whole.
@@ -65,7 +73,18 @@ class IndexFile:
                         path=str(self._path),
                         problem="holds no more names; remove some with: pyrunner rm",
                     )
-                write_durably(self._path, content)
+                self._write(content, is_smaller=len(change.entries) <= len(before))
+
+    def _write(self, content: bytes, *, is_smaller: bool) -> None:
+        try:
+            write_durably(self._path, content)
+        except OSError as error:
+            if error.errno not in _DISK_FULL or not is_smaller or not self._reserve.exists():
+                raise
+            # What removes something has to work on a full disk; the next collection, which
+            # makes room, sets it aside again.
+            self._reserve.unlink()
+            write_durably(self._path, content)
 
 
 class Change:
@@ -127,3 +146,19 @@ def without_name(entries: Entries, name: str) -> Entries:
 def without_manifest(entries: Entries, digest: str) -> Entries:
     """Take a manifest away under all its names."""
     return tuple(each for each in entries if each.digest != digest)
+
+
+def set_reserve_aside(path: Path) -> None:
+    """Make the file that `IndexFile` gives back on a full disk; not there if there is no room."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    try:
+        if os.fstat(fd).st_size < RESERVE_BYTES:
+            os.write(fd, bytes(RESERVE_BYTES))
+            os.fsync(fd)
+    except OSError:
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(fd)

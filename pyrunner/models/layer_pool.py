@@ -1,12 +1,16 @@
 """Several layers in flight at once, their progress told in one thread."""
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+import msgspec
+
 from pyrunner.models.progress import LayerProgress, Mode, OnProgress, ProgressEvent
+from pyrunner.models.rate import Rate
 from pyrunner.registry.manifest import Descriptor
 
 _POLL_S = 0.05
@@ -50,6 +54,9 @@ class LayerPool:
         self._on_progress = on_progress
         self._due: queue.SimpleQueue[ProgressEvent] = queue.SimpleQueue()
         self._cancelled = threading.Event()
+        self._currents: dict[str, int] = {}
+        self._firsts: dict[str, int] = {}
+        self._rate = Rate()
 
     def run(self, move: Move, descriptors: Sequence[Descriptor]) -> None:
         """Move blobs, each digest once; returns when all are there.
@@ -80,7 +87,19 @@ class LayerPool:
 
     def _tell(self) -> None:
         while not self._due.empty():
-            self._on_progress(self._due.get_nowait())
+            self._on_progress(self._whole_picture(self._due.get_nowait()))
+
+    def _whole_picture(self, event: ProgressEvent) -> ProgressEvent:
+        """The event of one layer, with what it means for all."""
+        self._currents[event.layer_id] = event.layer_current
+        self._firsts.setdefault(event.layer_id, event.layer_current)
+        current = sum(self._currents.values())
+        # What an earlier attempt brought is there, but says nothing about speed.
+        rate = self._rate.at(current - sum(self._firsts.values()))
+        left_s = math.ceil((event.total - current) / rate) if rate > 0 else 0
+        return msgspec.structs.replace(
+            event, current=current, bytes_per_s=int(rate), left_s=max(0, left_s)
+        )
 
     def _report(self, descriptor: Descriptor) -> Report:
         progress = LayerProgress(size_bytes=descriptor.size)

@@ -6,18 +6,30 @@
     .pyrunner/version                              format of the files below, and proof it is ours
     .pyrunner/index.lock  collection.lock          flock'ed
     .pyrunner/leases/<pid>-<random>                flock'ed by their holders
-    .pyrunner/incoming/<hex>.partial               blobs on their way in
+    .pyrunner/incoming/<hex>.partial  <hex>.cells  blobs on their way in, and what of them is here
+    .pyrunner/reserve                              room for a smaller index on a full disk
+    .pyrunner/index.json.damaged                   what a repair replaced
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pyrunner.errors import StoreIOError
 from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, sync_folder, write_durably
+from pyrunner.models.index import RESERVE, set_reserve_aside
 from pyrunner.registry.manifest import INDEX_TYPE, Index, encode
 
+_MAX_VERSION_DIGITS = 9
 LAYOUT_FILE = "oci-layout"
 LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
-_VERSION = b"1\n"
+
+FORMAT = 1
+"""The format that this version of pyrunner reads and writes."""
+
+Upgrade = Callable[["Layout"], None]
+
+UPGRADES: Mapping[int, Upgrade] = {}
+"""From each older format to the next, under both locks; run again after a crash in the middle."""
 
 
 class Layout:
@@ -27,36 +39,66 @@ class Layout:
         self.root = root
         self.index = root / "index.json"
         self.blobs = root / "blobs" / "sha256"
-        self._own = root / ".pyrunner"
-        self._version = self._own / "version"
-        self.index_lock = self._own / "index.lock"
-        self.collection_lock = self._own / "collection.lock"
-        self.leases = self._own / "leases"
-        self.incoming = self._own / "incoming"
+        self.own = root / ".pyrunner"
+        self._version = self.own / "version"
+        self.index_lock = self.own / "index.lock"
+        self.collection_lock = self.own / "collection.lock"
+        self.leases = self.own / "leases"
+        self.incoming = self.own / "incoming"
+        self.reserve = self.own / RESERVE
 
     def exists(self) -> bool:
-        """Whether a store is here.
+        """Whether a store is here; one of an older format is upgraded first.
 
         Raises:
-            StoreIOError: Something else is here, or a store of a newer version.
+            StoreIOError: Something else is here, or a store of a newer format.
+            StoreReadOnlyError: It would have to be upgraded and cannot be written.
         """
         with os_errors(self.root):
-            try:
-                version = self._version.read_bytes()
-            except FileNotFoundError:
+            version = self._read_version()
+            if version is None:
                 self._refuse_foreign()
                 return False
-            except NotADirectoryError as error:
-                raise StoreIOError(
-                    path=str(self.root), problem="is a file where the model store should be"
-                ) from error
-        if version != _VERSION:
+            if version < FORMAT:
+                self._upgrade()
+        return True
+
+    def _read_version(self) -> int | None:
+        try:
+            content = self._version.read_bytes()
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError as error:
+            raise StoreIOError(
+                path=str(self.root), problem="is a file where the model store should be"
+            ) from error
+        digits = content.strip()
+        version = int(digits) if digits.isdigit() and len(digits) <= _MAX_VERSION_DIGITS else None
+        if version is None or version > FORMAT:
             raise StoreIOError(
                 path=str(self.root),
-                problem="was written by another version of pyrunner; use that one, or another "
+                problem="was written by a newer version of pyrunner; use that one, or another "
                 "PYRUNNER_HOME",
             )
-        return True
+        return version
+
+    def _upgrade(self) -> None:
+        # As in a collection: no lease is taken meanwhile, and nobody changes the index.
+        with (
+            locked(self.collection_lock, timeout_s=LOCK_TIMEOUT_S),
+            locked(self.index_lock, timeout_s=LOCK_TIMEOUT_S),
+        ):
+            version = self._read_version()
+            while version is not None and version < FORMAT:
+                if version not in UPGRADES:
+                    raise StoreIOError(
+                        path=str(self.root),
+                        problem=f"has the format {version}, which this version of pyrunner "
+                        "cannot read; use another PYRUNNER_HOME",
+                    )
+                UPGRADES[version](self)
+                version += 1
+                write_durably(self._version, f"{version}\n".encode())
 
     def create(self) -> None:
         """Make the store if it is not here. Several processes may do so at once."""
@@ -65,7 +107,7 @@ class Layout:
         with os_errors(self.root):
             # Ours first: until the version is there, it is what tells others that this is no
             # foreign folder.
-            self._own.mkdir(parents=True, exist_ok=True)
+            self.own.mkdir(parents=True, exist_ok=True)
             with locked(self.index_lock, timeout_s=LOCK_TIMEOUT_S):
                 if not self._version.exists():
                     self._write_files()
@@ -77,15 +119,16 @@ class Layout:
         sync_folder(self.blobs.parent)
         index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=())
         write_durably(self.index, encode(index))
+        set_reserve_aside(self.reserve)
         # Last: its presence means that everything else is here.
-        write_durably(self._version, _VERSION)
+        write_durably(self._version, f"{FORMAT}\n".encode())
 
     def _refuse_foreign(self) -> None:
         if not self.root.exists():
             return
         if not self.root.is_dir():
             problem = "is a file where the model store should be"
-        elif not any(self.root.iterdir()) or self._own.exists():  # in this order: see `create`
+        elif not any(self.root.iterdir()) or self.own.exists():  # in this order: see `create`
             return
         elif (self.root / LAYOUT_FILE).exists():
             problem = "is an OCI image layout that another program made; choose another folder"

@@ -20,7 +20,8 @@ class Lease:
 
     def __init__(self, path: Path, fd: int, digests: frozenset[str]) -> None:
         self.digests = digests
-        self._path = path
+        self.path = path
+        """For the child that the lease is handed to, which removes the file when it ends."""
         self._fd = fd
 
     def fileno(self) -> int:
@@ -36,7 +37,7 @@ class Lease:
     def close(self) -> None:
         """End the lease, also for a child that shares it. May be called twice."""
         if self._fd >= 0:
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
             self.hand_over()
 
     def __enter__(self) -> Self:
@@ -66,6 +67,21 @@ def take(folder: Path, lock: Path, digests: Iterable[str]) -> Lease:
             os.close(fd)
             raise
     return Lease(path, fd, wanted)
+
+
+def unneeded(digests: Iterable[str]) -> Lease:
+    """Stand in for a lease in a store that this process cannot write.
+
+    Nothing protects the blobs if somebody else can write there; a model that is removed before
+    it was opened then fails to load, and one that was opened goes on.
+    """
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    return _NoLease(Path(os.devnull), fd, frozenset(digests))
+
+
+class _NoLease(Lease):
+    def close(self) -> None:
+        self.hand_over()
 
 
 def leased(folder: Path) -> set[str]:

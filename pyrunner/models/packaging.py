@@ -1,27 +1,34 @@
 """Package: files, or a model of the store, become a model artifact under a new name.
 
 The same files and options give the same bytes and so the same model id: nothing of the artifact
-depends on the time, the folder or the user.
+depends on the time (unless one is asked for), the folder or the user.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 
-from pyrunner import units
-from pyrunner.errors import InvalidParameterError, ModelFileError, UnsupportedParameterError
-from pyrunner.models import artifact, gguf
-from pyrunner.models.artifact import ModelConfig
-from pyrunner.models.gguf import GgufHeader
-from pyrunner.models.layer_files import LayerFile, copy_in, describe, describe_text
-from pyrunner.models.shards import siblings
+from pyrunner.errors import InvalidParameterError
+from pyrunner.models import artifact, gguf, package_sources
+from pyrunner.models.artifact import LayerKind, layer_kind
+from pyrunner.models.layer_files import LayerFile, LayerReader
+from pyrunner.models.package_forms import (
+    Draft,
+    Form,
+    Written,
+    docker_config,
+    form_of,
+    rewrite,
+    write,
+)
+from pyrunner.models.package_sources import Weights
+from pyrunner.models.progress import OnProgress
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import MANIFEST_TYPE, Descriptor, Manifest, encode
+from pyrunner.registry.manifest import Descriptor
 from pyrunner.registry.reference import Reference
 
 OnMessage = Callable[[str], None]
@@ -35,9 +42,9 @@ class PackageOptions:
     gguf: Path | None = None
     """A GGUF file, or any shard of a model; relative paths are fine."""
     safetensors_dir: Path | None = None
-    """Not supported yet."""
+    """A folder: every file in it becomes a layer."""
     dduf: Path | None = None
-    """Not supported yet."""
+    """A DDUF file."""
     source: str | None = None
     """A model of the store to package again (``--from``)."""
     chat_template: Path | None = None
@@ -47,23 +54,18 @@ class PackageOptions:
     """A GGUF file with a multimodal projector."""
     context_size: int | None = None
     """Tokens, 1..2**31-1, or -1 for unlimited; None takes what the model was trained for."""
-    format: Literal["docker", "cncf"] = "docker"
-
-
-@dataclass(frozen=True, slots=True)
-class _Blob:
-    media_type: str
-    content: bytes
-
-    @property
-    def descriptor(self) -> Descriptor:
-        return Descriptor(
-            media_type=self.media_type, size=len(self.content), digest=Digest.of(self.content)
-        )
+    format: Form = "docker"
+    created_s: int | None = None
+    """Unix seconds that config and annotations name; None: no time at all, and the same id again.
+    """
 
 
 def package(
-    store: Store, options: PackageOptions, reference_text: str, on_message: OnMessage
+    store: Store,
+    options: PackageOptions,
+    reference_text: str,
+    on_message: OnMessage,
+    on_progress: OnProgress = lambda _: None,
 ) -> StoredModel:
     """Build a model artifact and give it a name.
 
@@ -72,144 +74,139 @@ def package(
         options: What goes into it.
         reference_text: Its name; one that another model has moves.
         on_message: Told what is being added, one sentence each.
+        on_progress: Told how much of the files is hashed and copied.
 
     Raises:
         InvalidParameterError: Contradicting options, or a context size out of range.
-        UnsupportedParameterError: An option that this version does not implement.
+        UnsupportedParameterError: The source cannot be written in that format.
         ModelFileError: A file is missing, or is not what it should be.
         ModelNotFoundError: `source` is not in the store.
     """
     _check(options)
     target = store.check_target(reference_text)
+    reader = LayerReader(options.created_s or 0, on_progress)
     make = _from_files if options.source is None else _from_model
-    model = make(store, options, target, on_message)
+    model = make(store, options, target, _Intake(reader, on_message))
     on_message("Model loaded successfully")
     return model
 
 
+@dataclass(frozen=True, slots=True)
+class _Intake:
+    reader: LayerReader
+    say: OnMessage
+
+
 def _check(options: PackageOptions) -> None:
-    if options.safetensors_dir is not None:
-        raise UnsupportedParameterError(param="--safetensors-dir", hint="Package a GGUF file.")
-    if options.dduf is not None:
-        raise UnsupportedParameterError(param="--dduf", hint="Package a GGUF file.")
-    if options.format != "docker":
-        raise UnsupportedParameterError(param=f"--format {options.format}", hint="Leave it out.")
-    if (options.gguf is None) == (options.source is None):
-        raise InvalidParameterError(param="--gguf", problem="or '--from' is needed, and only one")
+    given = (options.gguf, options.safetensors_dir, options.dduf, options.source)
+    if sum(each is not None for each in given) != 1:
+        raise InvalidParameterError(
+            param="--gguf",
+            problem="or '--safetensors-dir' or '--dduf' or '--from' is needed, and only one",
+        )
     size = options.context_size
     if size is not None and size != -1 and not 1 <= size <= _MAX_CONTEXT:
         raise InvalidParameterError(
             param="--context-size", problem=f"is {size}; write 1 to {_MAX_CONTEXT}, or -1"
         )
+    if size is not None and options.format == "cncf":
+        raise InvalidParameterError(
+            param="--context-size",
+            problem="is not supported with --format cncf: the CNCF ModelPack specification does "
+            "not define a context size field",
+        )
 
 
 def _from_files(
-    store: Store, options: PackageOptions, target: Reference, on_message: OnMessage
+    store: Store, options: PackageOptions, target: Reference, intake: _Intake
 ) -> StoredModel:
+    weights = _weights(options, intake)
+    files = [*weights.files, *_extra_files(options, intake)]
+    config = weights.config
+    if options.context_size is not None:
+        config = msgspec.structs.replace(
+            config, context_size=options.context_size, is_context_chosen=True
+        )
+    draft = Draft(
+        config=config,
+        config_type=weights.config_type,
+        layers=tuple(each.layer for each in files),
+        created_s=options.created_s,
+    )
+    return _store(store, write(draft, options.format), files, target, intake)
+
+
+def _weights(options: PackageOptions, intake: _Intake) -> Weights:
+    if options.safetensors_dir is not None:
+        intake.say(f'Adding safetensors files from "{options.safetensors_dir}"')
+        return package_sources.from_safetensors(options.safetensors_dir, intake.reader)
+    if options.dduf is not None:
+        intake.say(f'Adding DDUF file from "{options.dduf}"')
+        return package_sources.from_dduf(options.dduf, intake.reader)
     path = Path(options.gguf or "")
-    on_message(f'Adding GGUF file from "{path}"')
-    shards = siblings(path)
-    headers = [gguf.read_header(each) for each in shards]
-    _check_shards(shards, headers)
-    files = [describe(each, artifact.GGUF) for each in shards]
-    files += _extra_files(options, on_message)
-    config = _config(headers, options.context_size)
-    content = artifact.encode_config(config, [each.layer.digest.text for each in files])
-    blob = _Blob(artifact.CONFIG_V01, content)
-    on_message("Loading model to Model Runner...")
-    return _store(store, blob, [each.layer for each in files], files, target)
+    intake.say(f'Adding GGUF file from "{path}"')
+    return package_sources.from_gguf(path, intake.reader)
 
 
 def _from_model(
-    store: Store, options: PackageOptions, target: Reference, on_message: OnMessage
+    store: Store, options: PackageOptions, target: Reference, intake: _Intake
 ) -> StoredModel:
     source, lease = store.acquire(options.source or "")
     with lease:
-        config_type = source.manifest.config.media_type
-        if config_type == artifact.CONFIG_CNCF:
-            raise UnsupportedParameterError(
-                param="--from", hint="ModelPack artifacts cannot be packaged again."
-            )
-        files = _extra_files(options, on_message)
-        replaced = {each.layer.media_type for each in files} - {artifact.LICENSE}
-        layers = [each for each in source.manifest.layers if each.media_type not in replaced]
-        layers += [each.layer for each in files]
-        raw = store.blobs.read(source.manifest.config.digest, max_bytes=artifact.MAX_CONFIG_BYTES)
-        document: dict[str, Any] = msgspec.json.decode(raw)
-        if options.context_size is not None:
-            document.setdefault("config", {})["context_size"] = options.context_size
-        diff_ids = [each.digest.text for each in layers]
-        document["rootfs"] = {"type": "rootfs", "diff_ids": diff_ids}
-        content = msgspec.json.encode(document)
-        config = _Blob(config_type, content)
-        on_message("Loading model to Model Runner...")
-        return _store(store, config, layers, files, target)
+        files = _extra_files(options, intake)
+        added = tuple(each.layer for each in files)
+        replaced = {layer_kind(each, source.config) for each in added} - {LayerKind.LICENSE}
+        kept = (
+            each
+            for each in source.manifest.layers
+            if layer_kind(each, source.config) not in replaced
+        )
+        layers = (*kept, *added)
+        if form_of(source.manifest.config.media_type) == options.format:
+            written = rewrite(store, source, layers, options.context_size)
+        else:
+            written = write(_converted(source, layers, options), options.format)
+        return _store(store, written, files, target, intake)
 
 
-def _extra_files(options: PackageOptions, on_message: OnMessage) -> list[LayerFile]:
+def _converted(
+    source: StoredModel, layers: tuple[Descriptor, ...], options: PackageOptions
+) -> Draft:
+    config, config_type = source.config, source.manifest.config.media_type
+    if options.format == "docker":
+        config, config_type = docker_config(source)
+    if options.context_size is not None:
+        config = msgspec.structs.replace(
+            config, context_size=options.context_size, is_context_chosen=True
+        )
+    return Draft(config=config, config_type=config_type, layers=layers, created_s=options.created_s)
+
+
+def _extra_files(options: PackageOptions, intake: _Intake) -> list[LayerFile]:
     files: list[LayerFile] = []
     if options.context_size is not None:
-        on_message(f"Setting context size {options.context_size}")
+        intake.say(f"Setting context size {options.context_size}")
     if options.mmproj is not None:
-        on_message(f'Adding multimodal projector file from "{options.mmproj}"')
+        intake.say(f'Adding multimodal projector file from "{options.mmproj}"')
         gguf.read_header(options.mmproj)
-        files.append(describe(options.mmproj, artifact.MMPROJ))
+        files.append(intake.reader.describe(options.mmproj, artifact.MMPROJ))
     if options.chat_template is not None:
-        on_message(f'Adding chat template file from "{options.chat_template}"')
-        files.append(describe_text(options.chat_template, artifact.CHAT_TEMPLATE))
+        intake.say(f'Adding chat template file from "{options.chat_template}"')
+        files.append(intake.reader.describe_text(options.chat_template, artifact.CHAT_TEMPLATE))
     for path in options.licenses:
-        on_message(f'Adding license file from "{path}"')
-        files.append(describe_text(path, artifact.LICENSE))
+        intake.say(f'Adding license file from "{path}"')
+        files.append(intake.reader.describe_text(path, artifact.LICENSE))
     return files
 
 
-def _check_shards(paths: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
-    for i, (path, header) in enumerate(zip(paths, headers, strict=True)):
-        if header.n_shards != len(paths) or header.i_shard != i:
-            raise ModelFileError(
-                path=str(path),
-                problem=f"is shard {header.i_shard + 1} of {header.n_shards} by its header and "
-                f"{i + 1} of {len(paths)} by its name",
-            )
-    if not headers[0].architecture:
-        raise ModelFileError(path=str(paths[0]), problem="names no architecture")
-    if not any(each.tensors for each in headers):
-        raise ModelFileError(path=str(paths[0]), problem="has no weights, only a vocabulary")
-
-
-def _config(headers: Sequence[GgufHeader], context_size: int | None) -> ModelConfig:
-    first = headers[0]
-    main = max(headers, key=lambda each: each.tensor_bytes)
-    return ModelConfig(
-        format="gguf",
-        quantization=first.quantization or main.quantization,
-        parameters=gguf.parameters_text(sum(each.n_params for each in headers)),
-        architecture=first.architecture,
-        size=units.format_bytes(sum(each.tensor_bytes for each in headers)),
-        gguf=gguf.config_metadata(first),
-        context_size=context_size or _trained_context(first),
-    )
-
-
-def _trained_context(header: GgufHeader) -> int | None:
-    return header.n_ctx_train if 0 < header.n_ctx_train <= _MAX_CONTEXT else None
-
-
 def _store(
-    store: Store,
-    config_blob: _Blob,
-    layers: Sequence[Descriptor],
-    files: Sequence[LayerFile],
-    target: Reference,
+    store: Store, written: Written, files: Sequence[LayerFile], target: Reference, intake: _Intake
 ) -> StoredModel:
-    config = config_blob.descriptor
-    manifest = Manifest(
-        schema_version=2, media_type=MANIFEST_TYPE, config=config, layers=tuple(layers)
-    )
-    content = encode(manifest)
-    digests = [Digest.of(content), *(each.digest for each in manifest.blobs)]
+    intake.say("Loading model to Model Runner...")
+    content = written.manifest_content
+    digests = [Digest.of(content), *(each.digest for each in written.manifest.blobs)]
     with store.lease(digests) as lease:
         for file in files:
-            copy_in(store, file, lease)
-        store.put_blob(config, config_blob.content, lease)
+            intake.reader.copy_in(store, file, lease)
+        store.put_blob(written.config, written.config_content, lease)
         return store.put(content, target, lease)

@@ -11,7 +11,8 @@ MIN_INTERVAL_S = 0.1
 MIN_STEP_BYTES = 1024 * 1024
 """...or after this many bytes, whichever comes first."""
 
-Mode = Literal["pull", "push"]
+Mode = Literal["pull", "push", "package"]
+"""The last one is never on the wire: packages are made where the files are."""
 
 
 class _Layer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -20,12 +21,16 @@ class _Layer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     current: int
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     type: Literal["progress", "success", "warning", "error"]
     message: str
     total: int
     layer: _Layer
     mode: Mode
+    # Not in Docker's protocol; its clients skip what they do not know.
+    current: int = 0
+    bytes_per_s: int = 0
+    left_s: int = 0
 
 
 class ProgressEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +45,26 @@ class ProgressEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The layer's digest; empty when the line is about no layer."""
     layer_size: int = 0
     layer_current: int = 0
+    current: int = 0
+    """Bytes of all layers that are there."""
+    bytes_per_s: int = 0
+    """How fast they come, over the last seconds; 0 when unknown."""
+    left_s: int = 0
+    """How long the rest takes at that rate, rounded up; 0 when unknown or done."""
 
     def to_json(self) -> str:
         """The wire form: one JSON object without a line end."""
         layer = _Layer(size=self.layer_size, current=self.layer_current, id=self.layer_id)
-        line = _Line(self.type, self.message, self.total, layer, self.mode)
+        line = _Line(
+            self.type,
+            self.message,
+            self.total,
+            layer,
+            self.mode,
+            self.current,
+            self.bytes_per_s,
+            self.left_s,
+        )
         return msgspec.json.encode(line).decode()
 
     @classmethod
@@ -64,6 +84,9 @@ class ProgressEvent(msgspec.Struct, frozen=True, kw_only=True):
             layer_id=line.layer.id,
             layer_size=line.layer.size,
             layer_current=line.layer.current,
+            current=line.current,
+            bytes_per_s=line.bytes_per_s,
+            left_s=line.left_s,
         )
 
 

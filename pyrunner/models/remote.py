@@ -6,6 +6,7 @@ from pyrunner.errors import DigestMismatchError
 from pyrunner.models.artifact import (
     MAX_CONFIG_BYTES,
     ModelConfig,
+    completed,
     model_manifest,
     parse_config,
 )
@@ -62,7 +63,7 @@ def describe(store: Store, client: RegistryClient, reference_text: str) -> Remot
     artifact = parse_config(content, source=reference.registry)
     return RemoteModel(
         id=fetched.digest.text,
-        config=artifact.config,
+        config=completed(artifact.config, manifest),
         created=artifact.created,
         size_bytes=manifest.size_bytes,
     )

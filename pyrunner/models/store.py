@@ -4,7 +4,7 @@ No thread lives here, and nothing touches the disk before the first use. Any thr
 processes: the index changes under a lock, leases protect what is used.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -17,10 +17,11 @@ from pyrunner.errors import (
     ModelNotFoundError,
     MultipleTagsError,
     StoreCorruptError,
+    StoreReadOnlyError,
 )
 from pyrunner.models import index, leases, lookup
-from pyrunner.models.blobs import BlobFolder, Incoming
-from pyrunner.models.collection import collect
+from pyrunner.models.blobs import BlobFolder, Incoming, no_one
+from pyrunner.models.collection import collect, sweep
 from pyrunner.models.files import os_errors
 from pyrunner.models.index import Entries, IndexFile
 from pyrunner.models.layout import Layout
@@ -128,20 +129,27 @@ class Store:
     def acquire(self, text: str) -> tuple[StoredModel, Lease]:
         """Find a model and lease its blobs, so that nothing removes them while they are used.
 
-        The caller closes the lease, or hands it over to the process that uses the model.
+        The caller closes the lease, or hands it over to the process that uses the model. In a
+        store that cannot be written there is nothing to take, see `leases.unneeded`.
 
         Raises:
             ModelNotFoundError: Not in the store, or removed at this very moment.
         """
         for _ in range(_MAX_LEASE_ATTEMPTS):
             model = self.find(text)
-            lease = self.lease(model.digests)
+            lease = self._lease_to_read(model.digests)
             if all(self.blobs.has(each) for each in model.manifest.blobs):
                 return model, lease
             lease.close()
             if model.id in index.digests(self._entries()):
                 raise StoreCorruptError(path=str(self.path), problem=f"{text} misses blobs")
         raise ModelNotFoundError(reference=text)
+
+    def _lease_to_read(self, digests: Iterable[str]) -> Lease:
+        try:
+            return self.lease(digests)
+        except StoreReadOnlyError:
+            return leases.unneeded(digests)
 
     def holder(self, reference: Reference) -> Digest | None:
         """The id of the model that has exactly this name, None when there is none."""
@@ -221,27 +229,38 @@ class Store:
         self.collect()
         return removed
 
-    def collect(self) -> int:
-        """Remove blobs that nothing needs; returns the bytes set free."""
-        return collect(self._layout, self._index, self.blobs) if self._layout.exists() else 0
+    def collect(self, among: Collection[str] | None = None) -> int:
+        """Remove blobs that nothing needs, `among` these or all; returns the bytes set free."""
+        if not self._layout.exists():
+            return 0
+        return collect(self._layout, self._index, self.blobs, among)
 
     def lease(self, digests: Iterable[str]) -> Lease:
         """Protect blobs, here or still to come, from collection. Close it, or use `with`.
 
         Raises:
             StoreLockedError: A collection took longer than 30 s.
+            StoreReadOnlyError: The store can only be read.
         """
         self._layout.create()
         with os_errors(self.path):
             return leases.take(self._layout.leases, self._layout.collection_lock, digests)
 
+    def sweep(self) -> None:
+        """Remove what killed processes left, leases among it; see `collection.sweep`."""
+        sweep(self._layout)
+
     def incoming(
-        self, descriptor: Descriptor, lease: Lease, is_cancelled: Callable[[], bool] = bool
+        self,
+        descriptor: Descriptor,
+        lease: Lease,
+        is_cancelled: Callable[[], bool] = bool,
+        on_waiting: Callable[[int], None] = no_one,
     ) -> Incoming | None:
         """Open the way in for one blob; see `BlobFolder.open_incoming`."""
         if descriptor.digest not in lease.digests:
             raise InvariantError(f"{descriptor.digest} is not leased")
-        return self.blobs.open_incoming(descriptor, is_cancelled)
+        return self.blobs.open_incoming(descriptor, is_cancelled, on_waiting)
 
     def put(self, content: bytes, reference: Reference | None, lease: Lease) -> StoredModel:
         """Add a manifest whose blobs are all here, under a name or untagged.
@@ -267,7 +286,8 @@ class Store:
         self.put_blob(descriptor, content, lease)
         with self._index.changing() as change:
             if reference is not None:
-                change.entries = index.with_name(change.entries, descriptor, str(reference))
+                name = reference.stored_name
+                change.entries = index.with_name(change.entries, descriptor, name)
             elif digest not in index.digests(change.entries):
                 change.entries = (*change.entries, descriptor)
             return read_model(self.blobs, digest, index.names(change.entries, digest))

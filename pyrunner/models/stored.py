@@ -9,6 +9,7 @@ from pyrunner.models.artifact import (
     MAX_CONFIG_BYTES,
     LayerKind,
     ModelConfig,
+    completed,
     file_name,
     layer_kind,
     parse_config,
@@ -91,12 +92,13 @@ def read_model(blobs: BlobFolder, digest: str, names: list[str]) -> StoredModel:
         artifact = parse_config(content, source=str(path))
     except RegistryProtocolError as error:
         raise StoreCorruptError(path=str(path), problem=error.problem) from error
-    paths = {kind: _paths(blobs, manifest, artifact.config, kind) for kind in LayerKind}
+    config = completed(artifact.config, manifest)
+    paths = {kind: _paths(blobs, manifest, config, kind) for kind in LayerKind}
     return StoredModel(
         id=Digest(digest).text,
         references=tuple(Reference.parse(name) for name in names),
         manifest=manifest,
-        config=artifact.config,
+        config=config,
         created=artifact.created,
         size_bytes=manifest.size_bytes,
         weight_paths=paths[LayerKind.GGUF],

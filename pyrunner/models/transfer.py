@@ -1,7 +1,8 @@
 """Pull and push: models between a registry and the store.
 
-Layers travel in threads named ``pull_N`` and ``push_N``, which end with the call; progress is told
-in the caller's thread, so a callback that raises cancels cleanly.
+Layers travel in threads named ``pull_N`` and ``push_N``, large ones in several named ``range_N``;
+all end with the call. Progress is told in the caller's thread, so a callback that raises cancels
+cleanly.
 """
 
 from dataclasses import dataclass
@@ -12,16 +13,19 @@ from pyrunner.errors import DigestMismatchError, StoreCorruptError, UnsupportedP
 from pyrunner.models.artifact import MAX_CONFIG_BYTES, model_manifest, parse_config
 from pyrunner.models.layer_pool import LayerPool, Report
 from pyrunner.models.leases import Lease
+from pyrunner.models.mounting import MountSources
 from pyrunner.models.progress import Mode, OnProgress, ProgressEvent
+from pyrunner.models.room import require_room
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.client import FetchedManifest, RegistryClient
-from pyrunner.registry.download import fetch_blob
+from pyrunner.registry.download import RegistryBlob, fetch_blob
 from pyrunner.registry.manifest import (
     MANIFEST_TYPE,
     Descriptor,
     Manifest,
 )
+from pyrunner.registry.ranges import RangePlan
 from pyrunner.registry.reference import HUGGING_FACE, Reference
 from pyrunner.registry.upload import Upload
 
@@ -59,11 +63,14 @@ def pull(
         DigestMismatchError: The registry sent other bytes than promised; they are gone.
         RegistryAuthError: The registry wants (other) credentials.
         RegistryUnavailableError: It cannot be reached or broke off; a new pull continues.
-        StoreError: The disk is full, or worse.
+        StoreFullError: The model does not fit on the disk; nothing of it was asked for.
+        StoreError: The disk is full all the same, or worse.
     """
     reference = store.parse(reference_text)
-    if store.is_builtin(reference) or (reference.digest and _is_here(store, reference)):
+    if store.is_builtin(reference):
         return _cached(store.find(reference_text), on_progress)
+    if reference.digest and _is_here(store, reference):
+        return _cached(_named(store, reference), on_progress)
     refuse_hugging_face(reference)
     fetched = client.manifest(reference)
     manifest = model_manifest(fetched.content, reference)
@@ -71,8 +78,13 @@ def pull(
         missing = [each for each in manifest.blobs if not store.blobs.has(each)]
         if not missing and _has_model(store, fetched):
             return _cached(store.put(fetched.content, reference, lease), on_progress)
+        require_room(store, manifest.blobs)
         _fetch_all(store, client, reference, manifest, lease, on_progress)
+        replaced = store.holder(reference)
         model = store.put(fetched.content, reference, lease)
+    if replaced is not None and replaced != model.id:
+        message = f"Updated: {replaced.short} is now {fetched.digest.short}"
+        on_progress(ProgressEvent(type="progress", message=message, mode="pull"))
     on_progress(_success("Model pulled successfully", "pull"))
     return PullOutcome(model, is_cached=False)
 
@@ -82,7 +94,8 @@ def push(
 ) -> None:
     """Send a model of the store to the registry its reference names.
 
-    Blobs that the repository has are not sent again.
+    Blobs that the repository has are not sent again, and those of another repository of the same
+    registry are taken over from there, if a model of the store has a name in both.
 
     Args:
         store: Where it is.
@@ -107,7 +120,7 @@ def push(
     with lease:
         manifest = model.manifest
         pool = LayerPool("push", client.config.n_parallel_layers, manifest.layers, on_progress)
-        send = partial(_send_blob, store, client, reference)
+        send = partial(_send_blob, store, client, reference, MountSources(store, reference))
         pool.run(send, manifest.layers)
         # A registry may check that the blobs of a manifest are there: the config comes last of
         # them, and then the manifest.
@@ -137,6 +150,15 @@ def _is_here(store: Store, reference: Reference) -> bool:
     except LookupError:
         return False
     return all(store.blobs.has(each) for each in model.manifest.blobs)
+
+
+def _named(store: Store, reference: Reference) -> StoredModel:
+    """Find a model that is here by its digest, and give it the tag that came with the digest."""
+    if reference.tag is None:
+        return store.find(str(reference))
+    model, lease = store.acquire(str(reference))
+    with lease:
+        return store.put(store.manifest_bytes(model), reference, lease)
 
 
 def _has_model(store: Store, fetched: FetchedManifest) -> bool:
@@ -171,14 +193,16 @@ def _fetch_blob(
     descriptor: Descriptor,
     report: Report,
 ) -> None:
+    plan = RangePlan.of(client.config)
     while True:
-        sink = store.incoming(descriptor, lease, report.cancelled.is_set)
+        sink = store.incoming(descriptor, lease, report.cancelled.is_set, report.on_bytes)
         if sink is None:
             break
         n_resumed = sink.n_bytes
         with sink:
             try:
-                fetch_blob(client, reference, descriptor, sink, report.cancelled, report.on_bytes)
+                source = RegistryBlob(client, reference, descriptor)
+                fetch_blob(source, descriptor, sink, report.cancelled, report.on_bytes, plan)
                 sink.publish()
                 break
             except DigestMismatchError:
@@ -192,12 +216,14 @@ def _send_blob(
     store: Store,
     client: RegistryClient,
     reference: Reference,
+    sources: MountSources,
     descriptor: Descriptor,
     report: Report,
 ) -> None:
     if not client.has_blob(reference, descriptor.digest, report.cancelled):
         upload = Upload(client, reference, report.cancelled, report.on_bytes)
-        upload.run(descriptor, store.blobs.path(descriptor.digest))
+        path = store.blobs.path(descriptor.digest)
+        upload.run(descriptor, path, sources.find(descriptor.digest))
     report.on_bytes(descriptor.size)
 
 

@@ -2,73 +2,34 @@
 
 Order of look-up: ``DOCKER_USERNAME`` and ``DOCKER_PASSWORD`` (only for Docker Hub, or for the host
 that ``DOCKER_REGISTRY`` names), then Docker's ``config.json``: ``credHelpers``, ``credsStore``,
-``auths``.
+``auths``. New ones go where that file says.
 """
 
-import base64
-import binascii
-import re
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import msgspec
+from typing import Any
 
 from pyrunner import log
 from pyrunner.config import environment_value
 from pyrunner.errors import ConfigError
-from pyrunner.registry.reference import DOCKER_HUB
+from pyrunner.registry import credential_program, docker_config
+from pyrunner.registry.credential import Credential
+from pyrunner.registry.docker_config import DockerConfig
+from pyrunner.registry.reference import DOCKER_HUB, HUB_ENDPOINT
+
+__all__ = ["Credential", "DockerCredentials"]
 
 HUB_SERVER = "https://index.docker.io/v1/"
 """What Docker Hub is called in ``config.json`` and by credential helpers."""
-HELPER_TIMEOUT_S = 30.0
-MAX_CONFIG_BYTES = 1024 * 1024
-_MAX_HELPER_BYTES = 64 * 1024
-_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_HUB_HOSTS = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
+_HUB_HOSTS = frozenset({DOCKER_HUB, "index.docker.io", HUB_ENDPOINT})
 
 _log = log.get("registry")
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A name and a secret for one registry; printing it shows no secret."""
-
-    username: str
-    secret: str = field(repr=False)
-    is_identity_token: bool = False
-    """The secret is an OAuth2 refresh token, not a password."""
-
-    @property
-    def basic(self) -> str:
-        """The value of an ``Authorization`` header."""
-        pair = f"{self.username}:{self.secret}".encode()
-        return f"Basic {base64.b64encode(pair).decode()}"
-
-
-class _Auth(msgspec.Struct):
-    auth: str = ""
-    username: str = ""
-    password: str = ""
-    identitytoken: str = ""
-
-
-class _DockerConfig(msgspec.Struct):
-    auths: dict[str, _Auth] = {}
-    creds_store: str = msgspec.field(name="credsStore", default="")
-    cred_helpers: dict[str, str] = msgspec.field(name="credHelpers", default={})
-
-
-class _Answer(msgspec.Struct):
-    username: str = msgspec.field(name="Username")
-    secret: str = msgspec.field(name="Secret")
 
 
 class DockerCredentials:
     """The credentials of the person who runs this process, as Docker's tools find them.
 
-    Read anew at each look-up, so a `docker login` in between counts. Any thread.
+    Read anew at each look-up, so a `pyrunner login` in between counts. Any thread.
 
     Args:
         environment: Gives one environment variable, None when unset or empty.
@@ -77,13 +38,61 @@ class DockerCredentials:
     def __init__(self, environment: Callable[[str], str | None] = environment_value) -> None:
         self._environment = environment
 
+    @property
+    def path(self) -> Path:
+        """Docker's ``config.json``, which need not exist."""
+        folder = self._environment("DOCKER_CONFIG")
+        return (Path(folder) if folder else Path("~/.docker").expanduser()) / "config.json"
+
     def find(self, registry: str) -> Credential | None:
         """The credential for a registry host, None when there is none.
+
+        A credential helper that fails is logged and passed over.
 
         Raises:
             ConfigError: ``config.json`` exists and is broken.
         """
         return self._from_environment(registry) or self._from_config(registry)
+
+    def save(self, registry: str, credential: Credential) -> str | None:
+        """Keep a credential where ``config.json`` says: in a program, else in the file itself.
+
+        Returns:
+            The credential helper that has it now, None when it is in the file, unencrypted.
+
+        Raises:
+            ConfigError: ``config.json`` is broken or cannot be written, or the helper failed.
+        """
+        server = _server(registry)
+        name = _program(docker_config.read(self.path), registry)
+        entry: dict[str, str] = {}  # Docker lists the registry so, when the secret is elsewhere
+        if name:
+            credential_program.store(name, server, credential)
+        else:
+            entry = docker_config.entry_of(credential)
+
+        def change(auths: dict[str, Any]) -> None:
+            _drop(auths, registry)
+            auths[server] = entry
+
+        docker_config.change_auths(self.path, change)
+        return credential_program.program(name) if name else None
+
+    def forget(self, registry: str) -> bool:
+        """Remove the credential of a registry; False when none was kept.
+
+        Raises:
+            ConfigError: ``config.json`` is broken or cannot be written, or the helper failed.
+        """
+        config = docker_config.read(self.path)
+        name = _program(config, registry)
+        is_kept = any(_host(each) == _host(registry) for each in config.auths or ())
+        if name and credential_program.get(name, _server(registry)) is not None:
+            credential_program.erase(name, _server(registry))
+            is_kept = True
+        if is_kept:
+            docker_config.change_auths(self.path, lambda auths: _drop(auths, registry))
+        return is_kept
 
     def _from_environment(self, registry: str) -> Credential | None:
         username = self._environment("DOCKER_USERNAME")
@@ -94,38 +103,32 @@ class DockerCredentials:
         return None
 
     def _from_config(self, registry: str) -> Credential | None:
-        config = self._read_config()
-        server = HUB_SERVER if _host(registry) == DOCKER_HUB else registry
-        helpers = {_host(name): helper for name, helper in config.cred_helpers.items()}
-        helper = helpers.get(_host(registry)) or config.creds_store
-        found = _ask_helper(helper, server) if helper else None
+        config = docker_config.read(self.path)
+        name = _program(config, registry)
+        try:
+            found = credential_program.get(name, _server(registry)) if name else None
+        except ConfigError as error:
+            _log.warning("%s; going on without it", error)
+            found = None
         if found is not None:
             return found
-        for name, auth in config.auths.items():
-            if _host(name) == _host(registry):
-                return _from_auth(auth, name)
+        for each, entry in (config.auths or {}).items():
+            if _host(each) == _host(registry) and entry is not None:
+                credential = entry.credential()
+                if credential is None and entry.auth:
+                    _log.warning("config.json: the entry of %s is no credential", each)
+                return credential
         return None
 
-    def _read_config(self) -> _DockerConfig:
-        folder = self._environment("DOCKER_CONFIG")
-        path = (Path(folder) if folder else Path("~/.docker").expanduser()) / "config.json"
-        try:
-            with path.open("rb") as file:
-                content = file.read(MAX_CONFIG_BYTES + 1)
-        except (FileNotFoundError, NotADirectoryError):
-            return _DockerConfig()
-        except OSError as error:
-            raise _broken(path, error.strerror or "cannot be read") from error
-        if len(content) > MAX_CONFIG_BYTES:
-            raise _broken(path, "is too large")
-        try:
-            return msgspec.json.decode(content, type=_DockerConfig)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _broken(path, f"cannot be read ({error})") from error
+
+def _program(config: DockerConfig, registry: str) -> str:
+    """The name of the credential helper for a registry, empty when there is none."""
+    programs = {_host(name): helper for name, helper in (config.cred_helpers or {}).items()}
+    return programs.get(_host(registry)) or config.creds_store
 
 
-def _broken(path: Path, problem: str) -> ConfigError:
-    return ConfigError(key="registry credentials", source=str(path), problem=problem)
+def _server(registry: str) -> str:
+    return HUB_SERVER if _host(registry) == DOCKER_HUB else registry
 
 
 def _host(name: str) -> str:
@@ -134,46 +137,6 @@ def _host(name: str) -> str:
     return DOCKER_HUB if host in _HUB_HOSTS else host
 
 
-def _from_auth(auth: _Auth, name: str) -> Credential | None:
-    if auth.identitytoken:
-        return Credential("<token>", auth.identitytoken, is_identity_token=True)
-    if auth.username and auth.password:
-        return Credential(auth.username, auth.password)
-    if not auth.auth:
-        return None
-    try:
-        pair = base64.b64decode(auth.auth, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        _log.warning("config.json: the credential for %s is not base64 and is ignored", name)
-        return None
-    username, _, password = pair.partition(":")
-    return Credential(username, password.rstrip("\0")) if username else None
-
-
-def _ask_helper(helper: str, server: str) -> Credential | None:
-    if not _HELPER.fullmatch(helper):
-        _log.warning("the credential helper %r has an impossible name and is ignored", helper)
-        return None
-    program = f"docker-credential-{helper}"
-    try:
-        done = subprocess.run(  # noqa: S603 - the name was checked; this is Docker's protocol
-            [program, "get"],
-            input=server.encode(),
-            capture_output=True,
-            timeout=HELPER_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        _log.warning("%s could not be asked for %s: %s", program, server, type(error).__name__)
-        return None
-    if done.returncode != 0 or len(done.stdout) > _MAX_HELPER_BYTES:
-        # On standard output helpers say why: usually that there is no such credential.
-        _log.debug("%s has no credential for %s", program, server)
-        return None
-    try:
-        answer = msgspec.json.decode(done.stdout, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        _log.warning("%s gave an answer that cannot be read", program)
-        return None
-    is_token = answer.username == "<token>"
-    return Credential(answer.username, answer.secret, is_identity_token=is_token)
+def _drop(auths: dict[str, Any], registry: str) -> None:
+    for each in [name for name in auths if _host(name) == _host(registry)]:
+        del auths[each]

@@ -18,6 +18,8 @@ class Challenge:
     realm: str = ""
     """URL of the token server, for bearer tokens."""
     service: str = ""
+    scope: str = ""
+    """What a token has to allow, as the registry sees it: scopes with spaces between."""
 
 
 def parse_challenge(header: str) -> Challenge | None:
@@ -37,7 +39,9 @@ def parse_challenge(header: str) -> Challenge | None:
             name.lower(): quoted or plain
             for name, quoted, plain in _PARAMETER.findall(header[start.end() : end])
         }
-        challenge = Challenge(is_bearer, given.get("realm", ""), given.get("service", ""))
+        challenge = Challenge(
+            is_bearer, given.get("realm", ""), given.get("service", ""), given.get("scope", "")
+        )
         found.setdefault(is_bearer, challenge)
     bearer = found.get(True)
     return bearer if bearer is not None and bearer.realm else found.get(False)

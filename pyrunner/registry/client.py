@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Never, Self
 
-import msgspec
-
 from pyrunner.config import RegistryConfig
 from pyrunner.errors import (
     DigestMismatchError,
     ModelNotFoundError,
     RegistryAuthError,
+    RegistryError,
     RegistryProtocolError,
 )
+from pyrunner.registry.access import PULL, PUSH, Access
 from pyrunner.registry.auth import DockerCredentials
 from pyrunner.registry.challenge import parse_challenge
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.hosts import base_url, is_same_origin
 from pyrunner.registry.manifest import ACCEPTED_TYPES, MAX_MANIFEST_BYTES
+from pyrunner.registry.mirrors import Mirror, Mirrors
 from pyrunner.registry.reference import Reference
+from pyrunner.registry.refusal import explanation
 from pyrunner.registry.tokens import Authorizer, CredentialSource
 from pyrunner.registry.transport import Body, BytesBody, Request, Response, Transport
 
-PULL = "pull"
-PUSH = "pull,push"
 _MAX_ERROR_BYTES = 64 * 1024
 
 
@@ -37,13 +37,16 @@ class FetchedManifest:
     digest: Digest
 
 
-class _Error(msgspec.Struct):
-    code: str = ""
-    message: str = ""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is the same whoever is asked."""
 
-
-class _Errors(msgspec.Struct):
-    errors: tuple[_Error, ...] = ()
+    method: str
+    headers: Mapping[str, str]
+    make_body: Callable[[], Body] | None
+    actions: str
+    mount_from: str
+    cancelled: threading.Event
 
 
 class RegistryClient:
@@ -63,6 +66,7 @@ class RegistryClient:
     ) -> None:
         self.config = config
         self.transport = transport or Transport(config)
+        self._mirrors = Mirrors(config.mirrors)
         self._authorizer = Authorizer(config, self.transport, credentials or DockerCredentials())
 
     def manifest(
@@ -144,10 +148,13 @@ class RegistryClient:
         headers: Mapping[str, str] | None = None,
         make_body: Callable[[], Body] | None = None,
         actions: str = PULL,
+        mount_from: str = "",
         is_repeatable: bool = True,
         cancelled: threading.Event | None = None,
     ) -> Response:
         """Send one request of a repository, with a token or password once it is asked for.
+
+        What is only read is asked of the mirrors first, once each.
 
         Args:
             reference: The repository.
@@ -156,6 +163,7 @@ class RegistryClient:
             headers: Besides ``Authorization``.
             make_body: See `Request`.
             actions: What a token has to allow.
+            mount_from: Another repository that it has to open for reading.
             is_repeatable: See `Request`.
             cancelled: See `Transport.send`.
 
@@ -167,21 +175,50 @@ class RegistryClient:
             RegistryUnavailableError: No answer within the attempts.
         """
         cancelled = cancelled or threading.Event()
-        url = path
+        call = _Call(method, headers or {}, make_body, actions, mount_from, cancelled)
+        if actions == PULL and "://" not in path:
+            for mirror in self._mirrors.of(reference):
+                response = self._ask_mirror(mirror, reference, path, call)
+                if response is not None:
+                    return response
         if "://" not in path:
             root = base_url(reference.registry, self.config.insecure)
-            url = f"{root}/v2/{reference.repository}/{path}"
-        authorization = self._authorizer.header(reference, actions)
-        for _ in range(2):
-            sent = dict(headers or {})
+            path = f"{root}/v2/{reference.repository}/{path}"
+        return self._send(reference, path, call, is_repeatable=is_repeatable)
+
+    def _ask_mirror(
+        self, mirror: Mirror, reference: Reference, path: str, call: "_Call"
+    ) -> Response | None:
+        try:
+            response = self._send(
+                mirror.name_of(reference), mirror.url(reference, path), call, is_repeatable=False
+            )
+        except RegistryError as error:
+            if call.cancelled.is_set():
+                raise
+            self._mirrors.give_up(mirror, str(error))
+            return None
+        if response.status in {200, 206}:
+            return response
+        response.close()
+        return None
+
+    def _send(
+        self, reference: Reference, url: str, call: "_Call", *, is_repeatable: bool
+    ) -> Response:
+        cancelled = call.cancelled
+        access = Access(reference.registry, reference.repository, call.actions, call.mount_from)
+        authorization = self._authorizer.header(access, cancelled)
+        for is_last in (False, True):
+            sent = dict(call.headers)
             if authorization is not None:
                 sent["Authorization"] = authorization
             request = Request(
-                method=method,
+                method=call.method,
                 url=url,
                 registry=reference.registry,
                 headers=sent,
-                make_body=make_body,
+                make_body=call.make_body,
                 is_repeatable=is_repeatable,
             )
             response = self.transport.send(request, cancelled)
@@ -189,10 +226,10 @@ class RegistryClient:
                 return response
             challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
             response.close()
-            authorization = None
             # A host that the registry redirects to may not choose where its credentials go.
-            if challenge is not None and is_same_origin(url, response.url):
-                authorization = self._authorizer.answer(challenge, reference, actions, cancelled)
+            if is_last or challenge is None or not is_same_origin(url, response.url):
+                break
+            authorization = self._authorizer.answer(challenge, access, authorization, cancelled)
             if authorization is None:
                 break
         raise RegistryAuthError(
@@ -231,10 +268,7 @@ class RegistryClient:
 
 
 def _explanation(response: Response) -> str:
-    """What the registry says in OCI's error form, cut and without control characters."""
     try:
-        errors = msgspec.json.decode(response.read(_MAX_ERROR_BYTES), type=_Errors).errors
-    except (msgspec.DecodeError, UnicodeDecodeError, RegistryProtocolError):
+        return explanation(response.read(_MAX_ERROR_BYTES))
+    except RegistryError:
         return ""
-    said = "; ".join(f"{each.code}: {each.message}" for each in errors)
-    return f" - {''.join(c if c.isprintable() else ' ' for c in said)[:300]}" if said else ""

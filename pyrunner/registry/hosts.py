@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from urllib.parse import urljoin, urlsplit
 
 from pyrunner.errors import RegistryProtocolError
-from pyrunner.registry.reference import DOCKER_HUB
+from pyrunner.registry.reference import DOCKER_HUB, HUB_ENDPOINT
 
-_HUB_ENDPOINT = "registry-1.docker.io"
 _LOCAL_NAMES = frozenset(
     {
         "localhost",
@@ -21,7 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def base_url(registry: str, insecure: Iterable[str]) -> str:
     """Scheme and host of a registry's API: HTTPS, except for loopback and `insecure` hosts."""
-    host = _HUB_ENDPOINT if registry == DOCKER_HUB else registry
+    host = HUB_ENDPOINT if registry == DOCKER_HUB else registry
     return f"{'http' if is_plain_http(registry, insecure) else 'https'}://{host}"
 
 

@@ -21,13 +21,15 @@ MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 """Largest manifest or index accepted, the limit the OCI specification suggests."""
 
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_MediaType = Annotated[str, msgspec.Meta(pattern=r"\A[\x20-\x7e]{0,255}\Z")]
+"""Shorter and plainer than RFC 6838 asks for: it ends up on terminals."""
 T = TypeVar("T")
 
 
 class Descriptor(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What a blob is, how long it is and how to recognise it."""
 
-    media_type: str
+    media_type: _MediaType
     size: _Size
     """Bytes."""
     digest: Digest
@@ -42,8 +44,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     """A config and layers."""
 
     schema_version: int
-    media_type: str = ""
-    artifact_type: str = ""
+    media_type: _MediaType = ""
+    artifact_type: _MediaType = ""
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: dict[str, str] = {}
@@ -63,13 +65,13 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     """A list of manifests; the ``index.json`` of an image layout."""
 
     schema_version: int
-    media_type: str = ""
+    media_type: _MediaType = ""
     manifests: tuple[Descriptor, ...]
     annotations: dict[str, str] = {}
 
 
 class _Kind(msgspec.Struct, rename="camel"):
-    media_type: str = ""
+    media_type: _MediaType = ""
     manifests: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -91,6 +93,11 @@ def decode_manifest(content: bytes, *, source: str) -> Manifest:
     manifest = _decode(content, Manifest, source)
     if manifest.schema_version != 2:
         raise RegistryProtocolError(registry=source, problem="a manifest of another schema version")
+    sizes: dict[Digest, int] = {}
+    for each in (manifest.config, *manifest.layers):
+        if sizes.setdefault(each.digest, each.size) != each.size:
+            problem = f"a manifest that gives {each.digest.short} two sizes"
+            raise RegistryProtocolError(registry=source, problem=problem)
     return manifest
 
 

@@ -5,10 +5,12 @@ import re
 from dataclasses import dataclass
 from typing import Never, Self
 
-from pyrunner.errors import InvalidReferenceError
+from pyrunner.errors import ConfigError, InvalidReferenceError
 from pyrunner.registry.digest import Digest
 
 DOCKER_HUB = "docker.io"
+HUB_ENDPOINT = "registry-1.docker.io"
+"""The host that answers for Docker Hub."""
 HUGGING_FACE = "huggingface.co"
 DEFAULT_ORG = "ai"
 DEFAULT_TAG = "latest"
@@ -21,7 +23,9 @@ _HOST = re.compile(
 )
 _PORT = re.compile(r":[0-9]{1,5}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_ALIASES = {"hf.co": HUGGING_FACE, "index.docker.io": DOCKER_HUB}
+_MODEL_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
+_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_ALIASES = {"hf.co": HUGGING_FACE, "index.docker.io": DOCKER_HUB, HUB_ENDPOINT: DOCKER_HUB}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Reference:
     """One name of a model: a repository in a registry, and a tag or a digest of it.
 
     Built by `parse`; the constructor checks the same grammar, so no instance holds a bad value.
-    With a digest the tag is only decoration, and `str` leaves it out.
+    With a digest the registry is asked for that, whatever it calls the tag; a tag beside it is
+    what the model is called here.
     """
 
     registry: str
@@ -59,6 +64,7 @@ class Reference:
 
         Raises:
             InvalidReferenceError: Not a reference; points at the first wrong character of `text`.
+            ConfigError: A default that completes it can be in no reference.
         """
         start = len(text) - len(text.lstrip())
         body = text.strip()
@@ -67,13 +73,16 @@ class Reference:
         name, tag = _split_tag(text, start, body)
         name = name.lower()
         registry, path, path_at = _split_registry(text, start, name)
-        if "/" not in path and (not registry or registry == DOCKER_HUB):
-            path, path_at = f"{default_org}/{path}", path_at - len(default_org) - 1
-        if registry is None:
-            registry = _ALIASES.get(default_registry, default_registry)
         _check_repository(path, text, path_at)
+        if "/" not in path and (not registry or registry == DOCKER_HUB):
+            _check_default("default_org", default_org)
+            path = f"{default_org}/{path}"
+        if registry is None:
+            _check_default("default_registry", default_registry)
+            registry = _ALIASES.get(default_registry, default_registry)
         if len(registry) + 1 + len(path) > _MAX_NAME:
-            _refuse(text, _MAX_NAME, f"a name has at most {_MAX_NAME} characters")
+            at = min(len(text) - 1, start + _MAX_NAME)
+            _refuse(text, at, f"a name has at most {_MAX_NAME} characters")
         if tag is None and digest is None:
             tag = DEFAULT_TAG
         return cls(registry, path, tag, digest)
@@ -92,9 +101,13 @@ class Reference:
         short = name.removeprefix(f"{DEFAULT_ORG}/")
         if "/" not in short:
             name = short
-        if self.digest:
-            return f"{name}@{self.digest}"
-        return name if self.tag == DEFAULT_TAG else f"{name}:{self.tag}"
+        tag = "" if self.tag in {None, DEFAULT_TAG} and not self.digest else self._tag
+        return f"{name}{tag}{self._digest}"
+
+    @property
+    def stored_name(self) -> str:
+        """The name of a model in a store: with its tag, or if it has none with its digest."""
+        return f"{self.name}{self._tag or self._digest}"
 
     @property
     def target(self) -> str:
@@ -102,11 +115,53 @@ class Reference:
         return self.digest or self.tag or DEFAULT_TAG
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag}"
+        return f"{self.name}{self._tag}{self._digest}"
+
+    @property
+    def _tag(self) -> str:
+        return f":{self.tag}" if self.tag else ""
+
+    @property
+    def _digest(self) -> str:
+        return f"@{self.digest}" if self.digest else ""
+
+
+def parse_registry(text: str) -> str:
+    """Read the name of a registry that a person typed, perhaps as Docker's files write it.
+
+    ``https://index.docker.io/v1/`` and ``index.docker.io`` are ``docker.io``.
+
+    Raises:
+        InvalidReferenceError: No host; points at the first wrong character of `text`.
+    """
+    start = len(text) - len(text.lstrip())
+    body = text.strip()
+    _check_characters(text, start, body)
+    scheme = _SCHEME.match(body)
+    start += scheme.end() if scheme else 0
+    host, slash, path = text[start:].strip().lower().partition("/")
+    _check_registry(host, text, start)
+    if path.strip("/") not in {"", "v1", "v2"}:
+        _refuse(text, start + len(host) + len(slash), "a registry has no path")
+    return _ALIASES.get(host, host)
 
 
 def _refuse(text: str, at: int, problem: str) -> Never:
     raise InvalidReferenceError(text=text, at=max(0, at), problem=problem)
+
+
+def _check_default(key: str, value: str) -> None:
+    try:
+        if key == "default_org":
+            _check_repository(value, value, 0)
+        else:
+            _check_registry(value, value, 0)
+    except InvalidReferenceError as error:
+        raise ConfigError(
+            key=f"registry.{key}",
+            source=repr(value[:_MAX_NAME]),
+            problem=f"wrong at character {error.at + 1}: {error.problem}",
+        ) from error
 
 
 def _check_characters(text: str, start: int, body: str) -> None:
@@ -117,7 +172,7 @@ def _check_characters(text: str, start: int, body: str) -> None:
     for i, character in enumerate(body):
         if not "!" <= character <= "~":
             _refuse(text, start + i, "only printable ASCII without spaces is allowed")
-    if body.startswith("sha256:") and len(body) == 71:
+    if _MODEL_ID.fullmatch(body):
         _refuse(text, start, "this is a model id, not a reference")
 
 

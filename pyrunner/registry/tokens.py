@@ -1,21 +1,23 @@
-"""From a registry's challenge to an ``Authorization`` header, cached per repository and action."""
+"""From a registry's challenge to an ``Authorization`` header, kept until it expires."""
 
+import math
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlencode, urlsplit
-
-import msgspec
 
 from pyrunner.config import RegistryConfig
-from pyrunner.errors import RegistryAuthError, RegistryProtocolError
-from pyrunner.registry.auth import Credential
+from pyrunner.errors import RegistryUnavailableError
+from pyrunner.registry.access import Access
 from pyrunner.registry.challenge import Challenge
-from pyrunner.registry.hosts import check_realm
-from pyrunner.registry.reference import Reference
-from pyrunner.registry.transport import Body, BytesBody, Request, Transport
+from pyrunner.registry.credential import Credential
+from pyrunner.registry.token_exchange import TokenExchange
+from pyrunner.registry.transport import Transport
 
-_MAX_ANSWER_BYTES = 256 * 1024
-_CLIENT_ID = "pyrunner"
+_MARGIN_S = 10.0
+"""A token is replaced this long before it expires, or after half of a shorter life."""
+_POLL_S = 0.05
 
 
 class CredentialSource(Protocol):
@@ -25,37 +27,68 @@ class CredentialSource(Protocol):
         """The credential for a host, None when there is none."""
 
 
-class _Token(msgspec.Struct):
-    token: str = ""
-    access_token: str = ""
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    header: str = field(repr=False)
+    challenge: Challenge
+    good_until: float
+    """By the clock; a request that is sent before is expected to be let in."""
 
 
 class Authorizer:
-    """Headers that open repositories. Any thread; the lock guards `_headers`."""
+    """Headers that open repositories. Any thread; `_changed` guards `_grants` and `_asking`.
+
+    Args:
+        config: Which hosts are spoken to without TLS.
+        transport: Reaches token servers.
+        credentials: Whose names and passwords.
+        clock: Seconds, monotonic.
+    """
 
     def __init__(
-        self, config: RegistryConfig, transport: Transport, credentials: CredentialSource
+        self,
+        config: RegistryConfig,
+        transport: Transport,
+        credentials: CredentialSource,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config = config
-        self._transport = transport
+        self._exchange = TokenExchange(config, transport)
         self._credentials = credentials
-        self._lock = threading.Lock()
-        self._headers: dict[tuple[str, str], str] = {}
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._grants: dict[Access, _Grant] = {}
+        self._asking: set[Access] = set()
 
-    def header(self, reference: Reference, actions: str) -> str | None:
-        """What opened this repository last time."""
-        with self._lock:
-            return self._headers.get((reference.name, actions))
+    def header(self, access: Access, cancelled: threading.Event) -> str | None:
+        """What opened the repository last time, with a new token when the last one is running out.
+
+        A body that is on its way for minutes is not sent in vain with a token about to expire.
+
+        Raises:
+            RegistryAuthError: The token server gives no new one.
+            RegistryUnavailableError: It cannot be reached.
+        """
+        with self._changed:
+            grant = self._grants.get(access)
+        if grant is None or self._clock() < grant.good_until:
+            return grant.header if grant else None
+        return self.answer(grant.challenge, access, grant.header, cancelled)
 
     def answer(
-        self, challenge: Challenge, reference: Reference, actions: str, cancelled: threading.Event
+        self,
+        challenge: Challenge,
+        access: Access,
+        refused: str | None,
+        cancelled: threading.Event,
     ) -> str | None:
         """Make the header that a challenge asks for, and remember it.
 
+        Threads that are refused at the same time ask for one token together.
+
         Args:
             challenge: What the registry said.
-            reference: The repository to open.
-            actions: ``pull`` or ``pull,push``.
+            access: What the request needs.
+            refused: The header it was sent with.
             cancelled: Ends waiting.
 
         Returns:
@@ -64,72 +97,37 @@ class Authorizer:
         Raises:
             RegistryAuthError: The token server refused.
             RegistryProtocolError: The token server is one we do not talk to, or talks nonsense.
-            RegistryUnavailableError: It cannot be reached.
+            RegistryUnavailableError: It cannot be reached, or cancelled.
         """
-        credential = self._credentials.find(reference.registry)
-        if challenge.is_bearer:
-            header = self._bearer(challenge, credential, reference, actions, cancelled)
-        elif credential is None or credential.is_identity_token:
-            return None
-        else:
-            header = credential.basic
-        with self._lock:
-            self._headers[reference.name, actions] = header
-        return header
-
-    def _bearer(
-        self,
-        challenge: Challenge,
-        credential: Credential | None,
-        reference: Reference,
-        actions: str,
-        cancelled: threading.Event,
-    ) -> str:
-        registry = reference.registry
-        check_realm(challenge.realm, registry=registry, insecure=self._config.insecure)
-        fields = {
-            "service": challenge.service,
-            "scope": f"repository:{reference.repository}:{actions}",
-        }
-        request = _token_request(challenge.realm, credential, registry, fields)
-        with self._transport.send(request, cancelled) as response:
-            if response.status in {400, 401, 403}:
-                raise RegistryAuthError(
-                    registry=registry, repository=reference.repository, status=response.status
-                )
-            content = response.read(_MAX_ANSWER_BYTES) if response.status == 200 else b""
+        with self._changed:
+            while access in self._asking:
+                if cancelled.is_set():
+                    raise RegistryUnavailableError(registry=access.registry, problem="cancelled")
+                self._changed.wait(_POLL_S)
+            grant = self._grants.get(access)
+            if grant and grant.header != refused and self._clock() < grant.good_until:
+                return grant.header
+            self._asking.add(access)
+        grant = None
         try:
-            answer = msgspec.json.decode(content, type=_Token)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            answer = _Token()
-        token = answer.token or answer.access_token
-        if not token or not token.isascii() or not token.isprintable():
-            raise RegistryProtocolError(
-                registry=registry,
-                problem=f"no token from its token server (HTTP {response.status})",
-            )
-        return f"Bearer {token}"
+            grant = self._grant(challenge, access, cancelled)
+        finally:
+            with self._changed:
+                self._asking.remove(access)
+                if grant is not None:
+                    self._grants[access] = grant
+                self._changed.notify_all()
+        return grant.header if grant else None
 
-
-def _token_request(
-    realm: str, credential: Credential | None, registry: str, fields: dict[str, str]
-) -> Request:
-    if credential is not None and credential.is_identity_token:
-        fields |= {
-            "grant_type": "refresh_token",
-            "client_id": _CLIENT_ID,
-            "refresh_token": credential.secret,
-        }
-        form = urlencode(fields).encode()
-
-        def make_body() -> Body:
-            return BytesBody(form)
-
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return Request(
-            method="POST", url=realm, registry=registry, headers=headers, make_body=make_body
-        )
-    separator = "&" if urlsplit(realm).query else "?"
-    url = f"{realm}{separator}{urlencode({k: v for k, v in fields.items() if v})}"
-    headers = {"Authorization": credential.basic} if credential else {}
-    return Request(method="GET", url=url, registry=registry, headers=headers)
+    def _grant(
+        self, challenge: Challenge, access: Access, cancelled: threading.Event
+    ) -> _Grant | None:
+        credential = self._credentials.find(access.registry)
+        if not challenge.is_bearer:
+            if credential is None or credential.is_identity_token:
+                return None
+            return _Grant(credential.basic, challenge, math.inf)
+        asked_at = self._clock()
+        token = self._exchange.ask(challenge, credential, access, cancelled)
+        margin_s = min(_MARGIN_S, token.lifetime_s / 2)
+        return _Grant(token.bearer, challenge, asked_at + token.lifetime_s - margin_s)

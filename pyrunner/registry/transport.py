@@ -3,30 +3,43 @@
 Importing it costs 0.17 s. Any thread; a response belongs to the thread that asked.
 """
 
+import contextlib
 import random
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import requests
+import requests.adapters
 import urllib3
 
 from pyrunner.config import RegistryConfig
-from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
+from pyrunner.errors import (
+    ConfigError,
+    RegistryError,
+    RegistryProtocolError,
+    RegistryUnavailableError,
+)
+from pyrunner.registry.heads import limit_heads
 from pyrunner.registry.hosts import is_plain_http, is_same_origin, redirect_target
+from pyrunner.registry.refusal import explanation, retry_after_s
+from pyrunner.registry.tls import added_trust
 
 MAX_REDIRECTS = 10
 MAX_DELAY_S = 60.0
 """Longest wait before another attempt; a registry that asks for more is given up."""
-CHUNK_BYTES = 128 * 1024
+CHUNK_BYTES = 256 * 1024
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_ERROR_BYTES = 64 * 1024
+_MAX_HEAD_SILENCES = 2
+"""Times `RegistryConfig.timeout_s` that status and headers of one answer may take."""
 _FIRST_DELAY_S = 0.5
 _CONNECT_TIMEOUT_S = 15.0
 _AUTHORIZATION = "Authorization"
@@ -82,23 +95,37 @@ class Request:
 class Response:
     """An answer whose body has not been read. Close it, or use `with`."""
 
-    def __init__(self, response: requests.Response, registry: str) -> None:
+    def __init__(self, response: requests.Response, registry: str, config: RegistryConfig) -> None:
         self.status = response.status_code
         self.url = response.url or ""
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._registry = registry
+        self._config = config
 
     def chunks(self) -> Iterator[bytes]:
-        """The body in pieces of at most 128 KiB, not decoded.
+        """The body in pieces of at most 256 KiB, as they come, not decoded.
 
         Raises:
-            RegistryUnavailableError: The connection broke, or stayed silent for too long.
+            RegistryUnavailableError: The connection broke, stayed silent for too long, or is
+                slower than the settings allow.
         """
-        try:
-            yield from self._response.raw.stream(CHUNK_BYTES, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unavailable(self._registry, error) from error
+        window_s = self._config.timeout_s
+        began_at, n_bytes = time.monotonic(), 0
+        for chunk in self._pieces():
+            yield chunk
+            n_bytes += len(chunk)
+            now = time.monotonic()
+            if now - began_at >= window_s:
+                if n_bytes < self._config.min_rate_bytes * window_s:
+                    problem = f"it sends less than {self._config.min_rate_bytes} bytes/s"
+                    raise RegistryUnavailableError(registry=self._registry, problem=problem)
+                began_at, n_bytes = now, 0
+
+    def abort(self) -> None:
+        """Make a read that waits in another thread fail now. Any thread."""
+        with contextlib.suppress(ValueError, RuntimeError, OSError):
+            self._response.raw.shutdown()
 
     def read(self, max_bytes: int) -> bytes:
         """The whole body.
@@ -117,6 +144,13 @@ class Response:
                     problem=f"an answer of more than {max_bytes} bytes where a short one belongs",
                 )
         return bytes(content)
+
+    def _pieces(self) -> Iterator[bytes]:
+        try:
+            while chunk := self._response.raw.read1(CHUNK_BYTES, decode_content=False):
+                yield chunk
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unavailable(self._registry, error) from error
 
     def close(self) -> None:
         """Give the connection back, or close it when the body was not read."""
@@ -142,8 +176,11 @@ class Transport:
     """Sends requests: time limits, redirects, and another attempt where one makes sense.
 
     Args:
-        config: Time limit, number of attempts, hosts without TLS.
+        config: Time limit, number of attempts, hosts without TLS, whom to trust.
         wait: How to wait between attempts; tests record instead.
+
+    Raises:
+        ConfigError: A bundle of certificates cannot be read.
     """
 
     def __init__(self, config: RegistryConfig, wait: Wait = _wait) -> None:
@@ -151,6 +188,12 @@ class Transport:
         self._wait = wait
         self._jitter = random.Random()  # noqa: S311 - spreads retries, keeps no secret
         self._session = _Session()
+        trust = added_trust(config)
+        n_connections = config.n_parallel_layers * config.n_ranges + 2
+        for scheme in ("http://", "https://"):
+            limit_s = _MAX_HEAD_SILENCES * config.timeout_s
+            adapter = _Adapter(trust, pool_maxsize=n_connections, limit_s=limit_s)
+            self._session.mount(scheme, adapter)
         self._session.headers.clear()
         self._session.headers["User-Agent"] = _USER_AGENT
         # Digests are of the bytes as stored; a compressed transfer would only get in the way.
@@ -183,12 +226,10 @@ class Transport:
                 continue
             if response.status not in _RETRYABLE:
                 return response
-            asked_s = _retry_after_s(response.headers.get("Retry-After", ""))
-            response.close()
-            if is_last or asked_s > MAX_DELAY_S:
-                raise RegistryUnavailableError(
-                    registry=request.registry, problem=f"it answers HTTP {response.status}"
-                )
+            asked_s = retry_after_s(response.headers.get("Retry-After", ""))
+            with response:
+                if is_last or asked_s > MAX_DELAY_S:
+                    raise _given_up(request.registry, response)
             self.pause(attempt, cancelled, registry=request.registry, at_least_s=asked_s)
         raise AssertionError
 
@@ -244,7 +285,13 @@ class Transport:
             ) from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _unavailable(request.registry, error) from error
-        return Response(response, request.registry)
+        except OSError as error:  # what `requests` says about a bundle that is not there
+            raise ConfigError(
+                key="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE",
+                source="environment",
+                problem=str(error)[:200],
+            ) from error
+        return Response(response, request.registry, self._config)
 
     def _proxies(self, url: str) -> dict[str, str] | None:
         # None for a key takes the environment's proxy away; this machine needs none for itself.
@@ -260,8 +307,37 @@ class _Session(requests.Session):
         """
 
 
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connections, direct and through a proxy, that trust more authorities and wait less long."""
+
+    def __init__(self, trust: ssl.SSLContext | None, *, pool_maxsize: int, limit_s: float) -> None:
+        self._added: dict[str, Any] = {} if trust is None else {"ssl_context": trust}
+        self._limit_s = limit_s
+        super().__init__(pool_maxsize=pool_maxsize)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **(kwargs | self._added))
+        limit_heads(self.poolmanager, self._limit_s)
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **(kwargs | self._added))
+        limit_heads(manager, self._limit_s)
+        return manager
+
+
 def _keep_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     return prepared
+
+
+def _given_up(registry: str, response: Response) -> RegistryUnavailableError:
+    """The error with the registry's own words: of a pull limit nobody else can tell."""
+    try:
+        said = explanation(response.read(_MAX_ERROR_BYTES))
+    except RegistryError:
+        said = ""
+    return RegistryUnavailableError(
+        registry=registry, problem=f"it answers HTTP {response.status}{said}"
+    )
 
 
 def _unavailable(registry: str, error: Exception) -> RegistryUnavailableError:
@@ -290,16 +366,3 @@ def _root_cause(error: BaseException) -> str:
         reason = nested[0]
     text = getattr(reason, "strerror", None) or type(reason).__name__
     return str(text)[:200]
-
-
-def _retry_after_s(header: str) -> float:
-    """Seconds a registry asks us to wait, 0 when it does not say."""
-    if header.isdecimal():
-        return float(header[:9])
-    try:
-        at = parsedate_to_datetime(header)
-    except ValueError:
-        return 0.0
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())

@@ -22,7 +22,8 @@ from pyrunner.runtime.admission import Admission, dismiss
 from pyrunner.runtime.budget import budget_bytes
 from pyrunner.runtime.folder import RuntimeFolder
 from pyrunner.runtime.footprint import footprint
-from pyrunner.runtime.launcher import Launcher, Plan, worker_command
+from pyrunner.runtime.interpreter import module_command
+from pyrunner.runtime.launcher import Launcher, Plan
 from pyrunner.runtime.ledger import Entry, Ledger
 from pyrunner.runtime.link import dial
 from pyrunner.runtime.local import MAX_ATTEMPTS, LocalRunner, Ready, crash_of
@@ -62,7 +63,9 @@ class Runtime:
         self._store = store
         self._folder = RuntimeFolder(settings.runtime_dir)
         self._ledger = Ledger(self._folder)
-        self._launcher = Launcher(settings, self._folder, command or worker_command())
+        self._launcher = Launcher(
+            settings, self._folder, command or module_command("pyrunner.worker")
+        )
         budget = budget_bytes(settings.runtime.memory_budget_bytes)
         self._admission = Admission(store, self._ledger, self._launcher, budget)
         self._supervisor = Supervisor(self._on_ended)
@@ -272,6 +275,8 @@ class Runtime:
         try:
             with self._ledger.locked():
                 pass  # entering sweeps
+            if returncode != 0:
+                self._store.sweep()
         except StoreError as error:
             # A full disk, say. Whoever takes the lock next sweeps, and this thread has to live.
             _logger.warning("nobody cleaned up behind worker %d: %s", entry.pid, error)

@@ -84,6 +84,7 @@ def _status(entry: Entry, status: Status | None) -> RunnerStatus:
             last_used=entry.last_used,
             keep_alive_s=math.inf,
             expires_in_s=None,
+            is_answering=False,
         )
     n_in_flight = status.n_running + status.n_waiting
     is_counting = status.is_loaded and n_in_flight == 0 and not math.isinf(status.keep_alive_s)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pyrunner.config import EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
+from pyrunner.models import runnable
+from pyrunner.models.artifact import ModelConfig
 from pyrunner.models.gguf import GgufHeader, kv_bytes, read_header
 from pyrunner.models.store import StoredModel
 from pyrunner.types import ModelMode
@@ -34,15 +36,8 @@ def footprint(model: StoredModel, engine: EngineConfig, mode: ModelMode) -> Foot
         ModelFileError: The model has no GGUF weights, or they are damaged.
         StoreCorruptError: A file is missing.
     """
-    if not model.weight_paths:
-        name = model.tags[0] if model.tags else model.id
-        raise ModelFileError(path=name, problem="has no GGUF weights; only these run here")
-    headers = [_header(path) for path in model.weight_paths]
-    # -1 is a packaged "unlimited"; nobody's memory is.
-    packaged = max(0, model.config.context_size or 0)
-    n_ctx = engine.n_ctx or min(
-        packaged or headers[0].n_ctx_train or MAX_DEFAULT_N_CTX, MAX_DEFAULT_N_CTX
-    )
+    headers = [_header(path) for path in _weights(model)]
+    n_ctx = engine.n_ctx or _n_ctx(model.config, max(0, headers[0].n_ctx_train))
     # An embedding worker has one unified context instead of a lane per sequence.
     n_lanes = engine.n_lanes if mode is ModelMode.COMPLETION else 1
     files_bytes = sum(header.file_bytes for header in headers)
@@ -51,6 +46,33 @@ def footprint(model: StoredModel, engine: EngineConfig, mode: ModelMode) -> Foot
     return Footprint(
         replace(engine, n_ctx=n_ctx), files_bytes + kv_bytes(headers[0], n_ctx, n_lanes)
     )
+
+
+def context_size(model: StoredModel, engine: EngineConfig) -> int:
+    """Tokens per sequence that the model is loaded with: the operator's choice, or the model's.
+
+    Raises:
+        ModelFileError: The model has no GGUF weights, or they are damaged.
+        StoreCorruptError: A file is missing.
+    """
+    return engine.n_ctx or _n_ctx(model.config, max(0, _header(_weights(model)[0]).n_ctx_train))
+
+
+def _n_ctx(config: ModelConfig, n_ctx_train: int) -> int:
+    packaged = config.context_size or 0
+    if packaged < 0:  # "no limit": the whole of what it was trained for
+        return n_ctx_train or MAX_DEFAULT_N_CTX
+    # Docker's tools write what a model was trained for where nobody chose a size.
+    if packaged and (config.is_context_chosen or packaged != n_ctx_train):
+        return min(packaged, n_ctx_train or packaged)
+    return min(n_ctx_train or MAX_DEFAULT_N_CTX, MAX_DEFAULT_N_CTX)
+
+
+def _weights(model: StoredModel) -> tuple[Path, ...]:
+    if not model.weight_paths:
+        name = model.tags[0] if model.tags else model.id
+        raise ModelFileError(path=name, problem=runnable.why_not(model))
+    return model.weight_paths
 
 
 @lru_cache(_MAX_CACHED_HEADERS)

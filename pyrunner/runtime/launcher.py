@@ -3,20 +3,19 @@
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyrunner
-from pyrunner import config, log
+from pyrunner import log
 from pyrunner.config import Settings
 from pyrunner.errors import StoreIOError
 from pyrunner.models.store import Lease, StoredModel
 from pyrunner.runtime.folder import RuntimeFolder
 from pyrunner.runtime.footprint import Footprint
+from pyrunner.runtime.interpreter import child_environment
 from pyrunner.runtime.ledger import Entry
 from pyrunner.runtime.processes import children
 from pyrunner.types import ModelMode
@@ -31,19 +30,6 @@ _BACKLOG = 512
 def unix_time_s() -> float:
     """Now, in seconds since 1970."""
     return datetime.now(UTC).timestamp()
-
-
-def worker_command() -> tuple[str, ...]:
-    """The program that is a worker, without its model.
-
-    ``-P`` keeps the current folder off the import path, faulthandler writes where a crash in
-    native code came from into the log.
-    """
-    python = sys.executable
-    if not Path(python).name.startswith(("python", "pypy")):
-        # Inside uWSGI and other embedders the executable is the host program.
-        python = str(Path(sys.prefix, "bin", "python3"))
-    return (python, "-P", "-X", "faulthandler", "-m", "pyrunner.worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +82,14 @@ class Launcher:
                 log_fd = _open_log(self._folder.log_path(plan.model.id, plan.mode))
                 stack.callback(os.close, log_fd)
                 fds = (listener.fileno(), lease.fileno())
-                launch = encode_launch(self._launch(plan, keep_alive_s, path, fds))
+                launch = encode_launch(self._launch(plan, keep_alive_s, path, fds, lease.path))
                 process = subprocess.Popen(  # noqa: S603 - our own program
                     [*self._command, plan.reference],
                     stdin=subprocess.PIPE,
                     stdout=log_fd,
                     stderr=log_fd,
                     cwd="/",
-                    env=_environment(),
+                    env=child_environment(),
                     pass_fds=fds,
                     start_new_session=True,
                     umask=0o077,
@@ -128,7 +114,12 @@ class Launcher:
         )
 
     def _launch(
-        self, plan: Plan, keep_alive_s: float | None, path: Path, fds: tuple[int, int]
+        self,
+        plan: Plan,
+        keep_alive_s: float | None,
+        path: Path,
+        fds: tuple[int, int],
+        lease_path: Path,
     ) -> Launch:
         runtime = self._settings.runtime
         model = plan.model
@@ -150,6 +141,7 @@ class Launcher:
             lock_path=str(self._folder.lock),
             listener_fd=fds[0],
             lease_fd=fds[1],
+            lease_path=str(lease_path.absolute()),
             log_level=self._settings.log.level,
         )
 
@@ -172,19 +164,3 @@ def _hand_over(process: subprocess.Popen[bytes], launch: bytes) -> None:
             process.stdin.write(launch)
     except BrokenPipeError:
         _logger.warning("worker %d ended before it started", process.pid)
-
-
-def _environment() -> dict[str, str]:
-    """What the worker inherits, with an import path that does not depend on the folder it is in."""
-    given = config.environment_value("PYTHONPATH") or ""
-    entries = [str(Path(each).absolute()) for each in given.split(os.pathsep) if each]
-    root = Path(pyrunner.__file__).absolute().parents[1]
-    # Run from a source tree we may have been found through the current folder. An installed
-    # package is found anyway, and its folder must not come before the standard library.
-    if root.name not in ("site-packages", "dist-packages") and str(root) not in entries:
-        entries.append(str(root))
-    # An abort inside ggml would start a debugger, where one is installed, and take seconds to end.
-    extra = {"GGML_NO_BACKTRACE": "1"}
-    if entries:
-        extra["PYTHONPATH"] = os.pathsep.join(entries)
-    return config.child_environment(extra)

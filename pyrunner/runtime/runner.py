@@ -168,3 +168,5 @@ class RunnerStatus:
     """Idle time after which it leaves; inf never."""
     expires_in_s: float | None
     """Until it leaves if nothing happens; None while it is busy, loading or kept forever."""
+    is_answering: bool = True
+    """Whether it told its state; when it did not, only what the ledger knows is true."""

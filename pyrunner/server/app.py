@@ -11,6 +11,7 @@ from pyrunner.server import errors
 from pyrunner.server.admission import Admission
 from pyrunner.server.dependencies import Dependencies
 from pyrunner.server.docker import engines, models, transferring
+from pyrunner.server.docker.archives import Loading
 from pyrunner.server.docker.logs import LogFiles, Logs
 from pyrunner.server.docker.transfers import Transfers
 from pyrunner.server.health import Greeting, Health, Version
@@ -21,6 +22,7 @@ from pyrunner.server.openai.resources import ChatCompletions, Completions, Embed
 from pyrunner.server.paths import OPENAI_PREFIXES
 from pyrunner.server.registry import resources as registry
 from pyrunner.server.security import HostRule, OriginRule, SecurityMiddleware
+from pyrunner.server.uploads import LOAD_PATH
 from pyrunner.server.waiting import ClientWatch
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -86,7 +88,8 @@ def create_application(dependencies: Dependencies) -> Application:
 def _add_openai(app: App, dependencies: Dependencies) -> None:
     chat, text = ChatCompletions(dependencies), Completions(dependencies)
     embeddings = Embeddings(dependencies)
-    model_list, model_entry = ModelList(dependencies.store), ModelEntry(dependencies.store)
+    store, engine = dependencies.store, dependencies.settings.engine
+    model_list, model_entry = ModelList(store, engine), ModelEntry(store, engine)
     for prefix in OPENAI_PREFIXES:
         app.add_route(f"{prefix}/chat/completions", chat)
         app.add_route(f"{prefix}/completions", text)
@@ -100,6 +103,7 @@ def _add_docker(app: App, dependencies: Dependencies, transfers: Transfers) -> N
     settings, admission = dependencies.settings, dependencies.admission
     app.add_route("/models", models.ModelCollection(store))
     app.add_route("/models/create", transferring.Pulling(dependencies, transfers))
+    app.add_route(LOAD_PATH, Loading(store, transfers, settings.server.max_load_bytes))
     app.add_route("/models/{name:path}", models.ModelItem(dependencies, transfers))
     app.add_route("/engines/status", engines.EngineStatus())
     app.add_route("/engines/ps", engines.Running(runtime))

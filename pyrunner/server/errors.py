@@ -11,11 +11,15 @@ import msgspec
 
 from pyrunner import errors, log
 from pyrunner.errors import PyrunnerError
-from pyrunner.server.paths import is_docker, is_openai
+from pyrunner.server.paths import clean_path, is_docker, is_openai
 
 _logger = log.get("server")
 
 TEXT = "text/plain; charset=utf-8"
+CODE_HEADER = "X-Error-Code"
+
+CODES = {404: "not_found", 413: "body_too_large", 431: "headers_too_large", 501: "not_implemented"}
+"""Codes of what is refused before a resource sees it; other statuses have the two below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,9 @@ TABLE: dict[type[PyrunnerError], Row] = {
     errors.ServerAnswerError: Row(502, _UPSTREAM),
     errors.StoreLockedError: Row(503, _SERVER),
     errors.StoreCorruptError: Row(500, _SERVER),
+    errors.StoreFullError: Row(507, _SERVER),
     errors.StoreIOError: Row(500, _SERVER),
+    errors.StoreReadOnlyError: Row(500, _SERVER),
     errors.DecodeError: Row(500, _SERVER),
     errors.ModelLoadError: Row(500, _SERVER),
     errors.ModelTooLargeError: Row(500, _SERVER),
@@ -70,16 +76,22 @@ TABLE: dict[type[PyrunnerError], Row] = {
 }
 
 
-def envelope(error: PyrunnerError) -> dict[str, object]:
-    """OpenAI's form of an error; `param` is there when one parameter is to blame."""
+def envelope(error: PyrunnerError) -> dict[str, dict[str, object]]:
+    """OpenAI's form of an error; `param` is there when one parameter is to blame.
+
+    A bad reference adds ``at``, the offset of its first wrong character.
+    """
     row = TABLE[type(error)]
     param = error.facts.get("param")
-    if isinstance(error, errors.ModelNotFoundError):
+    if isinstance(error, errors.ModelNotFoundError | errors.InvalidReferenceError):
         param = "model"
-    return _document(error.sentence, row.type, param, error.code)
+    document = _document(error.sentence, row.type, param, error.code)
+    if isinstance(error, errors.InvalidReferenceError):
+        document["error"]["at"] = error.at
+    return document
 
 
-def internal_envelope() -> dict[str, object]:
+def internal_envelope() -> dict[str, dict[str, object]]:
     """What a client learns of a bug: that it is ours."""
     return _document(
         "An internal error happened; the server's log has the details.", _SERVER, None, "internal"
@@ -105,11 +117,27 @@ def respond_json(resp: falcon.Response, status: int, document: object) -> None:
 
 def deny(req: falcon.Request, resp: falcon.Response, message: str, code: str) -> None:
     """Answer 403 in the route's dialect and stop there."""
-    if is_openai(req.path):
-        respond_json(resp, 403, _document(message, "permission_error", None, code))
-    else:
-        respond_text(resp, 403, message)
+    _refuse(req, resp, 403, _document(message, "permission_error", None, code))
     resp.complete = True
+
+
+def refuse_text(resp: falcon.Response, status: int, message: str, code: str) -> None:
+    """Refuse in one line of text what no error class stands for."""
+    resp.set_header(CODE_HEADER, code)
+    respond_text(resp, status, message)
+
+
+def refused_before_routing(path: str, status: int, message: str) -> tuple[str, str, bytes]:
+    """The answer to a request that no application saw, in the dialect of its path.
+
+    Returns:
+        Its code, its content type and its body.
+    """
+    code = _code(status)
+    if is_openai(clean_path(path)):
+        document = _document(message, _INVALID, None, code)
+        return code, falcon.MEDIA_JSON, msgspec.json.encode(document) + b"\n"
+    return code, TEXT, f"{message}\n".encode()
 
 
 def respond_error(
@@ -125,7 +153,7 @@ def respond_error(
     """
     row = TABLE[type(error)]
     # Text routes have no other place for it, and our command line turns it into an exit code.
-    resp.set_header("X-Error-Code", error.code)
+    resp.set_header(CODE_HEADER, error.code)
     if row.status >= 500:
         _logger.warning("%s %s: %s", req.method, req.path, error)
         # The official OpenAI clients repeat every 5xx unless told not to.
@@ -148,8 +176,26 @@ def install(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
     app.add_error_handler(PyrunnerError, _on_error)
 
 
-def _document(message: str, kind: str, param: object, code: str | None) -> dict[str, object]:
+def _document(message: str, kind: str, param: object, code: str) -> dict[str, dict[str, object]]:
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _code(status: int) -> str:
+    return CODES.get(status, "bad_request" if status < 500 else "internal")
+
+
+def _refuse(
+    req: falcon.Request,
+    resp: falcon.Response,
+    status: int,
+    document: dict[str, dict[str, object]],
+) -> None:
+    error = document["error"]
+    resp.set_header(CODE_HEADER, str(error["code"]))
+    if is_openai(req.path):
+        respond_json(resp, status, document)
+    else:
+        respond_text(resp, status, str(error["message"]))
 
 
 def _on_error(
@@ -168,10 +214,7 @@ def _on_http_error(
         message = "not found" if is_docker(req.path) else "404 page not found"
         if is_openai(req.path):
             message = f"not found: {req.method} {req.path[:200]}"
-    if is_openai(req.path):
-        respond_json(resp, status, _document(message, _INVALID, None, "not_found"))
-    else:
-        respond_text(resp, status, message)
+    _refuse(req, resp, status, _document(message, _INVALID, None, _code(status)))
 
 
 def _on_bug(
@@ -180,6 +223,6 @@ def _on_bug(
     _logger.error("%s %s failed", req.method, req.path, exc_info=error)
     resp.set_header("X-Should-Retry", "false")
     if is_openai(req.path):
-        respond_json(resp, 500, internal_envelope())
+        _refuse(req, resp, 500, internal_envelope())
     else:
-        respond_text(resp, 500, "internal server error")
+        refuse_text(resp, 500, "internal server error", "internal")

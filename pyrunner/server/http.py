@@ -18,6 +18,7 @@ from pyrunner import __version__, log
 from pyrunner.config import ServerConfig
 from pyrunner.server.admission import Admission
 from pyrunner.server.security import UNIX_SOCKET_KEY
+from pyrunner.server.uploads import channel_class
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -27,8 +28,6 @@ MAX_CONNECTIONS = 512
 MAX_OUTPUT_BYTES = 256 * 1024
 """What waits for a slow reader before the answer's thread waits too."""
 
-MAX_TURN_BYTES = 1024 * 1024
-"""What one connection sends before the others have their turn."""
 
 MAX_STALL_S = 60.0
 """How long a connection may take none of the bytes that wait for it; then it is closed.
@@ -42,20 +41,6 @@ _FLUSH_S = 2.0
 """How long the last bytes of ended answers may take."""
 
 _logger = log.get("server")
-
-
-class FairChannel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    """A connection that cannot keep the loop: a fast reader of a large file would, to its end."""
-
-    _n_sent = 0
-
-    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002  # the parent's
-        """Send, or after a turn's worth pretend once that the socket is full."""
-        n_bytes = 0
-        if self._n_sent < MAX_TURN_BYTES:
-            n_bytes = super().send(data, do_close=do_close)
-        self._n_sent = self._n_sent + n_bytes if n_bytes else 0
-        return n_bytes
 
 
 class HttpServer:
@@ -127,7 +112,7 @@ class HttpServer:
 
     def _serve(self, app: WsgiApp, config: ServerConfig, listener: socket.socket) -> Any:
         is_unix = listener.family == socket.AF_UNIX
-        server = waitress.server.create_server(
+        server: Any = waitress.server.create_server(
             _marked(app) if is_unix else app,
             map=self._map,
             _dispatcher=self._dispatcher,
@@ -146,7 +131,7 @@ class HttpServer:
             log_socket_errors=False,
             ident=f"pyrunner/{__version__}",
         )
-        server.channel_class = FairChannel
+        server.channel_class = channel_class(config.max_load_bytes)
         return server
 
     def _loop_while_busy(self, limit_s: float) -> None:

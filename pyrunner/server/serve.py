@@ -12,6 +12,8 @@ from typing import Any
 
 from pyrunner import log
 from pyrunner.config import Settings
+from pyrunner.models.collection import sweep
+from pyrunner.models.layout import Layout
 from pyrunner.server.app import Application, create_application, open_dependencies
 from pyrunner.server.http import HttpServer
 from pyrunner.server.logfile import log_file, log_path
@@ -114,6 +116,7 @@ def open_server(
         stack.enter_context(log_file(log_path(settings)))
         application = application or create_application(open_dependencies(settings))
         stack.callback(application.close, _LET_GO_S)
+        sweep(Layout(settings.store_path))
         application.dependencies.runtime.adopt()
         server = application.dependencies.settings.server
         admission = application.dependencies.admission

@@ -51,8 +51,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """The runtime folder's lock, held meanwhile."""
     listener_fd: int
     """Bound and listening already, so that nobody has to wait for it to appear."""
-    lease_fd: int | None = None
-    """A locked file that keeps the model's blobs; held open, never touched."""
+    lease_fd: int
+    """A locked file that keeps the model's blobs; held open to the end."""
+    lease_path: str
+    """Of that file, which is removed at the end."""
     log_level: str = "info"
 
 

@@ -9,9 +9,9 @@ from pyrunner.engine.request import Errored, Finished, StepEvent, Text
 from pyrunner.errors import PyrunnerError, WorkerProtocolError
 from pyrunner.types import EmbeddingResult
 from pyrunner.wire.frames import Delta, Done, Failed, FromWorker, Vectors
-from pyrunner.worker.messages import Cancel, Order
+from pyrunner.worker.messages import Cancel, Order, Prepared
 from pyrunner.worker.ports import Parser, Piece, Prompts
-from pyrunner.worker.prepare import RequestFrame, prepare
+from pyrunner.worker.prepare import RequestFrame
 
 _logger = log.get("worker")
 
@@ -48,6 +48,14 @@ class EnginePort(Protocol):
         ...
 
 
+class PromptPort(Protocol):
+    """The prompt thread as the I/O thread sees it."""
+
+    def prepare(self, request_id: int, frame: RequestFrame, prompts: Prompts) -> None:
+        """Queue a request to be rendered and tokenised."""
+        ...
+
+
 @dataclass(slots=True)
 class Answer:
     """One request and whom to answer."""
@@ -62,8 +70,11 @@ class Answer:
 class Answers:
     """All of them. `on_end` is called once for each that leaves, however it ended."""
 
-    def __init__(self, engine: EnginePort, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: EnginePort, preparer: PromptPort, on_end: Callable[[], None]
+    ) -> None:
         self._engine = engine
+        self._preparer = preparer
         self._on_end = on_end
         self._by_id: dict[int, Answer] = {}
         self._by_peer: dict[Peer, Answer] = {}
@@ -83,13 +94,25 @@ class Answers:
         self._by_id[answer.request_id] = answer
         self._by_peer[peer] = answer
         if prompts is not None:
-            self._submit(answer, prompts)
+            self._preparer.prepare(answer.request_id, frame, prompts)
 
     def submit_all(self, prompts: Prompts) -> None:
         """The model is loaded: hand over what waited for it, in the order it came."""
-        for answer in list(self._by_id.values()):
-            if answer.parser is None:
-                self._submit(answer, prompts)
+        for answer in self._by_id.values():
+            self._preparer.prepare(answer.request_id, answer.frame, prompts)
+
+    def prepared(self, report: Prepared) -> None:
+        """A prompt is ready: the engine gets it, unless nobody waits for the answer any more."""
+        answer = self._by_id.get(report.request_id)
+        if answer is not None:
+            answer.parser = report.parser
+            self._engine.order(report.order)
+
+    def unprepared(self, request_id: int, error: PyrunnerError) -> None:
+        """A prompt cannot be made."""
+        answer = self._by_id.get(request_id)
+        if answer is not None:
+            self._end(answer, failed(error))
 
     def cancel(self, peer: Peer) -> None:
         """Whoever asked went away. Peers without a request are ignored."""
@@ -128,15 +151,6 @@ class Answers:
                 self._end(answer, failed(result))
             else:
                 self._end(answer, Vectors(result=result))
-
-    def _submit(self, answer: Answer, prompts: Prompts) -> None:
-        try:
-            prepared = prepare(answer.frame, answer.request_id, prompts)
-        except PyrunnerError as error:
-            self._end(answer, failed(error))
-            return
-        answer.parser = prepared.parser
-        self._engine.order(prepared.order)
 
     def _take(self, answer: Answer, event: StepEvent, pieces: list[Piece]) -> None:
         if answer.parser is None:

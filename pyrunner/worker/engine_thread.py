@@ -172,7 +172,10 @@ class EngineThread:
         if not job.is_cancelled:
             try:
                 group = job.next_group(self._launch.engine.n_batch)
-                job.add(loop.embed(group, normalize=job.order.normalize))
+                part = loop.embed(group, normalize=job.order.normalize)
+                if part is None:
+                    return  # for the orders that wait; then this group again
+                job.add(part)
             except PyrunnerError as error:
                 self._mailbox.post(Embedded(job.order.request_id, error))
                 job.is_cancelled = True

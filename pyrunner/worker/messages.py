@@ -1,4 +1,4 @@
-"""What the engine thread and the I/O thread tell each other.
+"""What the threads of a worker tell each other.
 
 Orders go down an unbounded queue, because the I/O thread bounds the requests it admits; reports
 come up a bounded one with a byte on a socket pair that wakes the I/O thread.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyrunner.engine.request import GenerationRequest, StepEvent
 from pyrunner.errors import PyrunnerError
 from pyrunner.types import EmbeddingResult
-from pyrunner.worker.ports import Loop, Prompts
+from pyrunner.worker.ports import Loop, Parser, Prompts
 
 MAX_REPORTS = 1024
 """Steps that may wait for the I/O thread; then the engine waits (the I/O thread is the faster)."""
@@ -75,6 +75,23 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Report of the prompt thread: what goes to the engine, and what reads the answer's text."""
+
+    request_id: int
+    order: Submit | EmbedInputs
+    parser: Parser
+
+
+@dataclass(frozen=True, slots=True)
+class Unprepared:
+    """Report of the prompt thread: the request cannot be rendered."""
+
+    request_id: int
+    error: PyrunnerError
+
+
+@dataclass(frozen=True, slots=True)
 class Stepped:
     """Report: what one step brought."""
 
@@ -96,11 +113,11 @@ class Broken:
     error: PyrunnerError
 
 
-Report = Loading | Loaded | LoadFailed | Stepped | Embedded | Broken
+Report = Loading | Loaded | LoadFailed | Prepared | Unprepared | Stepped | Embedded | Broken
 
 
 class Mailbox:
-    """Reports on their way up: the engine thread posts, the I/O thread waits on `fileno`."""
+    """Reports on their way up: the other threads post, the I/O thread waits on `fileno`."""
 
     def __init__(self) -> None:
         self._reports: queue.Queue[Report] = queue.Queue(MAX_REPORTS)

@@ -61,13 +61,13 @@ class NativeBackend:
 
 
 class NativePrompts:
-    """Templates and tokens of one model. Only the I/O thread uses it.
+    """Templates and tokens of one model. Only the prompt thread uses it.
 
     Args:
         model: Loaded.
         template: Jinja text that replaces the model's own.
         n_ctx: Tokens a prompt can have. A text that cannot fit whatever its tokens are is refused
-            before the time for rendering and tokenising it is spent, which every other client of
+            before the time for rendering and tokenising it is spent, which every other prompt of
             this worker would have to wait for.
     """
 
@@ -75,6 +75,9 @@ class NativePrompts:
         self._model = model
         self._template = template
         self._n_ctx = n_ctx
+        # Only here does no token stand for more text than the vocabulary's longest: other
+        # tokenisers drop white space, or make one token of a word they do not know.
+        self._is_lossless = model.meta("tokenizer.ggml.model") == "gpt2"
 
     def render(self, request: ChatRequest) -> Rendered:
         """Apply the chat template.
@@ -98,9 +101,9 @@ class NativePrompts:
         return self._model.tokenize(text, add_special=True, parse_special=True)
 
     def _check_length(self, n_characters: int) -> None:
-        n_tokens = n_characters // max(1, self._model.max_piece_bytes)  # at least
-        if n_tokens > self._n_ctx:
-            raise ContextLengthError(n_tokens=n_tokens, n_ctx=self._n_ctx)
+        n_least = n_characters // max(1, self._model.max_piece_bytes)
+        if self._is_lossless and n_least > self._n_ctx:
+            raise ContextLengthError(n_tokens=n_least, n_ctx=self._n_ctx, is_least=True)
 
     @cached_property
     def _chat_format(self) -> "ChatFormat":

@@ -57,11 +57,11 @@ class Loop(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Any thread: cut the running prompt chunk short."""
+        """Any thread: cut the running prompt chunk or embedding short."""
         ...
 
-    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult:
-        """One vector per input."""
+    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
+        """One vector per input; None when `interrupt` stopped it, and it can be asked again."""
         ...
 
 
@@ -102,7 +102,7 @@ class Rendered(Protocol):
 
 
 class Prompts(Protocol):
-    """Text to tokens. Only the I/O thread calls it; native work happens without the GIL."""
+    """Text to tokens. Only the prompt thread calls it; native work happens without the GIL."""
 
     def render(self, request: ChatRequest) -> Rendered:
         """Apply the chat template. Raises TemplateError."""

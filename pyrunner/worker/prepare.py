@@ -1,23 +1,15 @@
-"""From a request's frame to an order for the engine. Runs on the I/O thread."""
+"""From a request's frame to an order for the engine. Runs on the prompt thread."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pyrunner.engine.request import GenerationRequest
 from pyrunner.types import FinishEvent, TextEvent
 from pyrunner.wire.frames import Chat, Complete, Embed
-from pyrunner.worker.messages import EmbedInputs, Submit
-from pyrunner.worker.ports import Parser, Piece, Prompts
+from pyrunner.worker.messages import EmbedInputs, Prepared, Submit
+from pyrunner.worker.ports import Piece, Prompts
 
 RequestFrame = Chat | Complete | Embed
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What goes to the engine, and what reads the text that comes back."""
-
-    order: Submit | EmbedInputs
-    parser: Parser
 
 
 def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
@@ -37,16 +29,17 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 limits=limits,
                 preserved_tokens=tuple(rendered.preserved_tokens),
             )
-            return Prepared(Submit(generation), rendered.parser)
+            return Prepared(request_id, Submit(generation), rendered.parser)
         case Complete(request=raw):
             tokens = _tokens(raw.prompt, prompts)
             generation = GenerationRequest(
                 request_id=request_id, tokens=tokens, sampling=raw.sampling, limits=raw.limits
             )
-            return Prepared(Submit(generation), PlainText())
+            return Prepared(request_id, Submit(generation), PlainText())
         case Embed(request=embedding):
             inputs = tuple(_tokens(each, prompts) for each in embedding.inputs)
-            return Prepared(EmbedInputs(request_id, inputs, embedding.normalize), PlainText())
+            order = EmbedInputs(request_id, inputs, embedding.normalize)
+            return Prepared(request_id, order, PlainText())
 
 
 class PlainText:

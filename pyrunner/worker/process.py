@@ -1,4 +1,4 @@
-"""The process: what it inherits, its signals, its two threads, and how it ends."""
+"""The process: what it inherits, its signals, its three threads, and how it ends."""
 
 import contextlib
 import os
@@ -18,6 +18,7 @@ from pyrunner.worker.io_loop import IoLoop
 from pyrunner.worker.log_bound import bound_log
 from pyrunner.worker.messages import Mailbox
 from pyrunner.worker.ports import Backend
+from pyrunner.worker.prompt_thread import PromptThread
 from pyrunner.worker.service import Service
 
 _logger = log.get("worker")
@@ -26,7 +27,8 @@ _SWITCH_INTERVAL_S = 0.0005
 """With the default of 5 ms a busy I/O thread makes the engine wait that long after each step."""
 
 _STOP_S = 3.0
-"""How long the engine may take to notice that it is over; then the process ends without it."""
+"""How long the engine, and then the prompt thread, may take to notice that it is over; after that
+the process ends without them."""
 
 
 def run(backend: Backend) -> int:
@@ -41,7 +43,8 @@ def run(backend: Backend) -> int:
     _logger.info("worker %d for %s (%s)", os.getpid(), launch.reference, launch.mode)
     mailbox = Mailbox()
     engine = EngineThread(backend, launch, mailbox)
-    service = Service(launch, engine, time.monotonic)
+    preparer = PromptThread(mailbox, launch.reference)
+    service = Service(launch, engine, preparer, time.monotonic)
     listener = socket.socket(fileno=launch.listener_fd)
 
     def keep_house() -> None:
@@ -52,14 +55,17 @@ def run(backend: Backend) -> int:
     _drain_on_sigterm(service, mailbox)
     _die_first()
     engine.start()
+    preparer.start()
     try:
         loop.run()
     finally:
-        has_stopped = engine.stop(_STOP_S)
+        has_stopped = engine.stop(_STOP_S) and preparer.stop(_STOP_S)
         backend.pass_on_log()
         _logger.info("worker %d ends with status %d", os.getpid(), service.exit_status)
         if service.is_orphan:
             remove_dead(Path(launch.server_socket), Path(launch.lock_path))
+        with contextlib.suppress(OSError):
+            Path(launch.lease_path).unlink(missing_ok=True)
         if not has_stopped:
             # Native code that hangs would make a normal exit wait, or crash at its teardown.
             os._exit(service.exit_status)

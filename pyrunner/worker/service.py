@@ -22,7 +22,7 @@ from pyrunner.wire.frames import (
     Welcome,
 )
 from pyrunner.wire.launch import EXIT_BROKEN, EXIT_LOAD_FAILED, Launch
-from pyrunner.worker.answers import Answers, EnginePort, Peer, failed
+from pyrunner.worker.answers import Answers, EnginePort, Peer, PromptPort, failed
 from pyrunner.worker.life import Life, Verdict
 from pyrunner.worker.messages import (
     Broken,
@@ -30,8 +30,10 @@ from pyrunner.worker.messages import (
     Loaded,
     LoadFailed,
     Loading,
+    Prepared,
     Report,
     Stepped,
+    Unprepared,
 )
 from pyrunner.worker.prepare import RequestFrame
 
@@ -48,7 +50,13 @@ class _Role(Enum):
 class Service:
     """The worker without its sockets."""
 
-    def __init__(self, launch: Launch, engine: EnginePort, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        engine: EnginePort,
+        preparer: PromptPort,
+        clock: Callable[[], float],
+    ) -> None:
         self._launch = launch
         self._clock = clock
         self._life = Life(
@@ -57,7 +65,7 @@ class Service:
             drain_s=launch.drain_s,
             now_s=clock(),
         )
-        self._answers = Answers(engine, self._request_ended)
+        self._answers = Answers(engine, preparer, self._request_ended)
         self._roles: dict[Peer, _Role] = {}
         self._waiters: list[Peer] = []
         self._loaded: Loaded | None = None
@@ -155,6 +163,10 @@ class Service:
                     peer.send(Progress(fraction=fraction))
             case Loaded():
                 self._on_loaded(report)
+            case Prepared():
+                self._answers.prepared(report)
+            case Unprepared(request_id, error):
+                self._answers.unprepared(request_id, error)
             case Stepped(events):
                 self._answers.stepped(events)
             case Embedded(request_id, result):

@@ -95,3 +95,28 @@ def test_facts_that_do_not_fit_are_a_bug_and_no_pyrunner_error():
 
 def test_a_bug_is_not_caught_with_the_families():
     assert not issubclass(errors.InvariantError, PyrunnerError)
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        errors.StoreIOError,
+        errors.ModelFileError,
+        errors.TemplateError,
+        errors.RegistryProtocolError,
+        errors.ShuttingDownError,
+        errors.DecodeError,
+        errors.ModelLoadError,
+        errors.WorkerProtocolError,
+    ],
+)
+def test_a_sentence_goes_on_with_a_way_out(leaf: type[PyrunnerError]):
+    problem, _, way_out = _example(leaf).sentence.partition(". ")
+    assert problem
+    assert way_out.endswith(".")
+
+
+@pytest.mark.parametrize("leaf", [errors.MemoryBudgetError, errors.ModelTooLargeError])
+def test_sizes_are_told_in_a_unit_that_people_read(leaf: type[PyrunnerError]):
+    assert "1 MiB" in _example(leaf).sentence
+    assert " bytes" not in _example(leaf).sentence

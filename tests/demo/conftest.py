@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.model_cases import DEMO
 from support.tree import ROOT
 
-import pyrunner
 from pyrunner import Engine, _native
 from pyrunner.config import EngineConfig
 
@@ -18,8 +18,7 @@ sys.path.append(str(ROOT / "scripts"))
 @pytest.fixture(scope="session")
 def demo_gguf() -> Path:
     """The weights inside the installed package."""
-    blobs = Path(pyrunner.__file__).parent / "demo" / "layout" / "blobs" / "sha256"
-    return max(blobs.iterdir(), key=lambda blob: blob.stat().st_size)
+    return DEMO.file()
 
 
 @pytest.fixture(scope="session")

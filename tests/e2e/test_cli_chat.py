@@ -156,3 +156,17 @@ def test_chat_without_history_writes_none(server, home):
         terminal.type("Hi\r")
         terminal.wait_for("Hello there")
     assert not (home / "history").exists()
+
+
+def test_chat_says_that_it_waits_until_the_first_event(server, chat):
+    is_loaded = threading.Event()
+
+    def late() -> Iterator[bytes]:
+        is_loaded.wait(60)
+        yield from sse(delta(content="Hello"))
+
+    server.routes[CHAT] = lambda _: Reply(chunks=late())
+    chat.type("Hi\r")
+    chat.wait_for("Waiting for ai/x ...")
+    is_loaded.set()
+    chat.wait_for("\r\x1b[KHello")

@@ -135,6 +135,63 @@ def test_pull_of_what_no_registry_has_exits_with_4(server, home):
     )
 
 
+def _of_openai(server: ApiServer, home: Path, *arguments: str) -> tuple[int, str, str]:
+    # Nothing but the URL may lead to the server.
+    done = run(*arguments, "--openaiurl", f"{server.address.url}/some/v1", home=home)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_run_openaiurl_asks_below_the_url_and_pulls_nothing(server, home):
+    server.answer("POST /some/v1/chat/completions", chunks=sse(delta(content="Hi")))
+    assert _of_openai(server, home, "run", "gpt-x", "Say hi") == (0, "Hi\n", "")
+    assert [seen.path for seen in server.seen] == ["/some/v1/chat/completions"]
+    assert server.seen[0].body["model"] == "gpt-x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "MODEL NAME  CREATED\ngpt-x       N/A\nb           N/A\n"),
+        (["b"], "MODEL NAME  CREATED\nb           N/A\n"),
+        (["-q"], "gpt-x\nb\n"),
+    ],
+    ids=["table", "one", "quiet"],
+)
+def test_list_openaiurl_lists_that_server(server, home, arguments, text):
+    listed = {"object": "list", "data": [{"id": "gpt-x", "created": 0}, {"id": "b"}]}
+    server.answer("GET /some/v1/models", listed)
+    assert _of_openai(server, home, "list", *arguments) == (0, text, "")
+    assert json.loads(_of_openai(server, home, "list", "--json")[1]) == listed
+
+
+def test_list_openaiurl_of_a_server_without_models_is_one_sentence(server, home):
+    server.answer("GET /some/v1/models", [])
+    code, out, err = _of_openai(server, home, "list")
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "Check --openaiurl" in err
+
+
+def test_openaiurl_that_is_none_names_the_option(home):
+    done = run("list", "--openaiurl", "ftp://x", home=home)
+    assert done.returncode == 2
+    assert "--openaiurl" in done.stderr
+
+
+def test_run_debug_tells_what_is_sent_on_stderr(server, home):
+    code, out, err = _run(server, home, "run", "--debug", "ai/x", "Say hi")
+    assert (code, out) == (0, "Hello there\n")
+    assert f"POST {server.address}/engines/v1/chat/completions {{" in err
+    assert "Say hi" in err
+
+
+@pytest.mark.parametrize("color", ["yes", "auto"])
+def test_run_color_is_refused_until_it_is_done(server, home, color):
+    code, out, err = _run(server, home, "run", "--color", color, "ai/x", "Hi")
+    assert (code, out) == (2, "")
+    assert f"'--color {color}' is not supported yet" in err
+
+
 def test_ps_shows_the_table(server, home):
     runner = {"backend_name": "llama.cpp", "model_name": "ai/x", "mode": "completion"}
     server.answer("GET /engines/ps", [runner | {"loading": True, "last_used": ""}])
@@ -154,6 +211,30 @@ def test_ps_shows_the_table(server, home):
 def test_unload_says_how_many(server, home, arguments, n_unloaded, text):
     server.answer("POST /engines/unload", {"unloaded_runners": n_unloaded})
     assert _run(server, home, "unload", *arguments) == (0, text, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "n_unloaded", "text"),
+    [
+        (["--all"], 0, "Busy, so not unloaded: x, y. Wait, or use --force.\n"),
+        (["ai/X:latest"], 0, "Busy, so not unloaded: x. Wait, or use --force.\n"),
+        (["ai/z"], 1, "Unloaded 1 model(s).\n"),
+    ],
+    ids=["all", "one of them", "another"],
+)
+def test_unload_says_which_models_are_busy(server, home, arguments, n_unloaded, text):
+    names = {"in_use": "docker.io/ai/x:latest", "loading": "docker.io/ai/y:latest", "-": "ai/z"}
+    busy = [{"model_name": name, why: True} for why, name in names.items()]
+    server.answer("GET /engines/ps", busy)
+    server.answer("POST /engines/unload", {"unloaded_runners": n_unloaded})
+    assert _run(server, home, "unload", *arguments) == (0, text, "")
+
+
+@pytest.mark.parametrize(("flags", "sent"), [([], None), (["--force"], True)])
+def test_unload_forces_only_when_told(server, home, flags, sent):
+    server.answer("POST /engines/unload", {"unloaded_runners": 1})
+    assert _run(server, home, "unload", "ai/x", *flags)[0] == 0
+    assert server.seen[0].body.get("force") is sent
 
 
 def test_unload_of_nothing_named_exits_with_2(server, home):

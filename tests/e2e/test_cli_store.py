@@ -232,3 +232,10 @@ def test_run_in_a_home_that_cannot_be_written_says_where_it_could_be(home):
 @pytest.mark.parametrize(("named", "code"), [("unix://", 2), ("a b", 2), ("  ", 0)])
 def test_model_runner_host_without_a_place_is_refused_or_ignored(home, named, code):
     assert run("ls", home=home, extra={"MODEL_RUNNER_HOST": named}).returncode == code
+
+
+@pytest.mark.parametrize("command", ["pull", "push", "inspect"])
+def test_bad_reference_is_shown_with_a_caret_below_its_character(home, command):
+    done = run(command, "ai/x:v$1", home=home)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == ["  ai/x:v$1", "        ^"]

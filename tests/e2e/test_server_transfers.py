@@ -103,7 +103,7 @@ def test_registry_that_wants_credentials_is_401(live, tmp_path):
         response, text = _transfer(live, "/models/create", {"from": f"{closed.host}/a/b"})
     assert response.status == 401
     assert text.startswith("Unauthorized")
-    assert "docker login" in text
+    assert "pyrunner login" in text
 
 
 def test_failure_after_the_first_progress_is_the_last_line(live):

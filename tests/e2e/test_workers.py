@@ -129,6 +129,14 @@ def test_kill_in_the_middle_of_a_stream_ends_that_stream_only(shop):
         assert _text_of(list(stream)) == "w0 "
 
 
+def test_killed_worker_leaves_no_lease(shop):
+    runtime = shop.runtime()
+    runtime.ensure_ready("ai/a")
+    assert len(list(shop.store.path.glob(".pyrunner/leases/*"))) == 1
+    kill(pid_of(runtime, A))
+    until(lambda: not list(shop.store.path.glob(".pyrunner/leases/*")))
+
+
 def test_killed_worker_leaves_no_socket_and_no_entry(shop):
     runtime = shop.runtime()
     runtime.ensure_ready("ai/a")

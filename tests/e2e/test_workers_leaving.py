@@ -55,6 +55,7 @@ def test_idle_worker_leaves_by_itself(shop):
     until(lambda: is_gone(pid))
     until(lambda: not list(shop.run.glob("w*.sock")))
     assert runtime.running() == []
+    assert list(shop.store.path.glob(".pyrunner/leases/*")) == []
 
 
 def test_keep_alive_zero_leaves_after_the_request(shop):

@@ -16,7 +16,7 @@ from pyrunner.errors import (
     WorkerCrashedError,
 )
 from pyrunner.runtime.api import Runtime
-from pyrunner.runtime.launcher import worker_command
+from pyrunner.runtime.interpreter import module_command
 from pyrunner.runtime.runner import EventStream
 from pyrunner.types import (
     CompletionRequest,
@@ -58,7 +58,7 @@ def weights(request):
 
 @pytest.fixture
 def shop(home, weights):
-    with Workshop(home, worker_command()) as made:
+    with Workshop(home, module_command("pyrunner.worker")) as made:
         for name in ("ai/a", "ai/b"):
             # A byte behind the last tensor makes it another model.
             artifacts.add(made.store, name, weights + name.encode())

@@ -1,5 +1,6 @@
 """Embeddings: packed texts equal each text alone, whatever its length."""
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -93,6 +94,22 @@ def test_same_text_gives_the_same_vector_after_other_texts(
 
 
 @on_models([LLAMA_SPM])
+def test_interrupt_ends_a_long_text_and_the_next_is_right(
+    sides: Sides, draw_tokens: Callable[..., list[int]]
+) -> None:
+    embedder = Embedder(sides.model, n_ctx=2048, n_threads=1)
+    long, short = draw_tokens(2000), draw_tokens(40, seed=1)
+    expected = _embed(embedder, [short])
+    found: list[memoryview | None] = []
+    thread = threading.Thread(target=lambda: found.append(embedder.embed(long, [len(long)])))
+    thread.start()
+    while thread.is_alive():
+        embedder.interrupt()
+    assert found == [None]
+    assert np.array_equal(_embed(embedder, [short]), expected)
+
+
+@on_models([LLAMA_SPM])
 def test_vectors_keep_their_length_when_not_normalized(sides: Sides) -> None:
     model = sides.model
     embedder = Embedder(model, n_ctx=512, n_threads=1)
@@ -130,4 +147,6 @@ def test_packing_that_does_not_add_up_is_refused(
 @on_models([LLAMA_SPM])
 def test_no_texts_give_no_vectors(sides: Sides) -> None:
     model = sides.model
-    assert Embedder(model, n_ctx=512, n_threads=1).embed([], []).nbytes == 0
+    nothing = Embedder(model, n_ctx=512, n_threads=1).embed([], [])
+    assert nothing is not None
+    assert nothing.nbytes == 0

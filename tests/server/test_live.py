@@ -1,5 +1,6 @@
 """The application behind the real waitress: what Falcon's test client cannot show."""
 
+import http.client
 import json
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from support.scripted_runtime import FINISH, HELLO
 from support.waits import until
 
 from pyrunner.errors import RequestCancelledError, WorkerCrashedError
+from pyrunner.server.http import MAX_HEADER_BYTES
 from pyrunner.server.logfile import log_path
 from pyrunner.types import TextEvent
 
@@ -50,6 +52,28 @@ def test_stream_over_the_unix_socket_is_the_same(live: Live) -> None:
     assert response.status == 200
     assert len(list(events(response))) == 4
     connection.close()
+
+
+ASKED = {"json": "/v1/chat/completions", "text": "/models/create"}
+REFUSED = {
+    "headers": ("X: " + "x" * MAX_HEADER_BYTES, 431, "headers_too_large"),
+    "body": ("Content-Length: 99999999", 413, "body_too_large"),
+    "garbage": ("Content-Length: many", 400, "bad_request"),
+}
+
+
+@pytest.mark.parametrize("kind", ASKED)
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_waitress_refuses_has_our_form(live: Live, kind: str, what: str) -> None:
+    header, status, code = REFUSED[what]
+    with live.raw() as connection:
+        connection.sendall(f"POST {ASKED[kind]} HTTP/1.1\r\n{header}\r\n\r\n".encode())
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        body = response.read().decode()
+    assert (response.status, response.headers["X-Error-Code"]) == (status, code)
+    assert body.startswith('{"error":{"message":"') is (kind == "json")
+    assert body.count("\n") == 1
 
 
 def test_host_is_checked_on_tcp_and_not_on_the_unix_socket(live: Live) -> None:

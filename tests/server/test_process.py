@@ -158,3 +158,32 @@ def test_server_without_tcp_listens_on_the_socket_only(home: Path) -> None:
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
         connection.close()
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def test_serve_listens_where_host_and_port_say(home: Path) -> None:
+    host = "127.0.0.2"
+    port = _free_port(host)
+    with subprocess.Popen(
+        [sys.executable, "-m", "pyrunner", "serve", "--host", host, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYRUNNER_HOME": str(home)},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"Listening on http://{host}:{port}\n"
+            with socket.create_connection((host, port), timeout=PATIENCE_S) as connection:
+                connection.sendall(f"GET / HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
+                assert connection.recv(1024).startswith(b"HTTP/1.0 200")
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()

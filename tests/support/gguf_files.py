@@ -10,7 +10,9 @@ import numpy as np
 UINT8, INT8, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY, UINT64 = 0, 1, 4, 5, 6, 7, 8, 9, 10
 
 
-def write_tiny_gguf(path: Path, *, n_vocab: int = 8, architecture: str = "llama") -> Path:
+def write_tiny_gguf(
+    path: Path, *, n_vocab: int = 8, architecture: str = "llama", n_ctx_train: int = 512
+) -> Path:
     """A valid file with one F32 tensor of 64 x `n_vocab`; no engine could run it.
 
     256 bytes per token of the vocabulary, so it can be made as large as a test needs.
@@ -18,7 +20,7 @@ def write_tiny_gguf(path: Path, *, n_vocab: int = 8, architecture: str = "llama"
     writer = gguf.GGUFWriter(str(path), architecture)
     writer.add_name("tiny")
     writer.add_block_count(2)
-    writer.add_context_length(512)
+    writer.add_context_length(n_ctx_train)
     writer.add_embedding_length(64)
     writer.add_head_count(4)
     writer.add_head_count_kv(2)

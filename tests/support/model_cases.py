@@ -1,4 +1,4 @@
-"""The random-weight models that parity is asserted on, and where their files are kept."""
+"""The models that parity is asserted on, and where their files are kept."""
 
 import hashlib
 import inspect
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pyrunner
 from support import random_model
 from support.random_model import Shape, write_random_model
 
@@ -32,6 +33,18 @@ class ModelCase:
             )
             partial.replace(path)
         return path
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedCase:
+    """The model that ships inside the package that is tested."""
+
+    name: str = "demo-q8"
+
+    def file(self, _folder: Path | None = None) -> Path:
+        """Its weights, the largest blob there."""
+        blobs = Path(pyrunner.__file__).parent / "demo" / "layout" / "blobs" / "sha256"
+        return max(blobs.iterdir(), key=lambda blob: blob.stat().st_size)
 
 
 LLAMA_BPE = ModelCase(
@@ -133,7 +146,10 @@ MAMBA = ModelCase(
     },
 )
 
-GENERATIVE = (LLAMA_BPE, QWEN2, LLAMA_SPM, GEMMA3)
-"""MHA and GQA, full and sliding-window attention, F32 and Q8_0, two kinds of vocabulary."""
+DEMO = ShippedCase()
+
+GENERATIVE = (LLAMA_BPE, QWEN2, LLAMA_SPM, GEMMA3, DEMO)
+"""Random weights and trained ones, MHA and GQA, full and sliding-window attention, F32 and Q8_0,
+three vocabularies of two kinds."""
 EMBEDDING = (LLAMA_SPM, QWEN2, BERT)
 """With and without a causal mask."""

@@ -112,7 +112,7 @@ class ScriptedLoop:
         self._interrupted.clear()
         return events
 
-    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult:
+    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
         if any("".join(map(chr, each)) == "refuse" for each in inputs):
             raise InvalidParameterError(param="input", problem="is refused")
         return EmbeddingResult(

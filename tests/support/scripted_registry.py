@@ -6,6 +6,9 @@ real one does. A fault is a function that answers one request in place of the re
 
 import contextlib
 import re
+import socket
+import ssl
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -62,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._serve()
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815 - names of the base class
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_CONNECT = do_GET  # noqa: N815 - names of the base class
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         """Answer; underscores in names of headers stand for dashes."""
@@ -122,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             self.reply(404, b'{"errors":[{"code":"BLOB_UNKNOWN","message":"unknown"}]}')
             return
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if asked is None:
             self.reply(200, content)
             return
@@ -130,8 +133,9 @@ class Handler(BaseHTTPRequestHandler):
         if start >= len(content):
             self.reply(416)
             return
-        part = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self.reply(206, content[start:], Content_Range=part)
+        end = min(int(asked[2] or len(content)), len(content) - 1) + 1
+        part = f"bytes {start}-{end - 1}/{len(content)}"
+        self.reply(206, content[start:end], Content_Range=part)
 
     def _serve_upload(self, match: "re.Match[str]") -> None:
         name, number = match.groups()
@@ -139,8 +143,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "POST":
             number = str(len(uploads) + 1)
             uploads[number] = b""
-        else:
-            uploads[number] += self.rfile.read(int(self.headers["Content-Length"]))
+        elif self.command in {"PATCH", "PUT"}:
+            self._take(number, int(self.headers["Content-Length"]))
         if self.command == "PUT":
             [digest] = parse_qs(urlsplit(self.path).query)["digest"]
             if Digest.of(uploads[number]) != digest:
@@ -149,18 +153,43 @@ class Handler(BaseHTTPRequestHandler):
             self.registry.blobs[digest] = uploads[number]
             self.reply(201)
             return
-        self.reply(202, Location=f"/v2/{name}/blobs/uploads/{number}?state=x")
+        status = 204 if self.command == "GET" else 202
+        kept = f"0-{max(0, len(uploads[number]) - 1)}"
+        self.reply(status, Location=f"/v2/{name}/blobs/uploads/{number}?state=x", Range=kept)
+
+    def _take(self, number: str, n_bytes: int) -> None:
+        """Append a body to an upload."""
+        self.registry.uploads[number] += self.rfile.read(n_bytes)
+
+    def take_and_break_off(self, n_bytes: int) -> None:
+        """Append that much of the body to its upload and hang up, as a broken connection would."""
+        number = urlsplit(self.path).path.rsplit("/", 1)[1]
+        self._take(number, n_bytes)
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+
+    def handle_error(self, *_args: Any) -> None:
+        """Say nothing: clients that refuse us or give up are what tests are about."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(*_args)
 
 
 @contextlib.contextmanager
-def scripted_registry() -> Iterator[ScriptedRegistry]:
+def scripted_registry(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedRegistry]:
     """Run one on loopback until the block ends."""
 
     class Bound(Handler):
         pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
-    server.daemon_threads = False
+    server = _Server(("127.0.0.1", 0), Bound)
+    if tls is not None:
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     Bound.registry = ScriptedRegistry(f"127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

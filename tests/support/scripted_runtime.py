@@ -143,6 +143,7 @@ class ScriptedRuntime:
     keep_alives: list[float | None] = field(default_factory=list)
     loads: list[tuple[str, ModelMode]] = field(default_factory=list)
     unloads: list[list[str] | None] = field(default_factory=list)
+    forced: list[bool] = field(default_factory=list)
     statuses: list[RunnerStatus] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
     streams: list[ScriptedStream] = field(default_factory=list)
@@ -185,6 +186,7 @@ class ScriptedRuntime:
 
     def unload(self, models: Sequence[str] | None = None, *, only_idle: bool = True) -> int:
         self.unloads.append(None if models is None else list(models))
+        self.forced.append(not only_idle)
         return len(self.statuses)
 
     def log_paths(self) -> list[Path]:

@@ -28,16 +28,22 @@ class TokenServer:
     """What it was asked, and how it answers."""
 
     url: str
+    folder: Path
+    """Its key and its certificate."""
     asked: list[tuple[str, str]] = field(default_factory=list)
-    """Method and scope of each request."""
+    """Method and scopes of each request, with a space between them."""
     lifetime_s: int = 300
     """Negative: every token has expired before it is used."""
+    says_lifetime: bool = False
+    """Whether ``expires_in`` is in the answers."""
+    gives_identity: bool = True
+    """Whether the user gets `IDENTITY_TOKEN` on asking for an offline token."""
 
-    def auth_section(self, folder: Path) -> str:
+    def auth_section(self) -> str:
         """The ``auth`` section of a registry that trusts it."""
         return (
             f"auth: {{token: {{realm: '{self.url}', service: {SERVICE}, issuer: {ISSUER}, "
-            f"rootcertbundle: {folder / 'cert.pem'}}}}}\n"
+            f"rootcertbundle: {self.folder / 'cert.pem'}}}}}\n"
         )
 
 
@@ -69,21 +75,15 @@ def running_token_server(folder: Path) -> Iterator[TokenServer]:
 
         def _grant(self, fields: dict[str, list[str]], *, can_push: bool) -> None:
             assert fields["service"] == [SERVICE]
-            server.asked.append((self.command, fields["scope"][0]))
-            kind, name, actions = fields["scope"][0].split(":")
-            allowed = [each for each in actions.split(",") if can_push or each == "pull"]
-            now = int(time.time())
-            claims = {
-                "iss": ISSUER,
-                "sub": USER,
-                "aud": SERVICE,
-                "exp": now + server.lifetime_s,
-                "nbf": now - 600,
-                "iat": now - 600,
-                "jti": str(len(server.asked)),
-                "access": [{"type": kind, "name": name, "actions": allowed}],
-            }
-            body = json.dumps({"token": _sign(claims, certificate, folder)}).encode()
+            scopes = " ".join(fields.get("scope", [])).split()
+            server.asked.append((self.command, " ".join(scopes)))
+            claims = _claims(scopes, server, can_push=can_push)
+            answer: dict[str, Any] = {"token": _sign(claims, certificate, folder)}
+            if server.says_lifetime:
+                answer["expires_in"] = server.lifetime_s
+            if server.gives_identity and can_push and fields.get("offline_token") == ["true"]:
+                answer["refresh_token"] = IDENTITY_TOKEN
+            body = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -94,7 +94,7 @@ def running_token_server(folder: Path) -> Iterator[TokenServer]:
 
     http_server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http_server.daemon_threads = False
-    server = TokenServer(f"http://127.0.0.1:{http_server.server_port}/token")
+    server = TokenServer(f"http://127.0.0.1:{http_server.server_port}/token", folder)
     thread = threading.Thread(target=http_server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -103,6 +103,25 @@ def running_token_server(folder: Path) -> Iterator[TokenServer]:
         http_server.shutdown()
         http_server.server_close()
         thread.join(10)
+
+
+def _claims(scopes: list[str], server: TokenServer, *, can_push: bool) -> dict[str, Any]:
+    now = int(time.time())
+    access = []
+    for scope in scopes:
+        kind, name, actions = scope.split(":")
+        allowed = [each for each in actions.split(",") if can_push or each == "pull"]
+        access.append({"type": kind, "name": name, "actions": allowed})
+    return {
+        "iss": ISSUER,
+        "sub": USER,
+        "aud": SERVICE,
+        "exp": now + server.lifetime_s,
+        "nbf": now - 600,
+        "iat": now - 600,
+        "jti": str(len(server.asked)),
+        "access": access,
+    }
 
 
 def _sign(claims: dict[str, Any], certificate: bytes, folder: Path) -> str:

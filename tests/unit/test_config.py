@@ -212,3 +212,27 @@ def test_a_child_gets_what_it_needs_and_no_credentials(monkeypatch: pytest.Monke
     assert environment["EXTRA"] == "1"
     assert environment["CUDA_VISIBLE_DEVICES"] == "x"
     assert not {"GGML_BACKEND_PATH", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
+
+
+@pytest.mark.parametrize(
+    ("environment", "origins", "source"),
+    [
+        ({"DMR_ORIGINS": "*"}, ("*",), "environment DMR_ORIGINS"),
+        (
+            {"DMR_ORIGINS": ' "https://a.example, https://b.example" '},
+            ("https://a.example", "https://b.example"),
+            "environment DMR_ORIGINS",
+        ),
+        (
+            {"PYRUNNER_SERVER_ALLOWED_ORIGINS": "https://ours.example", "DMR_ORIGINS": "*"},
+            ("https://ours.example",),
+            "environment PYRUNNER_SERVER_ALLOWED_ORIGINS",
+        ),
+        ({"DMR_ORIGINS": ""}, (), "default"),
+    ],
+    ids=["star", "quoted list", "ours wins", "empty"],
+)
+def test_dockers_variable_names_origins_too(tmp_path, environment, origins, source):
+    settings = config.load(environment={"PYRUNNER_HOME": str(tmp_path), **environment})
+    assert settings.server.allowed_origins == origins
+    assert settings.sources["server.allowed_origins"] == source

@@ -9,6 +9,7 @@ import click
 
 from pyrunner import config
 from pyrunner.cli import connect, render
+from pyrunner.errors import ServerAnswerError
 
 _SHORT_ID_LENGTH = 12
 
@@ -18,13 +19,20 @@ _SHORT_ID_LENGTH = 12
 @click.option("--json", "is_json", is_flag=True, help="Print the API's list.")
 @click.option("--openai", "is_openai", is_flag=True, help="Print OpenAI's list.")
 @click.option("-q", "--quiet", is_flag=True, help="Print IDs only, one per model.")
-def list_command(model: str | None, *, is_json: bool, is_openai: bool, quiet: bool) -> None:
+@click.option("--openaiurl", default="", metavar="URL",
+              help="List the models of this server of OpenAI's API.")  # fmt: skip
+def list_command(
+    model: str | None, *, is_json: bool, is_openai: bool, quiet: bool, openaiurl: str
+) -> None:
     """List the models of the store.
 
     With MODEL, only those whose name or ID it is.
     """
     if is_openai and quiet:
         raise click.UsageError("--quiet and --openai cannot be used together")
+    if openaiurl:
+        _list_of_openai(openaiurl, model, is_json=is_json or is_openai, is_quiet=quiet)
+        return
     models = connect.find_library(config.load()).list()
     if model is not None:
         models = [each for each in models if _is_id(each, model) or _tags_named(each, model)]
@@ -77,6 +85,22 @@ def tag_command(source: str, target: str) -> None:
     """
     connect.find_library(config.load()).tag(source, target)
     click.echo(f'Model "{source}" tagged successfully with "{target}"')
+
+
+def _list_of_openai(url: str, model: str | None, *, is_json: bool, is_quiet: bool) -> None:
+    client = connect.openai_server(url)
+    answer = client.call("GET", "/models")
+    found = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        message = f"{client.address} has no list of models in OpenAI's form. Check --openaiurl."
+        raise ServerAnswerError(status=200, message=message)
+    found = [each for each in found if model in (None, each.get("id"))]
+    if is_json:
+        _print_json({**answer, "data": found})
+    elif is_quiet:
+        render.show("".join(f"{each.get('id')}\n" for each in found))
+    else:
+        click.echo(render.openai_table(found, time.time()), nl=False)
 
 
 def _is_id(model: Mapping[str, Any], text: str) -> bool:

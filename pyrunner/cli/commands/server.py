@@ -4,7 +4,8 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -55,20 +56,39 @@ def ps_command(*, is_json: bool) -> None:
 @click.argument("models", nargs=-1, metavar="[MODEL...]")
 @click.option("--all", "is_all", is_flag=True, help="Unload every model.")
 @click.option("--backend", default="", help="Only models of this backend.")
-def unload_command(models: tuple[str, ...], *, is_all: bool, backend: str) -> None:
+@click.option("-f", "--force", is_flag=True, help="Also those that are loading, busy or hung.")
+def unload_command(models: tuple[str, ...], *, is_all: bool, backend: str, force: bool) -> None:
     """Unload models from memory.
 
-    A model that is answering a request stays.
+    A model that is loading or answering a request stays, unless --force is given: then its
+    requests get some seconds to finish.
     """
     if bool(models) == is_all:
         raise click.UsageError("name models, or give --all")
     body = {"all": is_all, "backend": backend, "models": list(models)}
-    answer = connect.need_server(config.load()).call("POST", "/engines/unload", body)
-    n_unloaded = answer["unloaded_runners"]
+    if force:  # Docker Model Runner does not know this key
+        body["force"] = True
+    client = connect.need_server(config.load())
+    n_unloaded = client.call("POST", "/engines/unload", body)["unloaded_runners"]
+    named = {render.short_name(model.lower()) for model in models}
+    busy = [name for name in _busy(client) if is_all or name in named]
     if n_unloaded:
         click.echo(f"Unloaded {n_unloaded} model(s).")
-    else:
+    if busy:
+        click.echo(f"Busy, so not unloaded: {', '.join(busy)}. Wait, or use --force.")
+    elif not n_unloaded:
         click.echo("No models are running." if is_all else "No such model(s) running.")
+
+
+def _busy(client: Client) -> list[str]:
+    runners: Sequence[Mapping[str, Any]] = ()
+    with suppress(ServerUnreachableError, ServerAnswerError):  # what was asked for is done
+        runners = client.call("GET", "/engines/ps") or ()
+    return [
+        render.printable(render.short_name(str(each.get("model_name"))))
+        for each in runners
+        if each.get("in_use") or each.get("loading") or each.get("answering") is False
+    ]
 
 
 @click.command("logs")

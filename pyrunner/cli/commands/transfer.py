@@ -35,7 +35,7 @@ def pull_command(model: str, *, is_json: bool, quiet: bool) -> None:
 def push_command(model: str, *, is_json: bool, quiet: bool) -> None:
     """Push a model to its registry.
 
-    Credentials are those of 'docker login'.
+    Credentials are those of 'pyrunner login' or 'docker login'.
     """
     library = connect.find_library(config.load())
     if quiet:

@@ -8,8 +8,10 @@ from pyrunner.models.gguf.facts import (
 )
 from pyrunner.models.gguf.header import GgufArray, GgufHeader, TensorInfo
 from pyrunner.models.gguf.reader import read_header
+from pyrunner.models.gguf.types import FILE_TYPES
 
 __all__ = [
+    "FILE_TYPES",
     "GgufArray",
     "GgufHeader",
     "TensorInfo",

@@ -15,19 +15,23 @@ from pyrunner.models.gguf.cursor import Cursor
 from pyrunner.models.gguf.header import GgufArray, GgufHeader, Scalar, TensorInfo, product
 from pyrunner.models.gguf.types import TENSOR_TYPES
 
-MAX_KEYS = 65_536
+MAX_KEYS = 4096
+"""Real files have fewer than a hundred."""
 MAX_TENSORS = 131_072
 MAX_KEY_BYTES = 65_535
 MAX_STRING_BYTES = 16 * 1024 * 1024
 MAX_TENSOR_NAME_BYTES = 63
 MAX_DIMENSIONS = 4
 MAX_KEPT_ELEMENTS = 1024
-"""Arrays up to this length keep their values; of longer ones only type and length are known."""
+"""Arrays up to this length keep their values; of longer ones only the length is known."""
+MAX_KEPT_IN_ALL = 256 * 1024
+"""So many elements of all arrays together; the values of further ones are not kept either."""
 
 _MAGIC = b"GGUF"
 _DEFAULT_ALIGNMENT = 32
 _MAX_ALIGNMENT = 1024 * 1024
-_STRING, _ARRAY = 8, 9
+_UINT32, _STRING, _ARRAY = 4, 8, 9
+_ALIGNMENT = "general.alignment"
 _SCALARS = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),
@@ -74,12 +78,7 @@ def parse_header(file: BinaryIO, *, path: str, size_bytes: int) -> GgufHeader:
     version = _version(cursor)
     n_tensors = _count(cursor, "tensors", MAX_TENSORS)
     n_keys = _count(cursor, "metadata keys", MAX_KEYS)
-    metadata: dict[str, Scalar | GgufArray] = {}
-    for _ in range(n_keys):
-        key = cursor.string(max_bytes=MAX_KEY_BYTES, what="a metadata key")
-        if key in metadata:
-            cursor.refuse(f"has the metadata key {key[:100]!r} twice")
-        metadata[key] = _value(cursor, key)
+    metadata = _metadata(cursor, n_keys)
     alignment = _alignment(cursor, metadata)
     tensors = _tensors(cursor, n_tensors, alignment)
     data_offset = _pad(cursor.position, alignment)
@@ -120,9 +119,25 @@ def _count(cursor: Cursor, what: str, limit: int) -> int:
     return count
 
 
-def _value(cursor: Cursor, key: str) -> Scalar | GgufArray:
-    kind = cursor.unsigned(4)
-    return _array(cursor, key) if kind == _ARRAY else _scalar(cursor, kind, key)
+def _metadata(cursor: Cursor, n_keys: int) -> dict[str, Scalar | GgufArray]:
+    metadata: dict[str, Scalar | GgufArray] = {}
+    n_kept = 0
+    for _ in range(n_keys):
+        key = cursor.string(max_bytes=MAX_KEY_BYTES, what="a metadata key")
+        if not key or key in metadata:
+            cursor.refuse(
+                f"has the metadata key {key[:100]!r} twice" if key else "has an empty key"
+            )
+        kind = cursor.unsigned(4)
+        if key == _ALIGNMENT and kind != _UINT32:
+            cursor.refuse(f"has an alignment of the type {kind}, which is not uint32")
+        if kind == _ARRAY:
+            array = _array(cursor, key, min(MAX_KEPT_ELEMENTS, MAX_KEPT_IN_ALL - n_kept))
+            n_kept += len(array.values or ())
+            metadata[key] = array
+        else:
+            metadata[key] = _scalar(cursor, kind, key)
+    return metadata
 
 
 def _scalar(cursor: Cursor, kind: int, key: str) -> Scalar:
@@ -135,7 +150,7 @@ def _scalar(cursor: Cursor, kind: int, key: str) -> Scalar:
     return value
 
 
-def _array(cursor: Cursor, key: str) -> GgufArray:
+def _array(cursor: Cursor, key: str, max_kept: int) -> GgufArray:
     kind = cursor.unsigned(4)
     n_elements = cursor.unsigned(8)
     if kind == _ARRAY:
@@ -143,7 +158,7 @@ def _array(cursor: Cursor, key: str) -> GgufArray:
     packed = _SCALARS.get(kind)
     if packed is None and kind != _STRING:
         cursor.refuse(f"has a value of the unknown type {kind} at {key[:100]!r}")
-    if n_elements > MAX_KEPT_ELEMENTS:
+    if n_elements > max_kept:
         if packed is None:
             cursor.skip_strings(n_elements)
         else:
@@ -156,7 +171,7 @@ def _array(cursor: Cursor, key: str) -> GgufArray:
 
 
 def _alignment(cursor: Cursor, metadata: dict[str, Scalar | GgufArray]) -> int:
-    alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
+    alignment = metadata.get(_ALIGNMENT, _DEFAULT_ALIGNMENT)
     if (
         not isinstance(alignment, int)
         or not 0 < alignment <= _MAX_ALIGNMENT
@@ -193,7 +208,9 @@ def _tensor(cursor: Cursor) -> TensorInfo:
     if kind is None:
         cursor.refuse(f"has tensor {name!r} of the unknown type {type_id}")
     n_first = shape[0] if shape else 1
-    if n_first % kind.n_per_block or product(shape) >= 2**62:
+    # Of the dimensions that are not 0, because llama.cpp multiplies them one by one.
+    n_largest = product(tuple(max(1, each) for each in shape))
+    if n_first % kind.n_per_block or n_largest >= 2**62:
         cursor.refuse(f"has tensor {name!r} of the impossible shape {shape}")
     size_bytes = product(shape) // kind.n_per_block * kind.block_bytes
     return TensorInfo(name, shape, kind.name, cursor.unsigned(8), size_bytes)

@@ -1,12 +1,11 @@
 """``/engines``: status, ps, df, unload. There is one engine, and it is built in."""
 
-from pathlib import Path
-
 import falcon
 import msgspec
 
 import pyrunner
 from pyrunner.errors import InvalidParameterError
+from pyrunner.models import housekeeping
 from pyrunner.models.store import Store
 from pyrunner.server.body import convert, read_json
 from pyrunner.server.docker import rendering
@@ -15,7 +14,6 @@ from pyrunner.server.paths import LLAMA_CPP
 from pyrunner.server.ports import Models
 
 _OTHER_BACKENDS = ("diffusers", "mlx", "sglang", "vllm")
-_LIBRARIES = ("*.so*", "*.dylib", "*.pyd", "*.dll")
 
 
 class EngineStatus:
@@ -48,23 +46,22 @@ class DiskUsage:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Bytes of the models, each blob once, and of the engine."""
-        sizes = {
-            blob.digest: blob.size for model in self._store.list() for blob in model.manifest.blobs
-        }
         respond_json(
             resp,
             200,
             {
-                "models_disk_usage": sum(sizes.values()),
-                "default_backend_disk_usage": _engine_bytes(),
+                "models_disk_usage": housekeeping.models_bytes(self._store),
+                "default_backend_disk_usage": housekeeping.engine_bytes(),
             },
         )
 
 
-class _UnloadBody(msgspec.Struct):
+class _UnloadBody(msgspec.Struct, forbid_unknown_fields=True):
     all: bool = False
     backend: str = ""
     models: list[str] = []
+    force: bool = False
+    """Ours, not Docker's: also those that are loading, answering, or hung."""
 
 
 class Unloading:
@@ -75,7 +72,7 @@ class Unloading:
         self._max_body_bytes = max_body_bytes
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Unload idle models and say how many; of another backend there are none."""
+        """Unload models and say how many; of another backend there are none."""
         try:
             asked = convert(read_json(req, self._max_body_bytes), _UnloadBody)
         except InvalidParameterError as error:
@@ -83,10 +80,6 @@ class Unloading:
             return
         n_unloaded = 0
         if asked.backend in ("", LLAMA_CPP) and (asked.all or asked.models):
-            n_unloaded = self._runtime.unload(None if asked.all else asked.models)
+            models = None if asked.all else asked.models
+            n_unloaded = self._runtime.unload(models, only_idle=not asked.force)
         respond_json(resp, 200, {"unloaded_runners": n_unloaded})
-
-
-def _engine_bytes() -> int:
-    package = Path(pyrunner.__file__).parent
-    return sum(path.stat().st_size for kind in _LIBRARIES for path in package.rglob(kind))

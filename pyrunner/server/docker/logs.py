@@ -12,7 +12,7 @@ import falcon
 from pyrunner.server.admission import Ticket
 from pyrunner.server.docker.queries import parse_bool
 from pyrunner.server.docker.transfers import Transfers
-from pyrunner.server.errors import TEXT, respond_text
+from pyrunner.server.errors import TEXT, refuse_text
 from pyrunner.server.waiting import ClientWatch
 
 _FOLLOW_S = 0.1
@@ -73,11 +73,11 @@ class Logs:
             value = False if text is None else parse_bool(text)
             if value is None:
                 problem = f'invalid {name} parameter: "{(text or "")[:100]}" is not a valid boolean'
-                respond_text(resp, 400, problem)
+                refuse_text(resp, 400, problem, "invalid_parameter")
                 return
             switches[name] = value
         if not self._source.service.is_file():
-            respond_text(resp, 404, "service log not found")
+            refuse_text(resp, 404, "service log not found", "not_found")
             return
         paths = [self._source.service]
         paths += [] if switches["no-engines"] else self._source.engines()

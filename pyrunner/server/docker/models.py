@@ -7,11 +7,12 @@ from pyrunner.models import remote
 from pyrunner.models.store import Store
 from pyrunner.server.dependencies import Dependencies
 from pyrunner.server.docker import rendering
+from pyrunner.server.docker.archives import Exporting
 from pyrunner.server.docker.queries import flag
 from pyrunner.server.docker.repackaging import Repackaging
 from pyrunner.server.docker.transferring import Pushing
 from pyrunner.server.docker.transfers import Transfers
-from pyrunner.server.errors import respond_error, respond_json, respond_text
+from pyrunner.server.errors import refuse_text, respond_error, respond_json
 
 
 class ModelCollection:
@@ -32,11 +33,16 @@ class ModelItem:
         self._dependencies = dependencies
         self._store = dependencies.store
         self._transfers = transfers
+        self._exporting = Exporting(self._store, transfers)
         self._pushing = Pushing(dependencies, transfers)
         self._repackaging = Repackaging(dependencies)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """One model of the store or, with ``remote``, of its registry."""
+        """One model of the store or, with ``remote``, of its registry; or its tar."""
+        exported, _, action = name.rpartition("/")
+        if exported and action == "export":
+            self._exporting.export(req, resp, exported)
+            return
         try:
             if flag(req, "remote"):
                 with self._transfers.admit(), self._dependencies.open_client() as client:
@@ -74,12 +80,13 @@ class ModelItem:
         elif action == "repackage":
             self._repackaging.repackage(req, resp, name)
         else:
-            respond_text(resp, 404, f'unknown action "{action[:100]}"')
+            refuse_text(resp, 404, f'unknown action "{action[:100]}"', "not_found")
 
     def _tag(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         repository, tag = req.get_param("repo"), req.get_param("tag")
         if not repository or not tag:
-            respond_text(resp, 400, "missing repo or tag query parameter")
+            message = "missing repo or tag query parameter"
+            refuse_text(resp, 400, message, "invalid_parameter")
             return
         target = f"{repository}:{tag}"
         try:

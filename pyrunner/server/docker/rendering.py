@@ -42,7 +42,7 @@ def config(given: ModelConfig) -> Any:
 
 
 def runner(status: RunnerStatus) -> dict[str, Any]:
-    """One line of ``ps``. The last three keys are ours."""
+    """One line of ``ps``. The last four keys are ours."""
     is_busy = status.is_loading or status.n_in_flight > 0
     line: dict[str, Any] = {
         "backend_name": LLAMA_CPP,
@@ -54,6 +54,9 @@ def runner(status: RunnerStatus) -> dict[str, Any]:
         "size_bytes": status.size_bytes,
         "n_in_flight": status.n_in_flight,
     }
+    if not status.is_answering:
+        line["answering"] = False
+        del line["keep_alive"]  # nobody knows it
     if status.n_in_flight:
         line["in_use"] = True
     if status.is_loading:

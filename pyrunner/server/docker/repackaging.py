@@ -7,10 +7,10 @@ from pyrunner.errors import InvalidParameterError, ModelNotFoundError, PyrunnerE
 from pyrunner.models.packaging import PackageOptions, package
 from pyrunner.server.body import convert, read_json
 from pyrunner.server.dependencies import Dependencies
-from pyrunner.server.errors import respond_error, respond_json, respond_text
+from pyrunner.server.errors import refuse_text, respond_error, respond_json
 
 
-class _Body(msgspec.Struct):
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
     target: str = ""
     context_size: int | None = None
 
@@ -27,7 +27,7 @@ class Repackaging:
         try:
             asked = convert(read_json(req, self._max_body_bytes), _Body)
             if not asked.target:
-                respond_text(resp, 400, "target is required")
+                refuse_text(resp, 400, "target is required", "invalid_parameter")
                 return
             options = PackageOptions(source=name, context_size=asked.context_size)
             package(self._store, options, asked.target, lambda _message: None)

@@ -21,7 +21,13 @@ from pyrunner.server.errors import respond_error
 from pyrunner.server.waiting import ClientWatch
 
 
-class _Pull(msgspec.Struct):
+class _Push(msgspec.Struct, forbid_unknown_fields=True):
+    """Docker's client may send `bearer_token`; only an empty one gets so far."""
+
+    bearer_token: str | None = msgspec.field(name="bearer-token", default=None)
+
+
+class _Pull(_Push, forbid_unknown_fields=True):
     source: str = msgspec.field(name="from", default="")
 
 
@@ -36,8 +42,7 @@ class Pulling:
         """Pull a model and tell its progress."""
         dependencies = self._dependencies
         try:
-            document = _read(dependencies, req)
-            asked = convert(document, _Pull)
+            asked = convert(_read(dependencies, req), _Pull)
             dependencies.store.parse(asked.source)
             watch = ClientWatch(req.env, dependencies.admission)
 
@@ -62,7 +67,7 @@ class Pushing:
         """Push a model and tell its progress."""
         dependencies = self._dependencies
         try:
-            _read(dependencies, req)
+            convert(_read(dependencies, req), _Push)
             watch = ClientWatch(req.env, dependencies.admission)
 
             def push(on_progress: transfer.OnProgress) -> None:

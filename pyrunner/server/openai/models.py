@@ -2,8 +2,10 @@
 
 import falcon
 
-from pyrunner.errors import BackendNotFoundError
+from pyrunner.config import EngineConfig
+from pyrunner.errors import BackendNotFoundError, ModelFileError, StoreCorruptError
 from pyrunner.models.store import Store, StoredModel
+from pyrunner.runtime.footprint import context_size
 from pyrunner.server.errors import respond_json
 from pyrunner.server.paths import LLAMA_CPP
 
@@ -11,28 +13,30 @@ from pyrunner.server.paths import LLAMA_CPP
 class ModelList:
     """``GET .../models``: one entry per model, however many names it has."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, engine: EngineConfig) -> None:
         self._store = store
+        self._engine = engine
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, backend: str = LLAMA_CPP) -> None:
         """List in the order the models came."""
         _check(backend)
-        entries = [_entry(model) for model in self._store.list()]
+        entries = [_entry(model, self._engine) for model in self._store.list()]
         respond_json(resp, 200, {"object": "list", "data": entries})
 
 
 class ModelEntry:
     """``GET .../models/{name}``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, engine: EngineConfig) -> None:
         self._store = store
+        self._engine = engine
 
     def on_get(
         self, _req: falcon.Request, resp: falcon.Response, name: str, backend: str = LLAMA_CPP
     ) -> None:
         """One model by any of its names."""
         _check(backend)
-        respond_json(resp, 200, _entry(self._store.find(name)))
+        respond_json(resp, 200, _entry(self._store.find(name), self._engine))
 
 
 def _check(backend: str) -> None:
@@ -40,10 +44,10 @@ def _check(backend: str) -> None:
         raise BackendNotFoundError(backend=backend)
 
 
-def _entry(model: StoredModel) -> dict[str, object]:
+def _entry(model: StoredModel, engine: EngineConfig) -> dict[str, object]:
     config = model.config
     facts = {
-        "context_window": config.context_size,
+        "context_window": _context_window(model, engine),
         "architecture": config.architecture,
         "parameters": config.parameters,
         "quantization": config.quantization,
@@ -56,3 +60,10 @@ def _entry(model: StoredModel) -> dict[str, object]:
         "owned_by": "docker",
         "dmr": {key: value for key, value in facts.items() if value},
     }
+
+
+def _context_window(model: StoredModel, engine: EngineConfig) -> int | None:
+    try:
+        return context_size(model, engine)
+    except (ModelFileError, StoreCorruptError):  # it is listed, though it cannot be loaded
+        return None

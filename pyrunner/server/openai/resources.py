@@ -9,7 +9,7 @@ from typing import TypeVar
 import falcon
 import msgspec
 
-from pyrunner.errors import BackendNotFoundError
+from pyrunner.errors import BackendNotFoundError, InvalidParameterError
 from pyrunner.runtime.runner import EventStream, Runner
 from pyrunner.server.body import convert, read_json
 from pyrunner.server.dependencies import Dependencies
@@ -119,6 +119,8 @@ def _generation(
     start: Callable[[Runner], EventStream],
 ) -> Generation:
     options = body.stream_options
+    if options is not None and not body.stream:
+        raise InvalidParameterError(param="stream_options", problem="needs 'stream': true")
     return Generation(
         model=body.model,
         start=start,

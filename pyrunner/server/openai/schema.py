@@ -1,7 +1,8 @@
 """The bodies we understand, with their types and ranges.
 
 The field names are the wire's. What OpenAI's or llama-server's API has beyond these is in
-`unsupported`; everything else is an unknown parameter. A test compares both with ``docs/api.md``.
+`unsupported`; everything else is an unknown parameter. A test compares both with ``docs/api.md``,
+and the ranges with the engine's, which this side must not import.
 """
 
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ MAX_INPUTS = 2048
 """Texts of one embeddings request."""
 
 Text = Annotated[str, Meta(min_length=1)]
-StopText = Annotated[str, Meta(min_length=1, max_length=1024)]
+StopText = Annotated[str, Meta(min_length=1, max_length=1000)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -30,7 +31,6 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     model: Text
     user: str | None = None
     metadata: dict[str, object] | None = None
-    service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
@@ -49,7 +49,6 @@ class GenerationBody(Body, kw_only=True):
 
     stream: bool = False
     stream_options: StreamOptions | None = None
-    store: bool | None = None
     cache_prompt: bool | None = None
     max_tokens: Count | None = None
     stop: StopText | Annotated[list[StopText], Meta(max_length=MAX_STOPS)] | None = None
@@ -60,7 +59,7 @@ class GenerationBody(Body, kw_only=True):
     top_p: Share | None = None
     min_p: Share | None = None
     typical_p: Share | None = None
-    repeat_penalty: Annotated[float, Meta(gt=0, le=100)] | None = None
+    repeat_penalty: Annotated[float, Meta(ge=0.01, le=10)] | None = None
     repeat_last_n: Annotated[int, Meta(ge=0, le=32768)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None

@@ -23,8 +23,12 @@ _NEVER = Unsupported()
 _ONE = Unsupported(harmless=(1,), hint="Send several requests instead.")
 _ZERO = Unsupported(harmless=(0,))
 
+_TIER = Unsupported(harmless=("auto", "default"), hint="There is one tier, the default.")
+
 GENERATION: Mapping[str, Unsupported] = {
     "n": _ONE,
+    "store": Unsupported(harmless=(False,), hint="Nothing is stored here."),
+    "service_tier": _TIER,
     "top_logprobs": _ZERO,
     "grammar": Unsupported(harmless=("",)),
     "json_schema": _NEVER,
@@ -86,6 +90,7 @@ COMPLETION: Mapping[str, Unsupported] = {
 """Known to ``completions``."""
 
 EMBEDDING: Mapping[str, Unsupported] = {
+    "service_tier": _TIER,
     "dimensions": Unsupported(hint="Vectors have the model's own length."),
 }
 """Known to ``embeddings``."""

@@ -6,6 +6,7 @@ import pytest
 from support.api_server import delta, listening, sse
 
 from pyrunner import __version__
+from pyrunner.cli import client
 from pyrunner.cli.address import Address
 from pyrunner.cli.client import MAX_ERROR_BYTES, Client, quoted
 from pyrunner.errors import ServerAnswerError, ServerUnreachableError
@@ -147,7 +148,7 @@ def test_another_program_on_the_port_is_no_answer(server):
 
 def test_a_program_that_speaks_no_http_is_no_answer():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = Client(Address(host="127.0.0.1", port=listener.getsockname()[1]))
+        address = Address(host="127.0.0.1", port=listener.getsockname()[1])
         listener.settimeout(5)
 
         def greet():
@@ -157,8 +158,20 @@ def test_a_program_that_speaks_no_http_is_no_answer():
 
         thread = threading.Thread(target=greet)
         thread.start()
-        assert not client.is_answering()
+        assert not Client(address).is_answering()
         thread.join()
+
+
+def test_a_listener_that_stays_silent_is_no_answer(monkeypatch):
+    monkeypatch.setattr(client, "PROBE_TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address(host="127.0.0.1", port=listener.getsockname()[1])
+        asking = threading.Thread(target=Client(address).is_answering, daemon=True)
+        asking.start()
+        silent, _ = listener.accept()
+        with silent:
+            asking.join(10)
+            assert not asking.is_alive()
 
 
 def test_quoted_keeps_references_readable():

@@ -116,3 +116,18 @@ def test_an_empty_name_is_refused_before_it_means_all_models(server, call):
     with pytest.raises(InvalidReferenceError, match="it is empty"):
         call(ServerLibrary(Client(server.address)))
     assert not server.seen
+
+
+def test_reference_that_the_server_refuses_is_pointed_at_here(server):
+    refusal = {"error": {"message": "Invalid model reference", "code": "invalid_reference"}}
+    server.answer("POST /models/create", refusal, status=400)
+    with pytest.raises(InvalidReferenceError) as caught:
+        ServerLibrary(Client(server.address)).pull("ai/x:$", lambda _: None)
+    assert caught.value.at == 5
+
+
+def test_reference_that_only_the_server_refuses_keeps_its_words(server):
+    refusal = {"error": {"message": "Invalid model reference", "code": "invalid_reference"}}
+    server.answer("POST /models/create", refusal, status=400)
+    with pytest.raises(ServerAnswerError, match="Invalid model reference"):
+        ServerLibrary(Client(server.address)).pull("ai/x", lambda _: None)

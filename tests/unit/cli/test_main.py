@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 import pytest
+from support.command_line import environment
 
 from pyrunner import errors
 from pyrunner.cli import main
@@ -69,6 +70,26 @@ def test_every_command_module_is_listed():
     package = import_module("pyrunner.cli.commands")
     files = {path.stem for path in Path(package.__path__[0]).glob("*.py")} - {"__init__"}
     assert listed == files
+
+
+def test_ls_imports_neither_engine_nor_server_nor_transport(tmp_path):
+    unwanted = [
+        *("requests", "rich", "prompt_toolkit", "falcon", "waitress", "numpy"),
+        *("pyrunner._native", "pyrunner.registry.transport", "pyrunner.runtime", "pyrunner.server"),
+    ]
+    probe = (
+        "import sys; from pyrunner.cli import main; main.run(['ls'], prog_name='pyrunner');"
+        f"print([m for m in sys.modules if m in {unwanted!r}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[0].startswith("MODEL NAME")
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_imports_no_command_and_nothing_heavy():

@@ -3,6 +3,8 @@ import json
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from pyrunner.cli import progress
 from pyrunner.cli.library import OnProgress
@@ -83,3 +85,61 @@ def test_success_is_told_only_when_nothing_failed_after_it():
     with pytest.raises(KeyError), progress.shown(out) as on_progress:
         _feed(on_progress, [SUCCESS, broken])
     assert out.getvalue() == ""
+
+
+def _bars(lines: list[dict[str, Any]]) -> list[tuple[str, str, float, float | None]]:
+    """What every bar shows after these lines: layer, words, done, whole."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    shown = Progress(console=Console(file=io.StringIO()))
+    _feed(progress.Bars(shown), lines)
+    return [
+        (each.fields["layer"], each.description, each.completed, each.total) for each in shown.tasks
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("pull", "Pull complete"), ("push", "Push complete"), ("?", "Pull complete")],
+)
+def test_bars_say_when_a_layer_is_complete(mode, words):
+    assert _bars([_line(100 * MB, mode=mode)]) == [("a" * 12, words, 100 * MB, 100 * MB)]
+
+
+def test_bars_show_no_control_characters_of_a_layers_name():
+    assert _bars([_line(1, layer="sha256:\x1b[2Jx")])[0][0] == "[2Jx"
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_bars_are_drawn_and_the_last_message_follows_them():
+    out = _Terminal()
+    with progress.shown(out) as on_progress:
+        _feed(on_progress, [_line(100 * MB), SUCCESS])
+    drawn, _, last = out.getvalue().rstrip("\n").rpartition("\n")
+    assert "Pull complete" in drawn
+    assert last.endswith("Model pulled successfully")
+
+
+def test_bars_are_one_per_layer_and_one_for_the_sum():
+    second = "sha256:" + "b" * 64
+    with Progress(console=Console(file=io.StringIO())) as shown:
+        bars = progress.Bars(shown)
+        bars(_line(10 * MB, size=40 * MB) | {"current": 10 * MB})
+        bars(_line(60 * MB, layer=second, size=60 * MB) | {"current": 70 * MB})
+        moved = [(each.fields["layer"], each.completed, each.total) for each in shown.tasks]
+    assert moved == [
+        ("a" * 12, 10 * MB, 40 * MB),
+        ("Total", 70 * MB, 100 * MB),
+        ("b" * 12, 60 * MB, 60 * MB),
+    ]
+
+
+def test_single_layer_needs_no_bar_for_the_sum():
+    with Progress(console=Console(file=io.StringIO())) as shown:
+        progress.Bars(shown)(_line(10 * MB) | {"current": 10 * MB})
+        assert len(shown.tasks) == 1

@@ -112,9 +112,10 @@ AT_10 = 1784714400.0
         (_runner(loading=True, last_used="0001-01-01T00:00:00Z"), AT_10, "Loading..."),
         (_runner(in_use=True, last_used="0001-01-01T00:00:00Z"), AT_10, "5 minutes from now"),
         (_runner(keep_alive="-1"), AT_10 + 9e9, "Forever"),
+        (_runner(keep_alive="-1", answering=False), AT_10, "Not answering"),
         (_runner(keep_alive=None), AT_10 + 60, "4 minutes from now"),
     ],
-    ids=["idle", "nearly", "over", "loading", "in-use", "forever", "default"],
+    ids=["idle", "nearly", "over", "loading", "in-use", "forever", "hung", "default"],
 )
 def test_running_table_says_until_when(runner, now, until):
     row = render.running_table([runner], now).splitlines()[1]
@@ -125,3 +126,18 @@ def test_openai_model_leaves_unknown_facts_out():
     shown = render.openai_model(_model(config={"architecture": "llama"}, tags=[]))
     assert shown["id"] == ID
     assert shown["dmr"] == {"architecture": "llama"}
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "shown"),
+    [
+        ("a b", 1, ["  a b", "   ^"]),
+        ("", 0, ["  ", "  ^"]),
+        ("x:\x1b\u202e1", 2, ["  x:??1", "    ^"]),
+        ("a@", 2, ["  a@", "    ^"]),
+        ("0" * 70 + "$" * 30, 70, ["  " + "0" * 60 + "$" * 16, "  " + " " * 60 + "^"]),
+    ],
+    ids=["middle", "empty", "control", "end", "long"],
+)
+def test_place_in_a_text_has_a_caret_below_it(text, at, shown):
+    assert list(render.pointed_at(text, at)) == shown

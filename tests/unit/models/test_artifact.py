@@ -61,7 +61,7 @@ def test_docker_config_is_read_with_its_time():
 def test_modelpack_config_is_flattened(document):
     parsed = parse_config(json.dumps(document).encode(), source="x")
     assert parsed.config == ModelConfig(
-        format="gguf", quantization="fp16", parameters="8b", architecture="llama", size="8b"
+        format="gguf", quantization="fp16", parameters="8b", architecture="llama"
     )
 
 
@@ -88,14 +88,22 @@ def test_config_that_cannot_be_read_names_its_source(content):
         ("application/vnd.docker.ai.mmproj", "", LayerKind.MMPROJ),
         ("application/vnd.docker.ai.chat.template.jinja", "", LayerKind.CHAT_TEMPLATE),
         ("application/vnd.docker.ai.license", "", LayerKind.LICENSE),
-        ("application/vnd.docker.ai.safetensors", "m.safetensors", LayerKind.OTHER),
+        ("application/vnd.docker.ai.safetensors", "m.safetensors", LayerKind.SAFETENSORS),
+        ("application/vnd.docker.ai.dduf", "m.dduf", LayerKind.DDUF),
+        ("application/vnd.docker.ai.vllm.config.tar", "c.tar", LayerKind.OTHER),
+        ("application/vnd.docker.ai.dir.tar", "d.tar", LayerKind.OTHER),
         ("application/vnd.docker.ai.model.file", "tokenizer.json", LayerKind.OTHER),
         ("application/vnd.docker.ai.model.file", "a/chat.jinja", LayerKind.CHAT_TEMPLATE),
         ("application/vnd.cncf.model.weight.v1.raw", "a/b.GGUF", LayerKind.GGUF),
         ("application/vnd.cncf.model.weight.v1.raw", "", LayerKind.GGUF),
         ("application/vnd.cncf.model.weight.v1.raw", "mmproj-f16.gguf", LayerKind.MMPROJ),
-        ("application/vnd.cncf.model.weight.v1.raw", "m.safetensors", LayerKind.OTHER),
+        ("application/vnd.cncf.model.weight.v1.raw", "m.safetensors", LayerKind.SAFETENSORS),
+        ("application/vnd.cncf.model.weight.v1.raw", "m.dduf", LayerKind.DDUF),
+        ("application/vnd.cncf.model.weight.v1.raw", "m.bin", LayerKind.OTHER),
+        ("application/vnd.cncf.model.weight.v1.safetensors", "", LayerKind.SAFETENSORS),
         ("application/vnd.cncf.model.weight.v1.gguf", "", LayerKind.GGUF),
+        ("application/vnd.cncf.model.weight.v1.gguf", "a/mmproj.gguf", LayerKind.MMPROJ),
+        ("application/vnd.cncf.model.weight.v1.tar", "x.gguf", LayerKind.OTHER),
         ("application/vnd.cncf.model.weight.v1.tar+gzip", "x.gguf", LayerKind.OTHER),
         ("application/vnd.cncf.model.weight.config.v1.raw", "t.jinja", LayerKind.CHAT_TEMPLATE),
         ("application/vnd.cncf.model.doc.v1.raw", "LICENSE", LayerKind.LICENSE),

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.artifacts import add, new_store
+from support.artifacts import new_store
 from support.gguf_files import GgufBytes, write_shards, write_tiny_gguf
 
 from pyrunner.errors import (
@@ -11,11 +11,11 @@ from pyrunner.errors import (
     InvalidReferenceError,
     ModelFileError,
     ModelNotFoundError,
-    UnsupportedParameterError,
+    RequestCancelledError,
 )
 from pyrunner.models import artifact
 from pyrunner.models.packaging import PackageOptions, package
-from pyrunner.models.store import Store, StoredModel
+from pyrunner.models.progress import ProgressEvent
 
 TEMPLATE = "{{ messages[0].content }}"
 
@@ -70,6 +70,7 @@ def test_package_has_dockers_media_types_and_config(store, model, tmp_path):
         "architecture": "llama",
         "size": "2.00KiB",
         "context_size": 4096,
+        "is_context_chosen": True,
     }
 
 
@@ -174,9 +175,10 @@ def test_package_with_a_text_that_is_none_is_refused(store, model, tmp_path, fie
         ({"gguf": Path("x"), "context_size": 0}, InvalidParameterError),
         ({"gguf": Path("x"), "context_size": -2}, InvalidParameterError),
         ({"gguf": Path("x"), "context_size": 2**31}, InvalidParameterError),
-        ({"safetensors_dir": Path("x")}, UnsupportedParameterError),
-        ({"dduf": Path("x")}, UnsupportedParameterError),
-        ({"gguf": Path("x"), "format": "cncf"}, UnsupportedParameterError),
+        ({"safetensors_dir": Path("x"), "dduf": Path("y")}, InvalidParameterError),
+        ({"safetensors_dir": Path("missing")}, ModelFileError),
+        ({"dduf": Path("missing")}, ModelFileError),
+        ({"gguf": Path("x"), "format": "cncf", "context_size": 8}, InvalidParameterError),
         ({"gguf": Path("missing.gguf")}, ModelFileError),
         ({"source": "missing"}, ModelNotFoundError),
     ],
@@ -220,10 +222,36 @@ def test_repackage_replaces_the_template_and_adds_licences(store, model, tmp_pat
     assert [each.read_text() for each in made.license_paths] == ["a", "b"]
 
 
-def test_repackage_of_modelpack_is_refused(store):
-    with pytest.raises(UnsupportedParameterError):
-        package(store, PackageOptions(source=_cncf(store).id), "x", _quiet)
+def test_repackage_without_changes_gives_the_same_id(store, model):
+    source = package(store, PackageOptions(gguf=model), "tiny", _quiet)
+    assert package(store, PackageOptions(source="tiny"), "again", _quiet).id == source.id
 
 
-def _cncf(store: Store) -> StoredModel:
-    return add(store, "cncf", b"w", config_type=artifact.CONFIG_CNCF)
+def test_package_with_a_time_says_it_and_without_says_none(store, model):
+    made = package(store, PackageOptions(gguf=model, created_s=1_000_000_000), "tiny", _quiet)
+    assert made.created == 1_000_000_000
+    assert "2001-09-09T01:46:40Z" in made.manifest.layers[0].annotations[artifact.FILE_METADATA]
+    plain = package(store, PackageOptions(gguf=model), "plain", _quiet)
+    assert plain.created == 0
+    assert "1970-01-01T00:00:00Z" in plain.manifest.layers[0].annotations[artifact.FILE_METADATA]
+
+
+def test_package_tells_how_much_is_read_and_copied(store, model):
+    told: list[ProgressEvent] = []
+    package(store, PackageOptions(gguf=model), "tiny", _quiet, told.append)
+    size = model.stat().st_size
+    assert {(each.mode, each.layer_id, each.total) for each in told} == {
+        ("package", "tiny.gguf", size)
+    }
+    amounts = [each.layer_current for each in told]
+    assert amounts == sorted(amounts)
+    assert amounts[-1] == size
+
+
+def test_package_stopped_by_its_progress_leaves_no_model(store, model):
+    def stop(_event: ProgressEvent) -> None:
+        raise RequestCancelledError(during="a test")
+
+    with pytest.raises(RequestCancelledError):
+        package(store, PackageOptions(gguf=model), "tiny", _quiet, stop)
+    assert store.list() == []

@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 from support.clock import FakeClock
 
@@ -53,3 +54,9 @@ def test_layer_is_reported_by_time_by_bytes_and_when_whole():
     assert not progress.is_due(4 + 2**20 - 1)
     assert progress.is_due(4 + 2**20)
     assert progress.is_due(10 * 2**20)
+
+
+def test_line_with_rate_and_time_left_has_them_after_the_fields_of_docker():
+    told = msgspec.structs.replace(LAYER, current=100, bytes_per_s=50, left_s=3)
+    assert told.to_json().endswith('"mode":"pull","current":100,"bytes_per_s":50,"left_s":3}')
+    assert ProgressEvent.from_json(told.to_json()) == told

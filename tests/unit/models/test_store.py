@@ -219,7 +219,7 @@ def test_file_in_place_of_the_store_is_refused(store):
 def test_store_of_a_newer_version_is_refused(store):
     add(store, "x", b"1")
     (store.path / ".pyrunner" / "version").write_text("2\n")
-    with pytest.raises(StoreIOError, match="another version"):
+    with pytest.raises(StoreIOError, match="a newer version"):
         store.list()
 
 

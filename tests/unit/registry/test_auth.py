@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from pyrunner.errors import ConfigError
+from pyrunner.registry import credential_program
 from pyrunner.registry.auth import HUB_SERVER, DockerCredentials
+
+SECRET = "hunter2-%s"
+"""Looked for in everything that is printed; the percent sign is for careless formatting."""
 
 
 @pytest.fixture
@@ -140,6 +144,40 @@ def test_credential_helper_that_fails_leaves_the_auths_entry(folder, helper, scr
     helper(script)
     config = {"credsStore": "fake", "auths": {"reg.example": _basic("me:pw")}}
     assert _pair(_find(folder, "reg.example", config)) == ("me", "pw", False)
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        (f"echo '{SECRET}'; exec sleep 60", "did not answer within 0.3 s"),
+        (f"exec >/dev/null; echo '{SECRET}'; exec sleep 60", "did not answer within 0.3 s"),
+        (f"echo '{SECRET}' >&2; kill -9 $$", "failed to get the credential (signal 9)"),
+        (f"echo '{SECRET}'; exit 3", "failed to get the credential (exit code 3)"),
+        (f"echo '{SECRET}'", "gave an answer that cannot be read"),
+        (f"""echo '{{"Username": 1, "Secret": "{SECRET}"}}'""", "that cannot be read"),
+        ("printf '\\377'", "gave an answer that cannot be read"),
+        ("exec yes", "gave more than 65536 bytes"),
+    ],
+    ids=["hangs", "hangs silently", "crashes", "fails", "garbage", "shape", "no text", "endless"],
+)
+def test_credential_helper_that_misbehaves_is_one_sentence_without_a_secret(
+    folder, helper, script, problem, monkeypatch, caplog
+):
+    caplog.set_level("DEBUG")
+    monkeypatch.setattr(credential_program, "TIMEOUT_S", 0.3)
+    helper(script)
+    assert _find(folder, "reg.example", {"credsStore": "fake"}) is None
+    [record] = caplog.records
+    assert problem in record.getMessage()
+    assert "docker-credential-fake" in record.getMessage()
+    assert "hunter2" not in caplog.text
+
+
+def test_credential_helper_that_knows_nothing_is_not_worth_a_word(folder, helper, caplog):
+    caplog.set_level("DEBUG")
+    helper("echo credentials not found in native keychain; exit 1")
+    assert _find(folder, "reg.example", {"credsStore": "fake"}) is None
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("name", ["missing", "../../bin/sh", "a b", "-x"])

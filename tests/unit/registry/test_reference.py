@@ -1,7 +1,7 @@
 import pytest
 
-from pyrunner.errors import InvalidReferenceError
-from pyrunner.registry.reference import Reference
+from pyrunner.errors import ConfigError, InvalidReferenceError
+from pyrunner.registry.reference import Reference, parse_registry
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -25,7 +25,10 @@ TABLE = [
     ("  smollm2\t", "docker.io/ai/smollm2:latest"),
     ("pyrunner/demo", "docker.io/pyrunner/demo:latest"),
     (f"ai/x@{DIGEST}", f"docker.io/ai/x@{DIGEST}"),
-    (f"ai/x:v1@{DIGEST}", f"docker.io/ai/x@{DIGEST}"),
+    (f"ai/x:v1@{DIGEST}", f"docker.io/ai/x:v1@{DIGEST}"),
+    (f"x:@{DIGEST}", f"docker.io/ai/x@{DIGEST}"),
+    ("registry-1.docker.io/ai/x", "docker.io/ai/x:latest"),
+    ("abcdef012345", "docker.io/ai/abcdef012345:latest"),
     ("a__b/c---d.e_f", "docker.io/a__b/c---d.e_f:latest"),
 ]
 
@@ -51,6 +54,7 @@ def test_reference_canonical_and_familiar_forms_read_back_equal(canonical):
         ("docker.io/a.b/c", "docker.io/a.b/c"),
         ("localhost:5000/ai/x:latest", "localhost:5000/ai/x"),
         (f"docker.io/ai/x@{DIGEST}", f"x@{DIGEST}"),
+        (f"docker.io/ai/x:latest@{DIGEST}", f"x:latest@{DIGEST}"),
     ],
 )
 def test_reference_familiar_form_leaves_out_what_parse_adds(text, familiar):
@@ -64,9 +68,18 @@ def test_reference_defaults_complete_names_without_a_registry_only():
     assert str(Reference.parse("other.example/x", **given)) == "other.example/x:latest"
 
 
-def test_reference_default_registry_that_would_read_back_as_an_organisation_is_refused():
-    with pytest.raises(InvalidReferenceError, match="a dot or a port"):
-        Reference.parse("x", default_registry="registry")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"default_registry": "registry"}, r"registry\.default_registry.*a dot or a port"),
+        ({"default_registry": "reg.example/x"}, r"registry\.default_registry.*character 12"),
+        ({"default_org": "team a"}, r"registry\.default_org.*character 5"),
+        ({"default_org": ""}, r"registry\.default_org.*character 1"),
+    ],
+)
+def test_reference_default_that_can_be_in_no_reference_is_a_wrong_setting(given, message):
+    with pytest.raises(ConfigError, match=message):
+        Reference.parse("x", **given)
 
 
 def test_reference_default_registry_may_be_another_name_of_docker_hub():
@@ -76,6 +89,18 @@ def test_reference_default_registry_may_be_another_name_of_docker_hub():
 def test_reference_with_tag_and_digest_keeps_both_and_asks_for_the_digest():
     reference = Reference.parse(f"ai/x:v1@{DIGEST}")
     assert (reference.tag, reference.digest, reference.target) == ("v1", DIGEST, DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("x", "docker.io/ai/x:latest"),
+        (f"x:v1@{DIGEST}", "docker.io/ai/x:v1"),
+        (f"x@{DIGEST}", f"docker.io/ai/x@{DIGEST}"),
+    ],
+)
+def test_reference_is_stored_by_its_tag_and_only_without_one_by_its_digest(text, stored):
+    assert Reference.parse(text).stored_name == stored
 
 
 @pytest.mark.parametrize(
@@ -109,6 +134,19 @@ def test_reference_with_tag_and_digest_keeps_both_and_asks_for_the_digest():
         ("a@sha256:12", 11),
         ("a@md5:12", 2),
         (DIGEST, 0),
+        ("  " + "ab" * 32, 2),
+        ("x@" + DIGEST.upper(), 2),
+        (f"x@{DIGEST}:v1", 73),
+        (f"x@{DIGEST}@{DIGEST}", 73),
+        ("x:\x1b[2J", 2),
+        ("x:v\n1", 3),
+        ("ai/\u202ex", 3),
+        ("%2e%2e/x", 0),
+        ("ai/x%00", 4),
+        ("ai\\x", 2),
+        ("ai/x?tag=1", 4),
+        ("user:password@reg.example/x", 14),
+        ("a" * 255, 254),
         ("a" * 2000, 1024),
         ("registry.example/" + "a/" * 200 + "b", 255),
         ("http://x/y", 4),
@@ -120,6 +158,41 @@ def test_reference_with_tag_and_digest_keeps_both_and_asks_for_the_digest():
 def test_reference_refuses_hostile_text_and_points_at_the_character(text, at):
     with pytest.raises(InvalidReferenceError) as caught:
         Reference.parse(text)
+    assert caught.value.at == at
+
+
+@pytest.mark.parametrize(
+    ("text", "registry"),
+    [
+        ("reg.example", "reg.example"),
+        (" REG.example:5000 ", "reg.example:5000"),
+        ("https://reg.example/v2/", "reg.example"),
+        ("http://localhost", "localhost"),
+        ("https://index.docker.io/v1/", "docker.io"),
+        ("registry-1.docker.io", "docker.io"),
+        ("hf.co", "huggingface.co"),
+    ],
+)
+def test_registry_is_read_however_it_is_written(text, registry):
+    assert parse_registry(text) == registry
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("", 0),
+        ("registry", 0),
+        (" reg.example/team", 13),
+        ("https://reg.example/v1/x", 20),
+        ("reg.example:99999", 11),
+        ("https://me@reg.example", 10),
+        ("reg.exa mple", 7),
+        ("ftp://reg.example", 3),
+    ],
+)
+def test_registry_that_is_none_is_refused_at_the_character(text, at):
+    with pytest.raises(InvalidReferenceError) as caught:
+        parse_registry(text)
     assert caught.value.at == at
 
 

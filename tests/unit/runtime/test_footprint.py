@@ -1,6 +1,10 @@
 """runtime.footprint: context and memory of a model, from its headers."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
+from msgspec import structs
 from support import artifacts
 from support.gguf_files import write_tiny_gguf
 
@@ -8,7 +12,8 @@ from pyrunner.config import EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
 from pyrunner.models.gguf import kv_bytes, read_header
 from pyrunner.models.packaging import PackageOptions, package
-from pyrunner.runtime.footprint import footprint
+from pyrunner.models.stored import StoredModel
+from pyrunner.runtime.footprint import MAX_DEFAULT_N_CTX, context_size, footprint
 from pyrunner.types import ModelMode
 
 
@@ -34,6 +39,52 @@ def test_footprint_packaged_as_unlimited_takes_what_was_trained(tmp_path):
     package(store, PackageOptions(gguf=path, context_size=-1), "ai/unlimited", lambda _: None)
     found = footprint(store.find("ai/unlimited"), EngineConfig(), ModelMode.COMPLETION)
     assert found.engine.n_ctx == 512
+
+
+CAP = MAX_DEFAULT_N_CTX
+ALL = 4 * CAP
+
+
+@pytest.mark.parametrize(
+    ("chosen", "written", "n_ctx"),
+    [
+        (None, None, CAP),
+        (None, ALL, CAP),
+        (None, ALL // 2, ALL // 2),
+        (256, None, 256),
+        (2 * CAP, None, 2 * CAP),
+        (ALL, None, ALL),
+        (2 * ALL, None, ALL),
+        (-1, None, ALL),
+    ],
+    ids=[
+        "nobody chose: capped",
+        "written by another tool as trained: capped",
+        "written by another tool as chosen",
+        "chosen below the cap",
+        "chosen above the cap",
+        "chosen as trained",
+        "chosen beyond what was trained",
+        "chosen as unlimited",
+    ],
+)
+@pytest.mark.parametrize("is_again", [False, True], ids=["packaged", "packaged again"])
+def test_footprint_takes_the_size_that_somebody_chose(tmp_path, chosen, written, n_ctx, is_again):
+    model = _packaged(tmp_path, chosen, is_again=is_again)
+    config = structs.replace(model.config, context_size=written or model.config.context_size)
+    model = dataclasses.replace(model, config=config)
+    assert footprint(model, EngineConfig(), ModelMode.COMPLETION).engine.n_ctx == n_ctx
+    assert context_size(model, EngineConfig()) == n_ctx
+    assert context_size(model, EngineConfig(n_ctx=7)) == 7
+
+
+def _packaged(folder: Path, chosen: int | None, *, is_again: bool) -> StoredModel:
+    path = write_tiny_gguf(folder / "tiny.gguf", n_ctx_train=ALL)
+    store = artifacts.new_store(folder)
+    first = PackageOptions(gguf=path, context_size=None if is_again else chosen)
+    made = package(store, first, "ai/tiny", lambda _: None)
+    again = PackageOptions(source="ai/tiny", context_size=chosen)
+    return package(store, again, "ai/again", lambda _: None) if is_again else made
 
 
 def test_footprint_counts_the_file_and_a_lane_per_sequence(model):

@@ -60,3 +60,25 @@ def test_body_longer_than_it_says_is_cut_there(api):
         "/v1/chat/completions", body=b"{" * 5000, headers={"Content-Length": "10"}
     )
     assert result.status_code == 400
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/models/create", {"from": "ai/tiny", "form": "x"}),
+        ("/models/ai/tiny/push", {"bearer": "x"}),
+        ("/models/ai/tiny/repackage", {"target": "ai/x", "context-size": 5}),
+        ("/engines/unload", {"all": True, "model": "ai/tiny"}),
+    ],
+)
+def test_unknown_key_on_docker_routes_is_400_that_names_it(api, path, body):
+    result = api.post(path, body)
+    assert result.status_code == 400
+    assert f"'{list(body)[-1]}' is not a known parameter" in result.text
+
+
+@pytest.mark.parametrize("token", ["", None])
+def test_empty_bearer_token_of_dockers_client_is_accepted(api, token):
+    result = api.post("/models/create", {"from": "a b", "bearer-token": token})
+    assert result.text.startswith("Invalid model reference")

@@ -55,6 +55,13 @@ def test_busy_runner_has_gos_zero_time(api, facts, key):
     assert line["last_used"] == "0001-01-01T00:00:00Z"
 
 
+def test_runner_that_does_not_answer_says_so_and_claims_no_keep_alive(api):
+    api.runtime.statuses = [_status(is_answering=False)]
+    (line,) = api.get("/engines/ps").json
+    assert line["answering"] is False
+    assert "keep_alive" not in line
+
+
 def test_runner_kept_for_ever_says_minus_one(api):
     api.runtime.statuses = [_status(keep_alive_s=float("inf"))]
     assert api.get("/engines/ps").json[0]["keep_alive"] == "-1"
@@ -76,3 +83,9 @@ def test_unload_asks_the_runtime_and_counts(api, body, asked):
     result = api.post("/engines/unload", body)
     assert result.json == {"unloaded_runners": len(asked)}
     assert api.runtime.unloads == asked
+
+
+@pytest.mark.parametrize(("force", "forced"), [({}, False), ({"force": True}, True)])
+def test_unload_spares_the_busy_unless_forced(api, force, forced):
+    assert api.post("/engines/unload", {"models": ["ai/tiny"], **force}).status_code == 200
+    assert api.runtime.forced == [forced]

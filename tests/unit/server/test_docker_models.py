@@ -1,6 +1,11 @@
 """``/models`` and OpenAI's listing over a real store."""
 
 import pytest
+from support.api import make_api
+from support.gguf_files import write_tiny_gguf
+
+from pyrunner.models.packaging import PackageOptions, package
+from pyrunner.runtime.footprint import MAX_DEFAULT_N_CTX
 
 NAME = "docker.io/ai/tiny:latest"
 
@@ -120,6 +125,19 @@ def test_delete_of_an_unknown_model_is_404(api):
     result = api.client.simulate_delete("/models/ai/none")
     assert result.status_code == 404
     assert result.text == "error while deleting model: model not found\n"
+
+
+def test_openai_list_tells_the_context_a_model_is_loaded_with(tmp_path):
+    path = write_tiny_gguf(tmp_path / "long.gguf", n_ctx_train=4 * MAX_DEFAULT_N_CTX)
+    capped, set_by_operator = make_api(tmp_path), make_api(tmp_path, engine_n_ctx=64)
+    package(capped.store, PackageOptions(gguf=path), "ai/long", lambda _: None)
+    assert capped.get("/v1/models/ai/long").json["dmr"]["context_window"] == MAX_DEFAULT_N_CTX
+    assert set_by_operator.get("/v1/models").json["data"][0]["dmr"]["context_window"] == 64
+
+
+def test_openai_list_has_models_that_cannot_be_loaded(api, stored):
+    stored.weight_paths[0].unlink()
+    assert "context_window" not in api.get("/v1/models").json["data"][0]["dmr"]
 
 
 @pytest.mark.usefixtures("stored")

@@ -1,11 +1,13 @@
 """One table from errors to HTTP."""
 
+import falcon
 import pytest
 from falcon import testing
 from support.api import CHAT, Api
 
 from pyrunner import errors
 from pyrunner.errors import (
+    InvalidReferenceError,
     MemoryBudgetError,
     ModelLoadError,
     ModelLoadingError,
@@ -32,11 +34,24 @@ def test_openai_route_answers_the_envelope(api):
     assert result.status_code == 500
     assert result.json == {
         "error": {
-            "message": "The model m.gguf could not be loaded: bad magic",
+            "message": "The model m.gguf could not be loaded: bad magic. "
+            "Pull it again, or use another version of it.",
             "type": "server_error",
             "param": None,
             "code": "model_load_failed",
         }
+    }
+
+
+def test_bad_reference_has_the_offset_of_its_character_in_the_envelope(api):
+    result = _fail(api, InvalidReferenceError(text="ai/x:$", at=5, problem="it is none"))
+    assert result.status_code == 400
+    assert result.json["error"] == {
+        "message": "Invalid model reference 'ai/x:$' at character 6: it is none",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "invalid_reference",
+        "at": 5,
     }
 
 
@@ -45,6 +60,56 @@ def test_every_error_carries_its_code_in_a_header(api, path):
     result = api.get(path)
     assert result.status_code == 404
     assert result.headers["x-error-code"] == "model_not_found"
+
+
+@pytest.mark.parametrize("prefix", ["/v1", ""], ids=["json", "text"])
+@pytest.mark.parametrize(
+    ("path", "headers", "code"),
+    [
+        ("/nope", {}, "not_found"),
+        ("/models", {"Host": "evil.example"}, "host_not_allowed"),
+        ("/models", {"Origin": "https://evil.example"}, "origin_not_allowed"),
+    ],
+)
+def test_refusals_before_a_route_carry_their_code(api, prefix, path, headers, code):
+    result = api.get(prefix + path, headers=headers)
+    assert result.headers["x-error-code"] == code
+    assert (f'"code":"{code}"' in result.text) is bool(prefix)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/models/create"], ids=["json", "text"])
+def test_bug_carries_its_code(api, monkeypatch, path):
+    monkeypatch.setattr("pyrunner.server.body.msgspec", None)
+    assert api.post(path, CHAT).headers["x-error-code"] == "internal"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        ("POST", "/models/x/tag", None, "invalid_parameter"),
+        ("POST", "/models/x/unknown", None, "not_found"),
+        ("POST", "/models/x/repackage", b"{}", "invalid_parameter"),
+        ("GET", "/logs?follow=maybe", None, "invalid_parameter"),
+        ("GET", "/logs", None, "not_found"),
+    ],
+)
+def test_refusals_in_a_routes_own_words_carry_a_code(api, method, path, body, code):
+    result = api.client.simulate_request(method, path, body=body)
+    assert result.headers["x-error-code"] == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (falcon.HTTPBadRequest(), "bad_request"),
+        (falcon.HTTPContentTooLarge(), "body_too_large"),
+        (falcon.HTTPServiceUnavailable(), "internal"),
+    ],
+    ids=["400", "413", "503"],
+)
+def test_code_of_an_error_of_falcon_follows_its_status(api, error, code):
+    result = _fail(api, error)
+    assert result.json["error"]["code"] == result.headers["x-error-code"] == code
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 import waitress.channel
 
-from pyrunner.server.http import MAX_TURN_BYTES, FairChannel
+from pyrunner.server.fairness import MAX_TURN_BYTES, FairChannel
 
 
 @pytest.fixture

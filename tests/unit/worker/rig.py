@@ -18,6 +18,7 @@ from pyrunner.wire.frames import (
 from pyrunner.wire.launch import Launch
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.messages import Mailbox
+from pyrunner.worker.prompt_thread import PromptThread
 from pyrunner.worker.service import Service
 
 HASH = "0123456789abcdef"
@@ -39,6 +40,8 @@ def launch(**given: Any) -> Launch:
         "server_socket": "/nowhere",
         "lock_path": "/nowhere",
         "listener_fd": -1,
+        "lease_fd": -1,
+        "lease_path": "/nowhere",
     }
     return Launch(**(usual | given))
 
@@ -86,7 +89,8 @@ class Rig:
         self.mailbox = Mailbox()
         self.backend = backend or ScriptedBackend()
         self.engine = EngineThread(self.backend, self.launch, self.mailbox)
-        self.service = Service(self.launch, self.engine, self.clock)
+        self.preparer = PromptThread(self.mailbox, self.launch.reference)
+        self.service = Service(self.launch, self.engine, self.preparer, self.clock)
 
     @property
     def loop(self) -> ScriptedLoop:
@@ -96,10 +100,16 @@ class Rig:
     def load(self) -> None:
         self.engine.load()
         self.deliver()
+        self.prepare()
 
     def deliver(self) -> None:
         for report in self.mailbox.take():
             self.service.on_report(report)
+
+    def prepare(self) -> None:
+        """Let the prompt thread's work happen here."""
+        self.preparer.work_off()
+        self.deliver()
 
     def step(self) -> None:
         self.engine.turn()
@@ -111,4 +121,5 @@ class Rig:
         hello = Hello(version=PROTOCOL_VERSION, config_hash=HASH, is_keeper=is_keeper)
         for frame in (hello, *frames):
             self.service.on_frame(peer, frame)
+        self.prepare()
         return peer

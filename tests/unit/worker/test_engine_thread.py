@@ -9,14 +9,37 @@ from unit.worker.rig import launch
 
 from pyrunner.engine.request import GenerationRequest, StepEvent
 from pyrunner.errors import WorkerCrashedError
+from pyrunner.types import EmbeddingResult
 from pyrunner.worker.engine_thread import EngineThread
-from pyrunner.worker.messages import Broken, Loaded, LoadFailed, Mailbox, Report, Stepped, Submit
+from pyrunner.worker.messages import (
+    Broken,
+    Embedded,
+    EmbedInputs,
+    Loaded,
+    LoadFailed,
+    Mailbox,
+    Report,
+    Stepped,
+    Submit,
+)
 from pyrunner.worker.ports import OnProgress
 
 
 class _Buggy(ScriptedLoop):
     def step(self) -> Sequence[StepEvent]:
         raise KeyError("a bug")
+
+
+class _Interrupted(ScriptedLoop):
+    """Its first embedding is interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_asked = 0
+
+    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
+        self.n_asked += 1
+        return None if self.n_asked == 1 else super().embed(inputs, normalize=normalize)
 
 
 @pytest.fixture
@@ -49,6 +72,18 @@ def test_thread_loads_works_and_stops(mailbox):
     thread.order(Submit(GenerationRequest(request_id=1, tokens=[65])))
     _reports_until(mailbox, Stepped)
     assert thread.stop(5.0)
+
+
+def test_interrupted_embedding_is_asked_for_again(mailbox):
+    thread = EngineThread(ScriptedBackend(), launch(), mailbox)
+    thread.load()
+    thread._loop = _Interrupted()
+    thread.order(EmbedInputs(1, ([65], [66, 67]), normalize=False))
+    thread.turn()
+    thread.turn()
+    (embedded,) = [each for each in mailbox.take() if isinstance(each, Embedded)]
+    assert isinstance(embedded.result, EmbeddingResult)
+    assert len(embedded.result.vectors) == 2
 
 
 def test_stop_interrupts_a_step_that_takes_long(mailbox):

@@ -81,6 +81,7 @@ class Served(Rig):
     def turn(self, n_turns: int = 4) -> bool:
         is_over = False
         for _ in range(n_turns):
+            self.preparer.work_off()
             is_over = self.io.turn(0.0)
         return is_over
 

@@ -1,0 +1,1 @@
+"""How fast models move, and how little memory that takes: ``make bench-distribution``."""

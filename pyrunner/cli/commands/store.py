@@ -1,0 +1,167 @@
+"""The commands on the store of this machine, server or not: ``store``, ``df`` and ``purge``."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pyrunner import config, units
+from pyrunner.cli import connect, render
+from pyrunner.models import catalog
+
+if TYPE_CHECKING:
+    from pyrunner.models.importing import Outcome
+    from pyrunner.models.verification import OnBytes, Report
+
+_DAMAGED = 1
+
+
+@click.group("store")
+def store_command() -> None:
+    """Check, clean and fill the store of this machine.
+
+    All of it works while a server runs on the same store.
+    """
+
+
+@store_command.command("verify")
+@click.option("--repair", "is_repairing", is_flag=True,
+              help="Drop damaged blobs, for a pull to fetch; rebuild a damaged index.")  # fmt: skip
+def verify_command(*, is_repairing: bool) -> None:
+    """Compare every blob with its digest and every reference with what is there.
+
+    The exit code is 1 when something is damaged and needs you.
+    """
+    from pyrunner.models import recovery, verification
+
+    store = catalog.open_store(config.load())
+    with _progress() as on_bytes:
+        report = verification.verify(store, on_bytes)
+    _show(report)
+    if is_repairing and report.damages:
+        for sentence in recovery.repair(store, report):
+            render.show(f"{sentence}\n")
+        with _progress() as on_bytes:
+            report = verification.verify(store, on_bytes)
+        click.echo("After the repair:")
+        _show(report)
+    if report.damages:
+        raise click.exceptions.Exit(_DAMAGED)
+
+
+@store_command.command("gc")
+def gc_command() -> None:
+    """Remove blobs that no model needs, and what killed processes left.
+
+    What a running model or a transfer uses stays.
+    """
+    from pyrunner.models import housekeeping
+
+    freed = housekeeping.clean(catalog.open_store(config.load()))
+    click.echo(f"Freed {units.format_bytes_decimal(freed)}.")
+
+
+@store_command.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--dry-run", "is_dry", is_flag=True, help="Say what would be imported, and stop.")
+def import_command(path: Path, *, is_dry: bool) -> None:
+    """Bring in the models of Docker Model Runner or Ollama.
+
+    PATH is the folder of either; nothing in it is changed. Files are hard-linked where both
+    stores are on one file system, and copied otherwise.
+    """
+    from pyrunner.models import importing
+
+    store = catalog.open_store(config.load())
+    outcomes = importing.run(store, path, is_dry=is_dry, on_outcome=_say_outcome)
+    if any(each.problem for each in outcomes):
+        raise click.exceptions.Exit(_DAMAGED)
+
+
+@click.command("df")
+def df_command() -> None:
+    """Show how much disk the models and the engine take."""
+    settings = config.load()
+    client = connect.find_server(settings)
+    if client is not None:
+        sizes = client.call("GET", "/engines/df")
+        models, engine = sizes["models_disk_usage"], sizes["default_backend_disk_usage"]
+    else:
+        from pyrunner.models import housekeeping
+
+        models = housekeeping.models_bytes(catalog.open_store(settings))
+        engine = housekeeping.engine_bytes()
+    click.echo(render.disk_table(models, engine), nl=False)
+
+
+@click.command("purge")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+def purge_command(*, force: bool) -> None:
+    """Remove all models from the store of this machine.
+
+    A running server unloads what is idle first. A folder that is no store is refused.
+    """
+    from pyrunner.models import housekeeping
+
+    settings = config.load()
+    store = catalog.open_store(settings)
+    store.collect()  # refuses what is no store before anything is asked
+    if not force:
+        click.echo("WARNING! This will remove the entire models directory.")
+        click.echo("Are you sure you want to continue? [y/N] ", nl=False)
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            click.echo("Operation cancelled.")
+            return
+    client = connect.find_server(settings)
+    if client is not None:
+        client.call("POST", "/engines/unload", {"all": True})
+    purged = housekeeping.purge(store)
+    click.echo(f"Freed {units.format_bytes_decimal(purged.freed_bytes)}.")
+    if purged.n_kept_blobs:
+        click.echo(
+            f"{purged.n_kept_blobs} files are in use by running models or transfers and stay "
+            "until those end. Then run: pyrunner store gc",
+            err=True,
+        )
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator["OnBytes"]:
+    """Show a line that is rewritten, on a terminal only."""
+    is_shown = sys.stderr.isatty()
+    shown = [-1]
+
+    def on_bytes(done: int, total: int) -> None:
+        percent = 100 * done // max(1, total)
+        if is_shown and percent != shown[0]:
+            shown[0] = percent
+            size = units.format_bytes_decimal
+            click.echo(
+                f"\rVerifying: {size(done)} of {size(total)} ({percent}%)  ", err=True, nl=False
+            )
+
+    try:
+        yield on_bytes
+    finally:
+        if shown[0] >= 0:
+            click.echo("", err=True)
+
+
+def _show(report: "Report") -> None:
+    for damage in report.damages:
+        needed = f"\n  needed by: {', '.join(damage.models)}" if damage.models else ""
+        remedy = f"\n  {damage.remedy}" if damage.remedy else ""
+        render.show(f"{damage.path}: {damage.problem}{needed}{remedy}\n")
+    size = units.format_bytes_decimal(report.size_bytes)
+    click.echo(f"{report.n_models} models, {report.n_blobs} blobs, {size}: ", nl=False)
+    click.echo(f"{len(report.damages)} damaged." if report.damages else "all is well.")
+    if report.unneeded_bytes:
+        unneeded = units.format_bytes_decimal(report.unneeded_bytes)
+        click.echo(f"{unneeded} are needed by no model; remove them with: pyrunner store gc")
+
+
+def _say_outcome(outcome: "Outcome") -> None:
+    render.show(f"{outcome.sentence}\n")

@@ -1,0 +1,58 @@
+"""``package --quantize``: a smaller copy of the weights, for as long as it takes to package it."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+from pyrunner import config
+from pyrunner.cli import progress
+from pyrunner.cli.library import ProgressLine
+
+_PREFIX = "quantizing-"
+
+
+@contextmanager
+def quantized(settings: config.Settings, source: Path, quantization: str) -> Iterator[Path]:
+    """Quantise a GGUF file into a folder that is removed at the end.
+
+    The progress is shown on standard error.
+
+    Args:
+        settings: Where this user's files are; the copy is made beside the store, which is where
+            there is room for models.
+        source: The file; of a sharded model the first shard.
+        quantization: For example ``Q4_K_M``.
+
+    Raises:
+        InvalidParameterError: No such quantisation.
+        ModelLoadError: llama.cpp refuses the file; says why.
+    """
+    from pyrunner.runtime.quantizer import file_type_of, quantize
+
+    file_type = file_type_of(quantization)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    _sweep(settings.home)
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=settings.home) as made:
+        # The name is recorded in the artifact: equal input has to give an equal name.
+        target = Path(made) / f"{source.stem}-{quantization.upper()}.gguf"
+        n_bytes = source.stat().st_size
+        with progress.shown(sys.stderr) as tell:
+            quantize(source, target, file_type, lambda done: tell(_line(target, done, n_bytes)))
+        yield target
+
+
+def _line(target: Path, done: float, n_bytes: int) -> ProgressLine:
+    layer = {"id": target.name, "size": n_bytes, "current": round(done * n_bytes)}
+    return {"type": "progress", "mode": "quantize", "total": n_bytes, "layer": layer}
+
+
+def _sweep(home: Path) -> None:
+    """Remove what a killed process left."""
+    for folder in home.glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not Path("/proc", pid).exists() and Path("/proc/self").exists():
+            rmtree(folder, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""What keeps a store tidy: how much it holds, emptying it, cleaning up after the killed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyrunner
+from pyrunner.models import collection, index, leases
+from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, write_durably
+from pyrunner.models.index import IndexFile
+from pyrunner.models.layout import Layout
+from pyrunner.models.store import Store
+from pyrunner.models.stored import read_manifest
+from pyrunner.registry.manifest import INDEX_TYPE, Index, encode
+
+_LIBRARIES = ("*.so*", "*.dylib", "*.pyd", "*.dll")
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What `purge` did."""
+
+    freed_bytes: int
+    n_kept_blobs: int
+    """Blobs that running models or transfers still use; they go with the next collection."""
+
+
+def purge(store: Store) -> Purged:
+    """Remove every model, every partial blob and every name; the empty store stays.
+
+    Works on a store with a damaged index too. What a running model uses stays until it ends.
+
+    Raises:
+        StoreIOError: The folder is no store, or cannot be written.
+    """
+    layout = Layout(store.path)
+    if not layout.exists():
+        return Purged(0, 0)
+    with os_errors(store.path):
+        with locked(layout.index_lock, timeout_s=LOCK_TIMEOUT_S):
+            empty = Index(schema_version=2, media_type=INDEX_TYPE, manifests=())
+            write_durably(layout.index, encode(empty))
+        freed = _drop_partials(layout)
+    freed += collection.collect(layout, IndexFile(layout.index, layout.index_lock), store.blobs)
+    with os_errors(store.path):
+        return Purged(freed, sum(1 for _ in layout.blobs.iterdir()))
+
+
+def clean(store: Store) -> int:
+    """Remove every blob that nothing needs, and what killed processes left.
+
+    Returns:
+        Bytes set free.
+
+    Raises:
+        StoreCorruptError: A model cannot be read, so what it needs is unknown.
+    """
+    layout = Layout(store.path)
+    collection.sweep(layout)
+    if not layout.exists():
+        return 0
+    for digest in index.digests(IndexFile(layout.index, layout.index_lock).read()):
+        read_manifest(store.blobs, digest)  # a collection keeps everything silently
+    return store.collect()
+
+
+def models_bytes(store: Store) -> int:
+    """Bytes of all models, each blob once."""
+    sizes = {each.digest: each.size for model in store.list() for each in model.manifest.blobs}
+    return sum(sizes.values())
+
+
+def engine_bytes() -> int:
+    """Bytes of the native libraries of this installation."""
+    package = Path(pyrunner.__file__).parent
+    return sum(path.stat().st_size for kind in _LIBRARIES for path in package.rglob(kind))
+
+
+def _drop_partials(layout: Layout) -> int:
+    """Partial blobs that nobody leases; who writes one holds a lease on it."""
+    freed = 0
+    with locked(layout.collection_lock, timeout_s=LOCK_TIMEOUT_S):
+        wanted = {each.removeprefix("sha256:") for each in leases.leased(layout.leases)}
+        for path in layout.incoming.iterdir():
+            if path.name.partition(".")[0] not in wanted:
+                freed += path.stat().st_size
+                path.unlink()
+    return freed

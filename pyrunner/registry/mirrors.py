@@ -1,0 +1,75 @@
+"""Mirrors of Docker Hub: asked first, in their order, and never trusted with its credentials."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from pyrunner import log
+from pyrunner.errors import ConfigError, InvalidReferenceError
+from pyrunner.registry.reference import DOCKER_HUB, Reference
+
+_log = log.get("registry")
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """One registry that has copies of Docker Hub's content."""
+
+    root: str
+    """URL, without a slash at the end: ``https://mirror.example/hub``."""
+    host: str
+    """Whose credentials it gets: its own."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Mirror":
+        """Read ``[scheme://]host[:port][/path]``; without a scheme it is https.
+
+        Raises:
+            ConfigError: It is no such address.
+        """
+        url = (text if "://" in text else f"https://{text}").rstrip("/")
+        try:
+            parts = urlsplit(url)
+            host = parts.netloc.lower()
+            Reference(host, "x")
+        except (ValueError, InvalidReferenceError) as error:
+            raise _no_mirror(text) from error
+        if parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
+            raise _no_mirror(text)
+        return cls(url, host)
+
+    def name_of(self, reference: Reference) -> Reference:
+        """The same model here."""
+        return replace(reference, registry=self.host)
+
+    def url(self, reference: Reference, path: str) -> str:
+        """Where something of a repository is."""
+        return f"{self.root}/v2/{reference.repository}/{path}"
+
+
+class Mirrors:
+    """The mirrors that still answer. Any thread."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._mirrors = tuple(Mirror.parse(each) for each in texts)
+        self._silent: set[Mirror] = set()
+
+    def of(self, reference: Reference) -> list[Mirror]:
+        """Whom to ask before the registry itself."""
+        if reference.registry != DOCKER_HUB:
+            return []
+        return [each for each in self._mirrors if each not in self._silent]
+
+    def give_up(self, mirror: Mirror, problem: str) -> None:
+        """Ask this one no more: it does not answer."""
+        if mirror not in self._silent:
+            _log.warning("the mirror %s is left out: %s", mirror.host, problem)
+        self._silent.add(mirror)
+
+
+def _no_mirror(text: str) -> ConfigError:
+    return ConfigError(
+        key="registry.mirrors",
+        source="settings",
+        problem=f"{text[:200]!r} is no address of a mirror; write [https://]HOST[:PORT][/PATH]",
+    )

@@ -1,0 +1,46 @@
+"""What a registry says when it refuses: why, made fit to be shown, and when to come back."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+_MAX_TEXT = 300
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Errors(msgspec.Struct):
+    errors: tuple[_Error, ...] = ()
+
+
+def explanation(content: bytes) -> str:
+    """OCI's error form as ``" - CODE: message"``, cut and without control characters.
+
+    Returns:
+        Nothing when the body says nothing.
+    """
+    try:
+        errors = msgspec.json.decode(content, type=_Errors).errors
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    said = "; ".join(f"{each.code}: {each.message}" for each in errors)
+    if not said:
+        return ""
+    return f" - {''.join(c if c.isprintable() else ' ' for c in said)[:_MAX_TEXT]}"
+
+
+def retry_after_s(header: str) -> float:
+    """Seconds a registry asks us to wait, 0 when it does not say."""
+    if header.isdecimal():
+        return float(header[:9])
+    try:
+        at = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())

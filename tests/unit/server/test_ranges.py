@@ -1,0 +1,33 @@
+"""The API's ranges are the engine's: neither side may import the other, a test may."""
+
+from typing import Any
+
+from msgspec import inspect
+
+from pyrunner.engine import sampling
+from pyrunner.server.openai import schema
+
+BODY: Any = inspect.type_info(schema.GenerationBody)
+FIELDS: dict[str, Any] = {each.name: each.type for each in BODY.fields}
+
+
+def _constrained(kind: Any) -> Any:
+    """The member of an optional type that is not None."""
+    members = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+    return members[0]
+
+
+def test_every_number_of_the_engine_has_the_same_range_in_the_api():
+    found = {name: _constrained(FIELDS[name]) for name in sampling.RANGES}
+    assert {name: (each.ge, each.le) for name, each in found.items()} == sampling.RANGES
+
+
+def test_seed_of_the_api_is_the_engines_or_minus_one():
+    seed = _constrained(FIELDS["seed"])
+    assert (seed.ge, seed.le) == (-1, sampling.MAX_SEED)
+
+
+def test_stop_of_the_api_is_within_the_engines_limits():
+    text: Any = inspect.type_info(schema.StopText)
+    assert (text.min_length, text.max_length) == (1, sampling.MAX_STOP_CHARACTERS)
+    assert schema.MAX_STOPS <= sampling.MAX_STOPS
