@@ -4,6 +4,7 @@ Only the extra ``sign`` installs the package `cryptography`. Import this module 
 without the package the import raises `MissingPackageError`, which says how to get it.
 """
 
+import os
 from pathlib import Path
 
 from pyrunner.errors import KeyFileError, MissingPackageError
@@ -48,6 +49,35 @@ class PrivateKey:
     def sign(self, content: bytes) -> bytes:
         """An ASN.1 signature; another one every time."""
         return self._key.sign(content, ec.ECDSA(hashes.SHA256()))
+
+
+def write_key_pair(private: Path, public: Path, password: str | None = None) -> None:
+    """Make a new key and write both halves, PEM; the private one for this user only.
+
+    Args:
+        private: Becomes PKCS#8.
+        public: Becomes what `load_public_key` and cosign read.
+        password: Encrypts the private one; None or empty leaves it plain.
+
+    Raises:
+        KeyFileError: One of the files exists already, or cannot be written.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if password:
+        encryption = serialization.BestAvailableEncryption(password.encode())
+    pkcs8 = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    )
+    spki = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    _write(private, pkcs8, 0o600)
+    try:
+        _write(public, spki, 0o644)
+    except KeyFileError:
+        private.unlink()  # ours, and of no use without the other
+        raise
 
 
 def load_private_key(path: Path, password: str | None = None) -> PrivateKey:
@@ -103,6 +133,17 @@ def load_public_key(path: Path) -> PublicKey:
 
 def _is_p256(curve: ec.EllipticCurve) -> bool:
     return isinstance(curve, ec.SECP256R1)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+    except FileExistsError as error:
+        raise KeyFileError(path=str(path), problem="exists already; choose another name") from error
+    except OSError as error:
+        raise KeyFileError(path=str(path), problem=error.strerror or "cannot be written") from error
 
 
 def _read(path: Path) -> bytes:

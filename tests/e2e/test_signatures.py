@@ -93,6 +93,15 @@ def test_signed_model_is_verified_by_its_key(home, name, pushed, keys):
 
 
 @pytest.mark.usefixtures("pushed")
+def test_generated_keys_sign_and_verify(home, name):
+    made = run("generate-key-pair", "--output-key-prefix", "mine", home=home)
+    assert (made.returncode, made.stderr) == (0, "")
+    _sign(home, name, Path("mine.key"))
+    assert run("verify", "--key", "mine.pub", name, home=home).returncode == 0
+    assert run("generate-key-pair", "--output-key-prefix", "mine", home=home).returncode == 2
+
+
+@pytest.mark.usefixtures("pushed")
 def test_model_that_is_not_in_the_store_is_verified_in_its_registry(home, name, keys):
     _sign(home, name, keys[0])
     assert run("rm", name, home=home).returncode == 0

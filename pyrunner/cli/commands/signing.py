@@ -1,4 +1,4 @@
-"""``sign`` and ``verify``: cosign's signatures, on the store and the registry directly."""
+"""``sign verify generate-key-pair``: cosign's signatures, on store and registry directly."""
 
 from pathlib import Path
 
@@ -47,3 +47,18 @@ def verify_command(model: str, *, key: Path) -> None:
     with catalog.open_client(settings) as client:
         verified = signing.verify(catalog.open_store(settings), client, model, public)
     click.echo(f"{verified.reference} ({verified.digest}) is signed with {key}")
+
+
+@click.command("generate-key-pair")
+@click.option("--output-key-prefix", "prefix", default="pyrunner", show_default=True,
+              metavar="NAME", help="The files are NAME.key and NAME.pub.")  # fmt: skip
+def generate_key_pair_command(*, prefix: str) -> None:
+    """Make a key for 'sign' and one for 'verify'.
+
+    The private one is PKCS#8 and encrypted with COSIGN_PASSWORD, or plain without it.
+    """
+    from pyrunner.registry.keys import write_key_pair
+
+    private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
+    write_key_pair(private, public, config.environment_value(_PASSWORD))
+    click.echo(f"Wrote {private} (keep it) and {public} (hand it out)")

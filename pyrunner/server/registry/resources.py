@@ -121,15 +121,19 @@ class RegistryFace:
             raise unknown
         if _is_known(req, resp, digest):
             return
-        part = _slice(req, resp, digest, blob.size)
+        part = _asked(req, resp, digest, blob.size)
+        sent = part or Slice(0, blob.size)
         resp.content_type = _OCTETS
         if req.method == "HEAD":
-            resp.content_length = part.n_bytes
+            resp.content_length = sent.n_bytes
             return
-        body = open_body(self._store, self._admission.blobs, blob, part)
+        body = open_body(self._store, self._admission.blobs, blob, sent)
         if body is None:
             raise unknown
-        resp.set_stream(body, part.n_bytes)
+        resp.set_stream(body, sent.n_bytes)
+        if part is not None:
+            resp.status = 206
+            resp.set_header("Content-Range", part.content_range(blob.size))
 
 
 def _digest(text: str, unknown: RefusedError) -> Digest:
@@ -153,18 +157,13 @@ def _is_known(req: falcon.Request, resp: falcon.Response, digest: Digest) -> boo
     return True
 
 
-def _slice(req: falcon.Request, resp: falcon.Response, digest: Digest, size: int) -> Slice:
-    """Which part is asked for, with its headers."""
+def _asked(req: falcon.Request, resp: falcon.Response, digest: Digest, size: int) -> Slice | None:
+    """Which part is asked for, None for all."""
     resp.set_header("Accept-Ranges", "bytes")
-    condition = req.get_header("If-Range")
-    is_asked = req.method == "GET" and condition in (None, f'"{digest}"')
+    if req.method != "GET" or req.get_header("If-Range") not in (None, f'"{digest}"'):
+        return None
     try:
-        part = parse_range(req.get_header("Range") if is_asked else None, size)
+        return parse_range(req.get_header("Range"), size)
     except UnsatisfiableError as error:
         resp.set_header("Content-Range", f"bytes */{size}")
         raise RefusedError(Refusal.RANGE_INVALID) from error
-    if part is None:
-        return Slice(0, size)
-    resp.status = 206
-    resp.set_header("Content-Range", part.content_range(size))
-    return part

@@ -7,7 +7,7 @@ import pytest
 from support.signing_keys import PASSWORD, as_sec1, encrypt, is_verified, make_keys, openssl
 
 from pyrunner.errors import KeyFileError
-from pyrunner.registry.keys import load_private_key, load_public_key
+from pyrunner.registry.keys import load_private_key, load_public_key, write_key_pair
 
 CONTENT = b'{"critical": "content"}'
 
@@ -69,6 +69,26 @@ def test_encrypted_key_without_its_password_says_so(keys, password, hint):
 
 def test_password_for_a_plain_key_does_no_harm(keys):
     assert load_private_key(keys[0], PASSWORD).sign(CONTENT)
+
+
+@pytest.mark.parametrize("password", [None, "", PASSWORD])
+def test_new_keys_are_two_halves_that_openssl_knows(tmp_path, password):
+    private, public = tmp_path / "x.key", tmp_path / "x.pub"
+    write_key_pair(private, public, password)
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert (b"ENCRYPTED" in private.read_bytes()) is bool(password)
+    halves = openssl("pkey", "-in", private, "-passin", f"pass:{password or ''}", "-pubout")
+    assert halves == public.read_text()
+    signature = load_private_key(private, password).sign(CONTENT)
+    assert load_public_key(public).verifies(CONTENT, signature)
+
+
+@pytest.mark.parametrize("there", ["x.key", "x.pub"])
+def test_new_keys_replace_nothing_and_leave_no_half(tmp_path, there):
+    (tmp_path / there).write_text("precious")
+    with pytest.raises(KeyFileError, match="exists already"):
+        write_key_pair(tmp_path / "x.key", tmp_path / "x.pub")
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {there: "precious"}
 
 
 def test_key_on_another_curve_is_refused(tmp_path):
