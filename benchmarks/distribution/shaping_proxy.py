@@ -17,8 +17,6 @@ _MAX_CHUNKS = 64
 """On their way at once; when it is reached nothing more is read, and chunks grow."""
 
 _PATIENCE_S = 10.0
-_BURST_S = 0.01
-"""What a line may catch up after its timer fired late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +120,20 @@ class _Proxy:
     ) -> None:
         """Read at the line's rate and say when each chunk is due; an empty one is the end."""
         now = asyncio.get_running_loop().time
-        free_at = opened_at
+        await _sleep_until(opened_at)
+        free_at = now()
         while True:
+            # A line that waits for bytes, or for room, carries nothing meanwhile. A timer that
+            # fires late, on the other hand, is made up for: that was not the line.
+            idle_since = now()
             try:
                 chunk = await reader.read(_CHUNK_BYTES)
             except OSError:
                 chunk = b""
-            free_at = max(free_at, now() - _BURST_S) + len(chunk) / self._shape.rate_bytes_s
+            free_at += now() - idle_since + len(chunk) / self._shape.rate_bytes_s
+            blocked_since = now()
             await waiting.put((max(free_at, now()) + self._shape.latency_s, chunk))
+            free_at += now() - blocked_since
             if not chunk:
                 return
             await _sleep_until(free_at)
