@@ -29,6 +29,8 @@ class _Push(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Pull(_Push, forbid_unknown_fields=True):
     source: str = msgspec.field(name="from", default="")
+    ignores_memory_check: bool = msgspec.field(name="ignore-runtime-memory-check", default=False)
+    """Older Docker clients send it; a pull has never looked at memory here."""
 
 
 class Pulling:
