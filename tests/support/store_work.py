@@ -78,23 +78,28 @@ def once(store: Store, verb: str, argument: str) -> None:
     VERBS[verb](store, argument)
 
 
+def _add(store: Store, name: str, other: str) -> None:
+    add(store, name, f"{name} {other}".encode())
+
+
+_OPERATIONS: Mapping[str, Callable[[Store, str, str], object]] = {
+    "add": _add,
+    "tag": lambda store, name, other: store.tag(name, other),
+    "remove": lambda store, name, _other: store.remove(name),
+    "use": lambda store, name, _other: _read_leased(store, name),
+    "list": lambda store, _name, _other: store.list(),
+    "collect": lambda store, _name, _other: store.collect(),
+}
+
+
 def do_random(store: Store, seed: str) -> None:
     """200 random operations; that a model is gone, because the other process took it, is fine."""
     numbers = random.Random(seed)
     for _ in range(N_OPERATIONS):
         name, other = (f"m{numbers.randrange(N_NAMES)}" for _ in range(2))
-        operation = numbers.choice(
-            [
-                lambda name=name: add(store, name, name.encode() * numbers.randrange(1, 4)),
-                lambda name=name, other=other: store.tag(name, other),
-                lambda name=name: store.remove(name),
-                lambda name=name: _read_leased(store, name),
-                store.list,
-                store.collect,
-            ]
-        )
+        operation = numbers.choice(sorted(_OPERATIONS))
         with contextlib.suppress(ModelNotFoundError):
-            operation()
+            _OPERATIONS[operation](store, name, other)
 
 
 def _read_leased(store: Store, name: str) -> None:
