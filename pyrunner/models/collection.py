@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyrunner import log
 from pyrunner.errors import StoreCorruptError, StoreLockedError, StoreReadOnlyError
-from pyrunner.models import index, leases
+from pyrunner.models import index, leases, reserve
 from pyrunner.models.blobs import BlobFolder
 from pyrunner.models.cells import RECORD_SUFFIX
 from pyrunner.models.files import (
@@ -61,7 +61,7 @@ def collect(
                 path.unlink()
         sync_folder(layout.blobs)
         _drop_stale_partials(layout.incoming)
-        index.set_reserve_aside(layout.reserve)
+        reserve.set_aside(layout.reserve)
     return freed
 
 

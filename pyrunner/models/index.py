@@ -5,12 +5,11 @@ on entries are pure; `IndexFile` reads without a lock and changes under one.
 """
 
 import contextlib
-import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from pyrunner.errors import RegistryProtocolError, StoreCorruptError, StoreIOError
+from pyrunner.models import reserve
 from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, write_durably
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import (
@@ -25,11 +24,6 @@ from pyrunner.registry.manifest import (
 
 Entries = tuple[Descriptor, ...]
 
-RESERVE = "reserve"
-"""A file beside the lock: room on the disk that a removal may use."""
-RESERVE_BYTES = 256 * 1024
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
 
 class IndexFile:
     """One ``index.json``. Any thread."""
@@ -37,7 +31,7 @@ class IndexFile:
     def __init__(self, path: Path, lock: Path) -> None:
         self._path = path
         self._lock = lock
-        self._reserve = lock.with_name(RESERVE)
+        self._reserve = lock.with_name(reserve.NAME)
 
     def read(self) -> Entries:
         """The entries now; no lock, because the file is only ever replaced whole.
@@ -79,11 +73,11 @@ class IndexFile:
         try:
             write_durably(self._path, content)
         except OSError as error:
-            if error.errno not in _DISK_FULL or not is_smaller or not self._reserve.exists():
+            is_helped = reserve.is_disk_full(error) and is_smaller
+            if not is_helped or not reserve.give_all(self._reserve):
                 raise
             # What removes something has to work on a full disk; the next collection, which
             # makes room, sets it aside again.
-            self._reserve.unlink()
             write_durably(self._path, content)
 
 
@@ -146,19 +140,3 @@ def without_name(entries: Entries, name: str) -> Entries:
 def without_manifest(entries: Entries, digest: str) -> Entries:
     """Take a manifest away under all its names."""
     return tuple(each for each in entries if each.digest != digest)
-
-
-def set_reserve_aside(path: Path) -> None:
-    """Make the file that `IndexFile` gives back on a full disk; not there if there is no room."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return
-    try:
-        if os.fstat(fd).st_size < RESERVE_BYTES:
-            os.write(fd, bytes(RESERVE_BYTES))
-            os.fsync(fd)
-    except OSError:
-        path.unlink(missing_ok=True)
-    finally:
-        os.close(fd)

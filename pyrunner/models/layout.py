@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pyrunner.errors import StoreIOError
+from pyrunner.models import reserve
 from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, sync_folder, write_durably
-from pyrunner.models.index import RESERVE, set_reserve_aside
 from pyrunner.registry.manifest import INDEX_TYPE, Index, encode
 
 _MAX_VERSION_DIGITS = 9
@@ -45,7 +45,7 @@ class Layout:
         self.collection_lock = self.own / "collection.lock"
         self.leases = self.own / "leases"
         self.incoming = self.own / "incoming"
-        self.reserve = self.own / RESERVE
+        self.reserve = self.own / reserve.NAME
 
     def exists(self) -> bool:
         """Whether a store is here; one of an older format is upgraded first.
@@ -119,7 +119,7 @@ class Layout:
         sync_folder(self.blobs.parent)
         index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=())
         write_durably(self.index, encode(index))
-        set_reserve_aside(self.reserve)
+        reserve.set_aside(self.reserve)
         # Last: its presence means that everything else is here.
         write_durably(self._version, f"{FORMAT}\n".encode())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pyrunner.models import reserve
 from pyrunner.models.files import LOCK_TIMEOUT_S, locked, try_lock
 from pyrunner.registry.digest import Digest
 
@@ -57,16 +58,28 @@ def take(folder: Path, lock: Path, digests: Iterable[str]) -> Lease:
     wanted = frozenset(digests)
     path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
     with locked(lock, timeout_s=LOCK_TIMEOUT_S, is_shared=True):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            try_lock(fd)
-            with os.fdopen(fd, "w", closefd=False) as file:
-                file.write("".join(f"{each}\n" for each in sorted(wanted)))
-        except BaseException:
-            path.unlink(missing_ok=True)
-            os.close(fd)
-            raise
+            fd = _create(path, wanted)
+        except OSError as error:
+            if not reserve.is_disk_full(error) or not reserve.give_some(
+                lock.with_name(reserve.NAME)
+            ):
+                raise
+            fd = _create(path, wanted)
     return Lease(path, fd, wanted)
+
+
+def _create(path: Path, digests: frozenset[str]) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try_lock(fd)
+        with os.fdopen(fd, "w", closefd=False) as file:
+            file.write("".join(f"{each}\n" for each in sorted(digests)))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        os.close(fd)
+        raise
+    return fd
 
 
 def unneeded(digests: Iterable[str]) -> Lease:

@@ -85,7 +85,7 @@ def verify(store: Store, on_bytes: OnBytes = lambda _done, _total: None) -> Repo
     """Compare every blob with its digest, and every reference with what it refers to.
 
     May run beside anything: what others remove meanwhile is no damage. It leases what it looks
-    at, unless the store is read-only.
+    at, unless the store is read-only or the disk full.
 
     Args:
         store: The store; one that does not exist is fine.
@@ -102,7 +102,7 @@ def verify(store: Store, on_bytes: OnBytes = lambda _done, _total: None) -> Repo
     entries = _read_index(layout, findings)
     _collect_needs(store, entries, findings)
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(StoreReadOnlyError):
+        with contextlib.suppress(StoreReadOnlyError, StoreIOError):
             stack.enter_context(store.lease(findings.users))
         n_blobs, size_bytes, unneeded_bytes = _check_blobs(layout, findings, on_bytes)
         _check_references(store, entries, findings)

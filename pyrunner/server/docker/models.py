@@ -3,7 +3,7 @@
 import falcon
 
 from pyrunner.errors import ModelNotFoundError, MultipleTagsError, PyrunnerError
-from pyrunner.models import remote
+from pyrunner.models import housekeeping, remote
 from pyrunner.models.store import Store
 from pyrunner.server.dependencies import Dependencies
 from pyrunner.server.docker import rendering
@@ -55,7 +55,10 @@ class ModelItem:
             respond_json(resp, 200, document)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """Drop a tag, or a model with its last one."""
+        """Drop a tag, or a model with its last one; ``DELETE /models/purge`` drops all."""
+        if name == "purge":
+            self._purge(req, resp)
+            return
         try:
             removed = self._store.remove(name, force=flag(req, "force"))
         except PyrunnerError as error:
@@ -67,6 +70,14 @@ class ModelItem:
             respond_error(req, resp, error, f"error while deleting model: {text}")
         else:
             respond_json(resp, 200, [{each.kind: each.what} for each in removed])
+
+    def _purge(self, req: falcon.Request, resp: falcon.Response) -> None:
+        try:
+            housekeeping.purge(self._store)
+        except PyrunnerError as error:
+            respond_error(req, resp, error, f"error while purging models: {error.sentence}")
+        else:
+            resp.status = 200
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Tag, push or repackage."""

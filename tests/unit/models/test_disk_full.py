@@ -29,19 +29,22 @@ def test_adding_to_a_full_disk_loses_nothing(store, n_bytes):
 
 
 @pytest.mark.parametrize("n_bytes", LIMITS[:5])
-@pytest.mark.parametrize("verb", ["tag", "remove", "name"])
-def test_changing_a_full_disk_changes_all_or_nothing(store, n_bytes, verb):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: store.tag("x", "y"),
+        lambda store: store.remove("x"),
+        lambda store: add(store, "y", WEIGHTS),
+    ],
+    ids=["tag", "rm", "name"],
+)
+def test_changing_a_full_disk_changes_all_or_nothing(store, n_bytes, change):
     model = add(store, "x", WEIGHTS)
-    change = {
-        "tag": lambda: store.tag("x", "y"),
-        "remove": lambda: store.remove("x"),
-        "name": lambda: add(store, "y", WEIGHTS),
-    }[verb]
     with limited_files(n_bytes), pytest.raises(StoreIOError):
-        change()
+        change(store)
     assert verification.verify(store).damages == ()
     assert store.list() == [model]
-    change()
+    change(store)
     assert verification.verify(store).damages == ()
 
 

@@ -3,12 +3,13 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.artifacts import add, blob_names, described, new_store
 
 from pyrunner.errors import StoreCorruptError, StoreIOError
-from pyrunner.models import collection, housekeeping, index, verification
+from pyrunner.models import collection, files, housekeeping, index, leases, reserve, verification
 from pyrunner.models.layout import Layout
 from pyrunner.models.store import Store
 
@@ -20,8 +21,11 @@ def store(tmp_path):
 
 def _half(store: Store, content: bytes) -> Path:
     layer = described(content)
-    with store.lease([layer.digest]) as lease, store.incoming(layer, lease) as sink:
-        sink.write(content[:2])
+    with store.lease([layer.digest]) as lease:
+        sink = store.incoming(layer, lease)
+        assert sink is not None
+        with sink:
+            sink.write(content[:2])
     return store.path / ".pyrunner" / "incoming" / f"{layer.digest.hex}.partial"
 
 
@@ -103,23 +107,23 @@ def test_sweep_removes_what_killed_processes_left_and_nothing_that_lives(store):
 def full_disk(monkeypatch, store):
     """A disk on which an index can be written only once the reserve is gone."""
     add(store, "x", b"weights")
-    write = index.write_durably
-    reserve = store.path / ".pyrunner" / "reserve"
+    write = files.write_durably
+    kept = store.path / ".pyrunner" / "reserve"
 
     def refuse(path: Path, content: bytes) -> None:
-        if reserve.exists():
+        if kept.exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         write(path, content)
 
     monkeypatch.setattr(index, "write_durably", refuse)
-    return reserve
+    return kept
 
 
 @pytest.mark.usefixtures("full_disk")
 def test_rm_works_on_a_full_disk_and_sets_its_room_aside_again(store):
     assert [each.kind for each in store.remove("x")] == ["Untagged", "Deleted"]
     assert blob_names(store) == set()
-    assert (store.path / ".pyrunner" / "reserve").stat().st_size == index.RESERVE_BYTES
+    assert (store.path / ".pyrunner" / "reserve").stat().st_size == reserve.SIZE_BYTES
 
 
 def test_adding_on_a_full_disk_leaves_the_reserve_to_removals(store, full_disk):
@@ -127,3 +131,28 @@ def test_adding_on_a_full_disk_leaves_the_reserve_to_removals(store, full_disk):
         add(store, "y", b"other")
     assert full_disk.exists()
     assert verification.verify(store).damages == ()
+
+
+def test_leases_take_from_the_reserve_and_leave_half_of_it_to_removals(store):
+    add(store, "x", b"weights")
+    path = store.path / ".pyrunner" / "reserve"
+    given = [reserve.give_some(path) for _ in range(9)]
+    assert given == [True] * 8 + [False]
+    assert path.stat().st_size == reserve.SIZE_BYTES // 2
+
+
+def test_model_is_used_on_a_full_disk(store, monkeypatch):
+    add(store, "x", b"weights")
+    path = store.path / ".pyrunner" / "reserve"
+    create = leases._create
+
+    def refuse(*arguments: Any) -> int:
+        if path.stat().st_size == reserve.SIZE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return create(*arguments)
+
+    monkeypatch.setattr(leases, "_create", refuse)
+    model, lease = store.acquire("x")
+    with lease:
+        store.remove("x")
+        assert model.weight_paths[0].read_bytes() == b"weights"

@@ -68,7 +68,12 @@ def test_upgrade_that_is_cut_short_runs_again(older, monkeypatch):
 
 def test_upgrade_waits_for_the_lock_and_runs_once(older, monkeypatch):
     runs = []
-    monkeypatch.setattr(layout, "UPGRADES", {0: lambda old: (runs.append(1), _upgrade(old))})
+
+    def count(old: Layout) -> None:
+        runs.append(1)
+        _upgrade(old)
+
+    monkeypatch.setattr(layout, "UPGRADES", {0: count})
     threads = [threading.Thread(target=older.list) for _ in range(4)]
     with locked(older.path / ".pyrunner" / "index.lock", timeout_s=LOCK_TIMEOUT_S):
         for thread in threads:

@@ -121,6 +121,22 @@ def test_delete_by_id_with_several_tags_needs_force(api, stored):
     assert [next(iter(each)) for each in done.json] == ["Untagged", "Untagged", "Deleted"]
 
 
+@pytest.mark.usefixtures("stored")
+def test_purge_removes_every_model_and_answers_nothing(api):
+    done = api.client.simulate_delete("/models/purge")
+    assert (done.status_code, done.text) == (200, "")
+    assert api.get("/models").json == []
+
+
+def test_purge_of_a_folder_that_is_no_store_is_refused(api):
+    api.store.path.mkdir(parents=True)
+    (api.store.path / "thesis.txt").write_text("years")
+    done = api.client.simulate_delete("/models/purge")
+    assert done.status_code == 500
+    assert "holds no model store" in done.text
+    assert (api.store.path / "thesis.txt").exists()
+
+
 def test_delete_of_an_unknown_model_is_404(api):
     result = api.client.simulate_delete("/models/ai/none")
     assert result.status_code == 404

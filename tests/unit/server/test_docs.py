@@ -79,7 +79,7 @@ def test_page_lists_every_status_of_the_table():
 
 def test_every_route_of_the_page_is_answered(api):
     routes = re.findall(r"`(GET|POST|DELETE) (/[^`?]*)", _section("Routes"))
-    assert len(routes) == 22
+    assert len(routes) == 23
     for method, path in routes:
         resource = create_app(api.application.dependencies)._router.find(path)
         assert resource is not None, path

@@ -1,0 +1,56 @@
+"""Room that a store keeps for itself, so that a full disk can be cleaned and its models used.
+
+One file beside the locks. A removal, which writes a smaller index, may use all of it; a lease,
+which is one small file, a part of what is above half. Collections, which make room, fill it again.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+NAME = "reserve"
+SIZE_BYTES = 256 * 1024
+_LEASE_BYTES = 16 * 1024
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether giving back a part of the reserve can help."""
+    return error.errno in _DISK_FULL
+
+
+def set_aside(path: Path) -> None:
+    """Make the file whole; it is left out when there is no room."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    try:
+        if os.fstat(fd).st_size < SIZE_BYTES:
+            os.write(fd, bytes(SIZE_BYTES))
+            os.fsync(fd)
+    except OSError:
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(fd)
+
+
+def give_all(path: Path) -> bool:
+    """Give the whole reserve to a removal; False when there is none."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def give_some(path: Path) -> bool:
+    """Give enough for one lease, unless only what removals need is left."""
+    try:
+        size_bytes = path.stat().st_size - _LEASE_BYTES
+    except FileNotFoundError:
+        return False
+    if size_bytes < SIZE_BYTES // 2:
+        return False
+    os.truncate(path, size_bytes)
+    return True

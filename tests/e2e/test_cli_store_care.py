@@ -1,0 +1,163 @@
+"""``pyrunner store``, ``df`` and ``purge`` as a person uses them, and a store that is read-only."""
+
+import json
+
+import pytest
+from support.command_line import run, serving
+from support.other_stores import ollama_folder, ollama_model
+from support.random_model import Shape, write_random_model
+from support.unprivileged import bound_command, set_writable
+
+NAME = "localhost:5000/test/tiny"
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory):
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    shape: Shape = {
+        "n_layer": 1,
+        "n_embd": 32,
+        "n_head": 1,
+        "n_head_kv": 1,
+        "n_ff": 64,
+        "n_ctx_train": 512,
+    }
+    return write_random_model(path, vocab="llama-spm", quantize="Q8_0", **shape)
+
+
+@pytest.fixture
+def model(home, gguf):
+    done = run("package", "--gguf", str(gguf), NAME, home=home)
+    assert done.returncode == 0, done.stderr
+    return json.loads(run("inspect", NAME, home=home).stdout)
+
+
+@pytest.fixture
+def blobs(home, model):
+    """The model's blobs, the largest (its weights) last."""
+    assert model["tags"]
+    return sorted((home / "store/blobs/sha256").iterdir(), key=lambda each: each.stat().st_size)
+
+
+def test_commands_on_no_store_say_so_and_make_none(home):
+    assert run("store", "verify", home=home).stdout == "0 models, 0 blobs, 0B: all is well.\n"
+    assert run("store", "gc", home=home).stdout == "Freed 0B.\n"
+    assert run("df", home=home).stdout.startswith("TYPE  ")
+    assert "\nModels            0.00B\n" in run("df", home=home).stdout
+    assert run("purge", "--force", home=home).stdout == "Freed 0B.\n"
+    assert not (home / "store").exists()
+
+
+@pytest.mark.usefixtures("model")
+def test_verify_of_a_whole_store_ends_with_0(home):
+    done = run("store", "verify", home=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1 models, 3 blobs, ")
+    assert done.stdout.endswith(": all is well.\n")
+
+
+def test_verify_says_what_is_damaged_who_needs_it_and_what_to_do(home, blobs):
+    blobs[-1].write_bytes(blobs[-1].read_bytes()[:-1] + b"\xff")
+    done = run("store", "verify", home=home)
+    assert done.returncode == 1
+    first, needed, remedy, summary = done.stdout.splitlines()
+    assert first.startswith(f"{blobs[-1]}: its ")
+    assert needed == f"  needed by: {NAME}:latest"
+    assert remedy == f"  Fetch it again with: pyrunner pull {NAME}:latest"
+    assert summary.endswith(": 1 damaged.")
+
+
+def test_repair_drops_what_is_damaged_and_packaging_again_heals(home, blobs, gguf):
+    blobs[-1].write_bytes(b"short")
+    done = run("store", "verify", "--repair", home=home)
+    assert done.returncode == 1
+    assert f"Dropped {blobs[-1]}.\nAfter the repair:\n" in done.stdout
+    assert run("package", "--gguf", str(gguf), NAME, home=home).returncode == 0
+    assert run("store", "verify", home=home).returncode == 0
+
+
+def test_repair_of_a_lost_index_ends_with_0_and_tells_how_to_name_the_model(home, model):
+    (home / "store/index.json").write_bytes(b"")
+    assert run("ls", home=home).returncode == 7
+    done = run("store", "verify", "--repair", home=home)
+    assert done.returncode == 0
+    assert f"pyrunner tag {model['id']} NAME" in done.stdout
+    assert run("tag", model["id"], NAME, home=home).returncode == 0
+    assert json.loads(run("inspect", NAME, home=home).stdout) == model
+
+
+@pytest.mark.parametrize(("answer", "is_kept"), [("", True), ("n\n", True), ("y\n", False)])
+@pytest.mark.usefixtures("model")
+def test_purge_asks_first(home, answer, is_kept):
+    done = run("purge", home=home, stdin=answer)
+    assert done.stdout.startswith("WARNING! This will remove the entire models directory.\n")
+    assert ("Operation cancelled." in done.stdout) == is_kept
+    assert (run("ls", "-q", home=home).stdout != "") == is_kept
+
+
+def test_purge_refuses_what_is_no_store_before_it_asks(home):
+    (home / "store").mkdir()
+    (home / "store/thesis.txt").write_text("years")
+    done = run("purge", "--force", home=home)
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "holds no model store" in done.stderr
+    assert (home / "store/thesis.txt").read_text() == "years"
+
+
+@pytest.mark.usefixtures("model")
+def test_everything_works_beside_a_server(home):
+    with serving(home):
+        assert "all is well" in run("store", "verify", home=home).stdout
+        assert run("store", "gc", home=home).stdout == "Freed 0B.\n"
+        assert "Models" in run("df", home=home).stdout
+        assert run("purge", "-f", home=home).stdout.startswith("Freed ")
+        assert run("ls", "-q", home=home).stdout == ""
+
+
+def test_imported_model_of_ollama_runs(home, gguf):
+    folder = ollama_folder(home / "ollama")
+    ollama_model(folder, "registry.ollama.ai/library/tiny/latest", weights=gguf)
+    dry = run("store", "import", "ollama", "--dry-run", home=home)
+    assert dry.stdout.startswith("Would import registry.ollama.ai/library/tiny:latest (")
+    done = run("store", "import", "ollama", home=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 files linked" in done.stdout
+    answer = run("run", "tiny", "hello", home=home)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout
+
+
+def test_import_of_another_folder_is_one_sentence(home):
+    done = run("store", "import", str(home), home=home)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds neither Docker Model Runner's models.json nor Ollama's" in done.stderr
+
+
+@pytest.fixture
+def read_only(home, model):
+    assert model["tags"]
+    set_writable(home / "store", is_writable=False)
+    yield home
+    set_writable(home / "store", is_writable=True)
+
+
+def test_models_of_a_read_only_store_are_listed_checked_and_run(read_only):
+    command = bound_command()
+    listed = run("ls", "-q", home=read_only, command=command)
+    assert (listed.returncode, len(listed.stdout)) == (0, 13)
+    assert "all is well" in run("store", "verify", home=read_only, command=command).stdout
+    answer = run("run", NAME, "hello", home=read_only, command=command)
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("rm", NAME), ("tag", NAME, "x"), ("store", "gc"), ("purge", "--force")]
+)
+def test_change_of_a_read_only_store_is_one_clear_sentence(read_only, arguments):
+    done = run(*arguments, home=read_only, command=bound_command())
+    assert (done.returncode, done.stdout) == (7, "")
+    assert done.stderr == (
+        f"pyrunner: {read_only}/store: the model store cannot be written (permission denied). Its "
+        "models can be listed and run; to change it, get write permission, or set PYRUNNER_HOME "
+        "to another folder.\n"
+    )
