@@ -43,27 +43,13 @@ def describe(path: Path, media_type: str) -> LayerFile:
             digest.update(chunk)
             size_bytes += len(chunk)
     name = path.name.encode("utf-8", "replace").decode()
-    metadata = {
-        "name": name,
-        "mode": 0o644,
-        "uid": 0,
-        "gid": 0,
-        "size": size_bytes,
-        "mtime": "1970-01-01T00:00:00Z",
-        "typeflag": 0,
-    }
-    annotations = {
-        FILE_PATH: name,
-        FILE_METADATA: msgspec.json.encode(metadata).decode(),
-        FILE_UNTESTED: "false",
-    }
     return LayerFile(
         path,
         Descriptor(
             media_type=media_type,
             size=size_bytes,
             digest=Digest.from_hex(digest.hexdigest()),
-            annotations=annotations,
+            annotations=annotations(name, size_bytes),
         ),
     )
 
@@ -106,3 +92,21 @@ def copy_in(store: Store, file: LayerFile, lease: Lease) -> None:
             raise ModelFileError(
                 path=str(file.path), problem="changed while it was read; try again"
             ) from error
+
+
+def annotations(name: str, size_bytes: int) -> dict[str, str]:
+    """A layer's annotations (reference, section 2.2), with a fixed owner, mode and time."""
+    metadata = {
+        "name": name,
+        "mode": 0o644,
+        "uid": 0,
+        "gid": 0,
+        "size": size_bytes,
+        "mtime": "1970-01-01T00:00:00Z",
+        "typeflag": 0,
+    }
+    return {
+        FILE_PATH: name,
+        FILE_METADATA: msgspec.json.encode(metadata).decode(),
+        FILE_UNTESTED: "false",
+    }

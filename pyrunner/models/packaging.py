@@ -110,10 +110,10 @@ def _from_files(
     on_message(f'Adding GGUF file from "{path}"')
     shards = siblings(path)
     headers = [gguf.read_header(each) for each in shards]
-    _check_shards(shards, headers)
+    check_shards(shards, headers)
     files = [describe(each, artifact.GGUF) for each in shards]
     files += _extra_files(options, on_message)
-    config = _config(headers, options.context_size)
+    config = gguf_config(headers, options.context_size)
     content = artifact.encode_config(config, [each.layer.digest.text for each in files])
     blob = _Blob(artifact.CONFIG_V01, content)
     on_message("Loading model to Model Runner...")
@@ -163,7 +163,12 @@ def _extra_files(options: PackageOptions, on_message: OnMessage) -> list[LayerFi
     return files
 
 
-def _check_shards(paths: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
+def check_shards(paths: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
+    """Refuse files that are not the whole of one model.
+
+    Raises:
+        ModelFileError: A shard of another model or place, or no weights at all.
+    """
     for i, (path, header) in enumerate(zip(paths, headers, strict=True)):
         if header.n_shards != len(paths) or header.i_shard != i:
             raise ModelFileError(
@@ -177,7 +182,8 @@ def _check_shards(paths: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
         raise ModelFileError(path=str(paths[0]), problem="has no weights, only a vocabulary")
 
 
-def _config(headers: Sequence[GgufHeader], context_size: int | None) -> ModelConfig:
+def gguf_config(headers: Sequence[GgufHeader], context_size: int | None = None) -> ModelConfig:
+    """What the headers of all shards say, in Docker's words."""
     first = headers[0]
     main = max(headers, key=lambda each: each.tensor_bytes)
     return ModelConfig(
