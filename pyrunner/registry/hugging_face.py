@@ -257,7 +257,7 @@ class HuggingFace:
         if match is None:
             return None
         try:
-            target = urljoin(page, match[1])
+            target = urljoin(page, str(match[1]))
             if is_same_origin(target, self._endpoint):
                 return target
             parts = urlsplit(target)

@@ -8,7 +8,8 @@ from support.api import make_api
 from support.artifacts import blob_names, new_store
 from support.gguf_files import write_shards, write_tiny_gguf
 from support.recording import ImpatientClient, Told
-from support.scripted_hub import scripted_hub
+from support.scripted_hub import HubRepository, scripted_hub
+from support.scripted_registry import Fault, Handler
 
 from pyrunner.config import RegistryConfig
 from pyrunner.errors import (
@@ -21,7 +22,9 @@ from pyrunner.errors import (
     RegistryUnavailableError,
 )
 from pyrunner.models.hub import COMMIT, SOURCE
-from pyrunner.models.transfer import pull
+from pyrunner.models.store import Store
+from pyrunner.models.transfer import PullOutcome, pull
+from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.hugging_face import MAX_FILES, HuggingFace
 
@@ -73,15 +76,17 @@ def client():
         yield client
 
 
-def _pull(store, client, tag="", told=None):
+def _pull(
+    store: Store, client: RegistryClient, tag: str = "", told: Told | None = None
+) -> PullOutcome:
     return pull(store, client, f"{NAME}{tag}", told or Told())
 
 
-def _main(repository):
+def _main(repository: HubRepository) -> dict[str, bytes]:
     return repository.commits[repository.revisions["main"]]
 
 
-def _is_empty(store) -> bool:
+def _is_empty(store: Store) -> bool:
     incoming = store.path / ".pyrunner" / "incoming"
     return store.list() == [] and not (incoming.exists() and list(incoming.iterdir()))
 
@@ -93,7 +98,9 @@ def test_default_is_pulled_as_a_model_in_dockers_form(store, client, repository,
     assert not outcome.is_cached
     assert model.tags == ["huggingface.co/org/model-gguf:latest"]
     assert [each.read_bytes() for each in model.weight_paths] == [weights]
+    assert model.mmproj_path is not None
     assert model.mmproj_path.read_bytes() == weights + bytes(64)
+    assert model.chat_template_path is not None
     assert model.chat_template_path.read_bytes() == TEMPLATE
     assert (model.config.format, model.config.architecture) == ("gguf", "llama")
     assert model.manifest.annotations == {SOURCE: PAGE, COMMIT: repository.revisions["main"]}
@@ -206,7 +213,7 @@ def test_token_goes_to_the_hub_and_not_to_its_content_host(
 
 def test_missing_or_hidden_repository_names_the_way_out(store, client, repository):
     repository.token = "hf_secret"
-    with pytest.raises(HubNotFoundError, match="does not exist, or is private.*set HF_TOKEN"):
+    with pytest.raises(HubNotFoundError, match=r"does not exist, or is private\..*set HF_TOKEN"):
         _pull(store, client)
     with pytest.raises(HubNotFoundError, match="does not exist"):
         pull(store, client, "hf.co/nobody/nothing", Told())
@@ -244,12 +251,12 @@ def test_commit_that_moves_after_the_listing_changes_nothing(
     assert model.manifest.annotations[COMMIT] == commit
 
 
-def _half(handler):
+def _half(handler: Handler) -> None:
     content = handler.blob()
     handler.reply(200, content[: len(content) // 2], Content_Length=str(len(content)))
 
 
-def _dies(handler):
+def _dies(handler: Handler) -> None:
     start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
     size = len(handler.blob())
     part = f"bytes {start}-{size - 1}/{size}"
@@ -271,29 +278,32 @@ def test_pull_that_was_given_up_is_continued_by_the_next(store, client, hub, wei
     assert hub.content.headers_of("GET", "Q4_K_M")[-1]["Range"] == f"bytes={len(weights) // 2}-"
 
 
-def test_content_host_that_stays_silent_is_given_up(store, hub):
-    config = RegistryConfig(max_attempts=1, timeout_s=0.2)
+@pytest.fixture
+def is_over():
     is_over = threading.Event()
+    yield is_over
+    is_over.set()
+
+
+def test_content_host_that_stays_silent_is_given_up(store, hub, is_over):
     hub.content.faults["Q4_K_M"] = [lambda _handler: is_over.wait(10)]
+    config = RegistryConfig(max_attempts=1, timeout_s=0.2)
     with (
         ImpatientClient(config=config) as client,
         pytest.raises(RegistryUnavailableError, match="did not answer in time"),
     ):
-        try:
-            _pull(store, client)
-        finally:
-            is_over.set()
+        _pull(store, client)
 
 
-def _wrong_bytes(handler):
+def _wrong_bytes(handler: Handler) -> None:
     handler.reply(200, bytes(len(handler.blob())))
 
 
-def _longer(handler):
+def _longer(handler: Handler) -> None:
     handler.reply(200, handler.blob() + b"x")
 
 
-def _shorter(handler):
+def _shorter(handler: Handler) -> None:
     handler.reply(200, handler.blob()[:-1])
 
 
@@ -332,7 +342,7 @@ def test_listing_with_a_path_that_leaves_is_refused(store, client, repository, w
     assert _is_empty(store)
 
 
-def _answers(body: bytes, **headers):
+def _answers(body: bytes, **headers: str) -> Fault:
     return lambda handler: handler.reply(200, body, **headers)
 
 
