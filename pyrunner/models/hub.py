@@ -126,7 +126,7 @@ def _nothing(revision: HubRevision, files: Sequence[HubFile], wanted: str) -> Hu
     known = tags(files)
     more = f" and {len(known) - _MAX_TOLD} more" if len(known) > _MAX_TOLD else ""
     if known:
-        problem = f"has not exactly one model for {wanted!r}. Write one of these after the colon: "
+        problem = f"has no model, or several, for {wanted!r}. Write one of these after the colon: "
         problem += ", ".join(known[:_MAX_TOLD]) + more
     else:
         problem = "has no GGUF file. Look for a repository with GGUF files of that model."

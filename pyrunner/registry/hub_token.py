@@ -26,7 +26,10 @@ def hub_token(environment: Callable[[str], str | None]) -> str | None:
         token = (environment(name) or "").strip()
         if token:
             return _checked(token, f"environment {name}")
-    path = _token_path(environment)
+    try:
+        path = _token_path(environment)
+    except RuntimeError:  # no home, so nothing in it
+        return None
     try:
         with path.open("rb") as file:
             content = file.read(MAX_TOKEN_BYTES + 1)

@@ -13,7 +13,6 @@ from support.scripted_registry import Fault, Handler
 
 from pyrunner.config import RegistryConfig
 from pyrunner.errors import (
-    ConfigError,
     DigestMismatchError,
     HubAccessError,
     HubNotFoundError,
@@ -26,7 +25,7 @@ from pyrunner.models.store import Store
 from pyrunner.models.transfer import PullOutcome, pull
 from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.hugging_face import MAX_FILES, HuggingFace
+from pyrunner.registry.hugging_face import MAX_FILES
 
 NAME = "hf.co/Org/Model-GGUF"
 PAGE = "https://huggingface.co/Org/Model-GGUF"
@@ -384,15 +383,6 @@ def test_link_of_a_mirrored_hub_is_followed_on_the_mirror(store, client, hub, re
     link = page.format(repository.revisions["main"])
     hub.faults["/tree/"] = [_answers(b"[%s]" % ENTRY, Link=link)]
     assert _pull(store, client).model.tags
-
-
-@pytest.mark.parametrize(
-    "endpoint",
-    ["ftp://x", "http://hub.example", "https://", "https://me:pw@hub.example", "x", "http://["],
-)
-def test_endpoint_that_is_none_is_refused(client, endpoint):
-    with pytest.raises(ConfigError, match="HF_ENDPOINT"):
-        HuggingFace(client, {"HF_ENDPOINT": endpoint}.get)
 
 
 def test_server_pulls_by_the_same_name_and_tells_errors_by_status(tmp_path, repository):

@@ -37,6 +37,7 @@ def test_no_file_or_an_empty_one_is_no_token(tmp_path):
     assert hub_token(environment.get) is None
     (tmp_path / "token").write_text("\n")
     assert hub_token(environment.get) is None
+    assert hub_token({"HF_HOME": "~nobody-of-this-name/x"}.get) is None
 
 
 @pytest.mark.parametrize("token", ["hf_a\r\nX-Other: b", "hf a", "hf_\u00e4", "x" * 5000])
