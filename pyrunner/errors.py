@@ -11,12 +11,12 @@
     |  |- ConfigError (ValueError)                  the operator
     |  |- MissingPackageError                       the operator: install it
     |  |- NotFoundError (LookupError)               what was named is not there
-    |  |  |- BackendNotFoundError  `- ModelNotFoundError
+    |  |  |- BackendNotFoundError  |- HubNotFoundError  `- ModelNotFoundError
     |  |- BusyError                    retryable    nobody: wait
     |  |  |- MemoryBudgetError  |- ModelLoadingError  |- QueueFullError  `- ShuttingDownError
     |  |- RegistryError                             the far side
-    |  |  |- DigestMismatchError  |- RegistryAuthError  |- RegistryProtocolError
-    |  |  |- RegistryUnavailableError  `- UnsupportedArtifactError
+    |  |  |- DigestMismatchError  |- HubAccessError  |- RegistryAuthError
+    |  |  |- RegistryProtocolError  |- RegistryUnavailableError  `- UnsupportedArtifactError
     |  |- SignatureError                            whoever signed, or did not
     |  |  |- SignatureMismatchError  `- SignatureNotFoundError
     |  |- ServerAnswerError                         whoever the server says
@@ -243,6 +243,17 @@ class BackendNotFoundError(NotFoundError):
         self.backend = backend
 
 
+class HubNotFoundError(NotFoundError):
+    """A repository of Hugging Face, or what was asked for in it, is not there."""
+
+    code = "hub_not_found"
+
+    def __init__(self, *, page: str, problem: str) -> None:
+        super().__init__(f"{page} {problem}", page=page, problem=problem)
+        self.page = page
+        self.problem = problem
+
+
 class BusyError(PyrunnerError):
     """Nothing is wrong, but not now; `retry_after_s` says when to ask again."""
 
@@ -340,6 +351,27 @@ class RegistryAuthError(RegistryError, PermissionError):
         self.status = status
 
 
+class HubAccessError(RegistryError, PermissionError):
+    """Hugging Face refuses a token, or a repository wants its licence accepted first."""
+
+    code = "hub_access"
+
+    def __init__(self, *, page: str, status: int, is_gated: bool) -> None:
+        super().__init__(
+            f"{page} is gated (HTTP {status}): accept its licence on that page, and set HF_TOKEN "
+            "to a token of the account that did."
+            if is_gated
+            else f"{page} refused access (HTTP {status}): set HF_TOKEN to a valid token that may "
+            "read it.",
+            page=page,
+            status=status,
+            is_gated=is_gated,
+        )
+        self.page = page
+        self.status = status
+        self.is_gated = is_gated
+
+
 class RegistryUnavailableError(RegistryError, ConnectionError):
     """No connection, a broken one, or 5xx after the retry budget."""
 
@@ -358,7 +390,7 @@ class RegistryUnavailableError(RegistryError, ConnectionError):
 
 
 class RegistryProtocolError(RegistryError):
-    """An answer that the OCI distribution specification does not allow."""
+    """An answer that OCI's distribution specification, or the hub's API, does not allow."""
 
     code = "registry_protocol"
 

@@ -22,6 +22,7 @@ LISTED_SKIPS = (
 """How the reason of a skip begins that may happen in CI. Any other skip fails there."""
 
 _FOREIGN = ("MODEL_RUNNER_HOST", "DOCKER_CONFIG", "DOCKER_HOST", "XDG_RUNTIME_DIR")
+_FOREIGN += ("HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN")
 _KEPT = ("PYRUNNER_REFERENCE",)
 
 

@@ -46,7 +46,7 @@ def from_gguf(path: Path, reader: LayerReader) -> Weights:
     """
     shards = siblings(path)
     headers = [gguf.read_header(each) for each in shards]
-    _check_shards(shards, headers)
+    check_shards(shards, headers)
     reader.expect(shards)
     files = tuple(reader.describe(each, artifact.GGUF) for each in shards)
     return Weights(gguf_config(headers), artifact.CONFIG_V01, files)
@@ -104,7 +104,12 @@ def from_dduf(path: Path, reader: LayerReader) -> Weights:
     return Weights(ModelConfig(format="dduf", size=size), artifact.CONFIG_V01, (described,))
 
 
-def _check_shards(paths: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
+def check_shards(paths: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
+    """Refuse files that are not the whole of one model.
+
+    Raises:
+        ModelFileError: A shard of another model or place, or no weights at all.
+    """
     for i, (path, header) in enumerate(zip(paths, headers, strict=True)):
         if header.n_shards != len(paths) or header.i_shard != i:
             raise ModelFileError(

@@ -56,7 +56,7 @@ def describe(store: Store, client: RegistryClient, reference_text: str) -> Remot
         return RemoteModel(
             id=model.id, config=model.config, created=model.created, size_bytes=model.size_bytes
         )
-    refuse_hugging_face(reference)
+    refuse_hugging_face(reference, "Pull it, then inspect it here.")
     fetched = client.manifest(reference)
     manifest = model_manifest(fetched.content, reference)
     content = _config(client, reference, manifest.config)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from pyrunner import units
-from pyrunner.errors import DigestMismatchError, StoreCorruptError, UnsupportedParameterError
+from pyrunner.errors import StoreCorruptError, UnsupportedParameterError
+from pyrunner.models import hub
+from pyrunner.models.arriving import bring
 from pyrunner.models.artifact import MAX_CONFIG_BYTES, model_manifest, parse_config
 from pyrunner.models.layer_pool import LayerPool, Report
 from pyrunner.models.leases import Lease
@@ -19,7 +21,8 @@ from pyrunner.models.room import require_room
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.client import FetchedManifest, RegistryClient
-from pyrunner.registry.download import RegistryBlob, fetch_blob
+from pyrunner.registry.download import RegistryBlob
+from pyrunner.registry.hugging_face import HuggingFace
 from pyrunner.registry.manifest import (
     MANIFEST_TYPE,
     Descriptor,
@@ -58,6 +61,8 @@ def pull(
     Raises:
         InvalidReferenceError: No reference.
         ModelNotFoundError: The registry does not have it.
+        HubNotFoundError: Hugging Face does not have it; says what there is.
+        HubAccessError: Hugging Face refuses the token, or wants one.
         UnsupportedArtifactError: It is no model.
         RegistryProtocolError: Its manifest or config cannot be read.
         DigestMismatchError: The registry sent other bytes than promised; they are gone.
@@ -71,7 +76,8 @@ def pull(
         return _cached(store.find(reference_text), on_progress)
     if reference.digest and _is_here(store, reference):
         return _cached(_named(store, reference), on_progress)
-    refuse_hugging_face(reference)
+    if reference.registry == HUGGING_FACE:
+        return _from_hub(store, client, reference, on_progress)
     fetched = client.manifest(reference)
     manifest = model_manifest(fetched.content, reference)
     with store.lease([fetched.digest, *(each.digest for each in manifest.blobs)]) as lease:
@@ -111,7 +117,7 @@ def push(
         RegistryProtocolError: The registry refuses the model; says why.
     """
     reference = store.parse(reference_text)
-    refuse_hugging_face(reference)
+    refuse_hugging_face(reference, "Tag the model under a name in a registry and push that.")
     if reference.digest is not None or store.is_builtin(reference):
         raise UnsupportedParameterError(
             param=reference.familiar, hint="Tag the model under a name of yours and push that."
@@ -130,18 +136,24 @@ def push(
     on_progress(_success("Model pushed successfully", "push"))
 
 
-def refuse_hugging_face(reference: Reference) -> None:
-    """Say that models of Hugging Face come later, before its registry is asked.
+def refuse_hugging_face(reference: Reference, hint: str) -> None:
+    """Say that Hugging Face is no registry to be asked for this.
 
     Raises:
         UnsupportedParameterError: The reference names Hugging Face.
     """
     if reference.registry == HUGGING_FACE:
-        raise UnsupportedParameterError(
-            param=str(reference),
-            hint="Models of Hugging Face come with a later version; "
-            "until then download the GGUF file and package it with: pyrunner package --gguf FILE",
-        )
+        raise UnsupportedParameterError(param=str(reference), hint=hint)
+
+
+def _from_hub(
+    store: Store, client: RegistryClient, reference: Reference, on_progress: OnProgress
+) -> PullOutcome:
+    pulled = hub.pull(store, HuggingFace(client), reference, on_progress)
+    if pulled.is_cached:
+        return _cached(pulled.model, on_progress)
+    on_progress(_success("Model pulled successfully", "pull"))
+    return PullOutcome(pulled.model, is_cached=False)
 
 
 def _is_here(store: Store, reference: Reference) -> bool:
@@ -193,23 +205,8 @@ def _fetch_blob(
     descriptor: Descriptor,
     report: Report,
 ) -> None:
-    plan = RangePlan.of(client.config)
-    while True:
-        sink = store.incoming(descriptor, lease, report.cancelled.is_set, report.on_bytes)
-        if sink is None:
-            break
-        n_resumed = sink.n_bytes
-        with sink:
-            try:
-                source = RegistryBlob(client, reference, descriptor)
-                fetch_blob(source, descriptor, sink, report.cancelled, report.on_bytes, plan)
-                sink.publish()
-                break
-            except DigestMismatchError:
-                # What an earlier attempt left may be what was wrong, if it is gone now.
-                if n_resumed == 0 or sink.n_bytes > 0:
-                    raise
-    report.on_bytes(descriptor.size)
+    source = RegistryBlob(client, reference, descriptor)
+    bring(store, source, lease, descriptor, report, RangePlan.of(client.config))
 
 
 def _send_blob(

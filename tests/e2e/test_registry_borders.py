@@ -241,10 +241,9 @@ def test_config_that_cannot_be_read_ends_the_pull_before_the_layers(store, clien
     assert registry.headers_of("GET", BLOB) == []
 
 
-def test_hugging_face_comes_later_and_says_so(store, client):
-    for action in (pull, push):
-        with pytest.raises(UnsupportedParameterError, match="later version"):
-            action(store, client, "hf.co/org/model:Q4_K_M", Told())
+def test_push_to_hugging_face_says_to_tag(store, client):
+    with pytest.raises(UnsupportedParameterError, match="Tag the model under a name"):
+        push(store, client, "hf.co/org/model:Q4_K_M", Told())
 
 
 def _pushed(store: Store, client: RegistryClient, registry: ScriptedRegistry) -> None:

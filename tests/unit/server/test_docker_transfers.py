@@ -212,7 +212,6 @@ def test_lines_for_old_clients_are_escaped_as_go_does(admission, transfers):
         ({}, 400, "Invalid model reference"),
         ({"from": 5}, 400, "invalid request body"),
         ({"from": "ai/x", "bearer-token": "t"}, 400, "error while pulling model: 'bearer-token'"),
-        ({"from": "hf.co/a/b"}, 400, "error while pulling model: 'huggingface.co/a/b:latest'"),
     ],
 )
 def test_pull_that_cannot_begin_has_a_status_of_its_own(api, body, status, text):
