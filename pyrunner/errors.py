@@ -396,7 +396,7 @@ class RegistryProtocolError(RegistryError):
 
     def __init__(self, *, registry: str, problem: str) -> None:
         super().__init__(
-            f"{registry} gave an answer that is not OCI: {_ended(problem)} "
+            f"{registry} gave an answer that its protocol does not allow: {_ended(problem)} "
             "Check the registry's name, and whether a proxy answers in its place.",
             registry=registry,
             problem=problem,

@@ -31,9 +31,11 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
         InvalidParameterError: No such quantisation.
         ModelLoadError: llama.cpp refuses the file; says why.
     """
+    from pyrunner.models.gguf import read_header
     from pyrunner.runtime.quantizer import file_type_of, quantize
 
     file_type = file_type_of(quantization)
+    read_header(source)  # says in one sentence what is wrong, before a process is started
     settings.home.mkdir(parents=True, exist_ok=True)
     _sweep(settings.home)
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=settings.home) as made:

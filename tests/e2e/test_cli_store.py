@@ -239,3 +239,35 @@ def test_bad_reference_is_shown_with_a_caret_below_its_character(home, command):
     done = run(command, "ai/x:v$1", home=home)
     assert done.returncode == 2
     assert done.stderr.splitlines()[1:] == ["  ai/x:v$1", "        ^"]
+
+
+def test_package_quantizes_the_weights_first_and_leaves_no_copy(home, tmp_path):
+    shape: Shape = {
+        "n_layer": 1,
+        "n_embd": 256,
+        "n_head": 4,
+        "n_head_kv": 2,
+        "n_ff": 256,
+        "n_ctx_train": 512,
+    }
+    full = write_random_model(tmp_path / "full.gguf", vocab="llama-spm", quantize="F16", **shape)
+    done = run("package", "--gguf", str(full), "--quantize", "q4_k_m", "small", home=home)
+    assert done.returncode == 0, done.stderr
+    config = json.loads(run("inspect", "small", home=home).stdout)["config"]
+    assert config["quantization"] == "Q4_K_M"
+    assert list(home.glob("quantizing-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--gguf", "{gguf}", "--quantize", "Q9"), "Q4_K_M"),
+        (("--gguf", "{gguf}", "--quantize", "Q4_0"), "requantizing"),
+        (("--from", NAME, "--quantize", "Q4_0"), "--gguf FILE"),
+    ],
+)
+def test_package_says_why_it_cannot_quantize(home, gguf, options, said):
+    given = [each.format(gguf=gguf) for each in options]
+    done = run("package", *given, "small", home=home)
+    assert done.returncode in {2, 8}
+    assert said in done.stderr

@@ -1,7 +1,7 @@
 """``package``: a model of files on this disk. Works on the store directly, server or not."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +9,7 @@ import click
 
 from pyrunner import config
 from pyrunner.cli import address, progress
+from pyrunner.cli.quantizing import quantized
 from pyrunner.errors import ConfigError
 
 _LAST_SECOND = 253_402_300_799
@@ -27,6 +28,7 @@ class _Sources:
     mmproj: Path | None
     context_size: int | None
     form: Literal["docker", "cncf"]
+    quantize: str | None
 
 
 @click.command("package")
@@ -44,6 +46,8 @@ class _Sources:
               help="Tokens of context the model is loaded with; -1: no limit.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["docker", "cncf"]), default="docker",
               help="Docker's artifact (the default) or CNCF ModelPack's.")  # fmt: skip
+@click.option("--quantize", metavar="TYPE",
+              help="Make the weights of --gguf smaller first: Q4_K_M, Q8_0, ...")  # fmt: skip
 @click.option("--push", is_flag=True, help="Push it to its registry at once.")
 def package_command(model: str, *, push: bool, **sources: object) -> None:
     """Make a model of files, or of another model.
@@ -57,8 +61,14 @@ def package_command(model: str, *, push: bool, **sources: object) -> None:
         raise click.UsageError(
             "give exactly one of --gguf FILE, --safetensors-dir DIR, --dduf FILE and --from MODEL"
         )
+    if given.quantize is not None and given.gguf is None:
+        raise click.UsageError("--quantize needs the full weights: give --gguf FILE")
     settings = config.load()
-    _package(settings, given, model)
+    if given.gguf is not None and given.quantize is not None:
+        with quantized(settings, given.gguf, given.quantize) as smaller:
+            _package(settings, replace(given, gguf=smaller), model)
+    else:
+        _package(settings, given, model)
     if push:
         _push(settings, model)
 
