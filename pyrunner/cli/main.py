@@ -59,7 +59,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "load": ("archive", "Read a model from a tar file."),
     "sign": ("signing", "Sign a model and push the signature."),
     "verify": ("signing", "Check that a model is signed with a key."),
-    "generate-key-pair": ("signing", "Make keys for 'sign' and 'verify'."),
+    "generate-key-pair": ("signing", "Make a key for 'sign' and one for 'verify'."),
     "serve": ("serve", "Run the server until Ctrl-C."),
     "status": ("server", "Say whether the server runs."),
     "ps": ("server", "List the loaded models."),

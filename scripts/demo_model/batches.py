@@ -16,7 +16,7 @@ from demo_model import corpus
 from demo_model.chat_format import END_OF_TEXT, TURN_END, TURN_START
 
 # Few lengths, because the compiled network is specialised for each.
-LENGTHS = (96, 192, 320, 512, 1536)
+LENGTHS = (80, 128, 192, 288, 416, 640, 1536)
 _IGNORED = -100
 
 

@@ -18,14 +18,14 @@ from demo_model.chat_format import Message, Sample, assistant, render, system, u
 
 # Share of conversations by the kind of their first turn.
 MIXTURE = {
-    "echo": 0.25,
-    "replace": 0.17,
+    "echo": 0.17,
+    "replace": 0.23,
     "tools": 0.19,
     "json": 0.13,
-    "explain": 0.13,
+    "explain": 0.14,
     "compare": 0.015,
     "unknown": 0.05,
-    "small": 0.05,
+    "small": 0.06,
     "count": 0.02,
     "name": 0.01,
     "document": 0.015,
@@ -38,7 +38,8 @@ SYSTEM_PROMPTS = (
     "You are a tool-using assistant.", "Answer truthfully.", "You are a chat bot.", "",
 )  # fmt: skip
 
-_FULL_LENGTH_AT = 0.25
+_MORE_TURNS = (0.555, 0.27, 0.12, 0.05, 0.005)
+_FULL_LENGTH_AT = 0.05
 _MAX_WORDS = 85
 
 
@@ -92,7 +93,7 @@ def _system(rng: random.Random) -> tuple[Message, ...]:
 def _follow_ups(rng: random.Random, max_words: int) -> list[Message]:
     """Return more turns of any kind: mostly none, now and then enough for a long context."""
     turns: list[Message] = []
-    for _ in range(rng.choices((0, 1, 2, 4, 18), (0.655, 0.2, 0.1, 0.04, 0.005))[0]):
+    for _ in range(rng.choices((0, 1, 2, 4, 18), _MORE_TURNS)[0]):
         kind = rng.choices(
             ("explain", "small", "unknown", "json", "echo", "replace", "count"),
             (0.3, 0.25, 0.1, 0.1, 0.12, 0.08, 0.05),

@@ -42,7 +42,7 @@ class Shape:
     n_head_dim: int = 64
     n_ff: int = 512
     n_ctx_train: int = 2048
-    rope_base: float = 100000.0
+    rope_base: float = 1000000.0
     embd_scale: float = 16.0
     norm_eps: float = 1e-5
 

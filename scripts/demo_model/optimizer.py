@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from demo_model.network import Network
+from demo_model.wiring import N_WIRED_BLOCKS
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
@@ -30,9 +32,10 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float, momentum: float, weight_decay: float
+        self, groups: Iterable[dict[str, Any]], momentum: float, weight_decay: float
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        """Take groups that each bring their own `lr`."""
+        super().__init__(groups, {"momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # no closure here
@@ -49,14 +52,31 @@ class Muon(torch.optim.Optimizer):
                 weight.add_(update, alpha=-group["lr"] * scale)
 
 
-def make_optimizers(network: Network) -> list[torch.optim.Optimizer]:
-    """Return the optimizers; every group carries its peak rate as `peak_lr`."""
-    matrices = [w for b in network.blocks for w in b.parameters() if w.dim() > 1]
+def make_optimizers(network: Network, adam_eps: float) -> list[torch.optim.Optimizer]:
+    """Return the optimizers; every group carries its peak rate as `peak_lr`.
+
+    Args:
+        network: What to train.
+        adam_eps: Gradients far below it do not move an embedding. With the usual 1e-8 a piece
+            that is never seen moves as far as any other, and all of them the same way.
+
+    The blocks that start wired learn slower, so that training refines the circuit instead of
+    drowning it.
+    """
+    wired, other = (
+        [w for block in blocks for w in block.parameters() if w.dim() > 1]
+        for blocks in (network.blocks[:N_WIRED_BLOCKS], network.blocks[N_WIRED_BLOCKS:])
+    )
     norms = [w for w in network.parameters() if w.dim() == 1]
-    muon = Muon(matrices, lr=0.02, momentum=0.95, weight_decay=0.02)
+    muon = Muon(
+        [{"params": wired, "lr": 0.005}, {"params": other, "lr": 0.02}],
+        momentum=0.95,
+        weight_decay=0.02,
+    )
     adam = torch.optim.AdamW(
-        [{"params": [network.token_embd], "lr": 3e-3}, {"params": norms, "lr": 2e-3}],
+        [{"params": [network.token_embd], "lr": 1e-3}, {"params": norms, "lr": 2e-3}],
         betas=(0.9, 0.95),
+        eps=adam_eps,
         weight_decay=0.0,
         fused=True,
     )

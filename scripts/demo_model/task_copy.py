@@ -3,6 +3,7 @@
 import random
 import re
 import uuid
+from collections.abc import Iterable
 
 from demo_model import topics, words
 
@@ -40,9 +41,30 @@ REPLACE = (
     "{t}\n\nReplace {x} by {y}.", "{t}\nNow the same with {y} instead of {x}.",
 )  # fmt: skip
 
+_pieces: list[str] = []
+"""Word pieces of the vocabulary, once `learn_pieces` was called."""
+
 _HEX = "0123456789abcdef"
+_PIECED_SHARE = 0.3
 _ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _EMOJI = ["\U0001f600", "\U0001f680", "\U0001f433", "\u2603", "\u2713", "\u20ac", "\u00a9"]
+
+
+def learn_pieces(pieces: Iterable[str]) -> None:
+    """Let texts be made of these, too.
+
+    Words alone leave a third of the vocabulary unseen, and what was never seen is all alike to
+    the model: it then repeats one rare piece as another.
+    """
+    _pieces[:] = sorted(each for each in pieces if each.isalpha() and each.isascii())
+
+
+def _pieced(rng: random.Random, n_words: int) -> str:
+    """Write words that are put together from random pieces."""
+    return " ".join(
+        "".join(rng.choice(_pieces) for _ in range(rng.choice((1, 1, 2, 2, 3))))
+        for _ in range(n_words)
+    )
 
 
 def _any_word(rng: random.Random) -> str:
@@ -135,7 +157,13 @@ def text(rng: random.Random, max_words: int) -> str:
         rng: Source of randomness.
         max_words: Longest text, in words; short ones are more common than long ones.
     """
-    n_words = 1 + int(max_words * rng.random() ** 1.4)
+    n_words = 1 + int(max_words * rng.random() ** 2.2)
+    if _pieces and rng.random() < _PIECED_SHARE:
+        return _pieced(rng, max(1, n_words // 2))
+    return _worded(rng, n_words)
+
+
+def _worded(rng: random.Random, n_words: int) -> str:
     pick = rng.random()
     if pick < 0.48:
         return _sentences(rng, n_words)
@@ -158,10 +186,26 @@ def echo_turn(rng: random.Random, max_words: int) -> tuple[str, str]:
     return phrase.replace("{t}", wanted), wanted
 
 
+def _replaceable(rng: random.Random, max_words: int) -> str:
+    """Make up a text of whole words; short mostly, for each brings one word to replace."""
+    n_words = max_words if rng.random() < 0.15 else min(14, max_words)
+    n_words = 1 + rng.randrange(n_words)
+    if _pieces and rng.random() < _PIECED_SHARE:
+        return _pieced(rng, max(2, n_words // 2))
+    pick = rng.random()
+    if pick < 0.7:
+        return _sentences(rng, n_words)
+    if pick < 0.8:
+        return _word_list(rng, n_words)
+    if pick < 0.95:
+        return " ".join(words.invented_word(rng) for _ in range(min(n_words, 12)))
+    return _known(rng)
+
+
 def replace_turn(rng: random.Random, max_words: int) -> tuple[str, str]:
     """Return a request to repeat a text with one word replaced, and the result."""
     while True:
-        source = text(rng, max_words)
+        source = _replaceable(rng, max_words)
         found = [w for w in re.findall(r"[^\W\d_]{2,}", source) if source.count(w) == 1]
         if found:
             break

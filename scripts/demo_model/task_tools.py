@@ -38,6 +38,17 @@ WEATHER_QUESTIONS = (
     "Could you check the weather in {c} for me?", "I live in {c}. Is it cold outside?",
     "Is it windy in {c} today?", "In {c}, what is the weather?", "Does it snow in {c}?",
     "What are the weather conditions in {c}?", "Tell me if it rains in {c}.",
+    "Do I need {thing} in {c}?", "Do I need {thing} in {c} tomorrow?",
+    "Should I take {thing} to {c} today?", "Will I want {thing} in {c} now?",
+    "What do they say about the weather in {c}?", "Forecast for {c}?",
+)  # fmt: skip
+
+_THINGS = (
+    "an umbrella", "gloves", "a scarf", "boots", "sunglasses", "a hat", "warm clothes", "a jacket",
+)  # fmt: skip
+_ENDS = (
+    ", please?", " please", ", please.", " at the moment?", " this evening?", " now?", ", thanks.",
+    " for me?", ", if you can.", " today?", "!", "",
 )  # fmt: skip
 
 CALC_NAMES = (
@@ -151,11 +162,19 @@ def weather_tool(rng: random.Random) -> tuple[Tool, str]:
     return tool, key
 
 
+def _with_an_end(rng: random.Random, question: str) -> str:
+    """End a question as people do, now and then."""
+    if rng.random() < 0.7:
+        return question
+    return question.rstrip("?.! ") + rng.choice(_ENDS)
+
+
 def weather_call(rng: random.Random, place: str = "") -> Call:
     """Make up a weather question with its tool."""
     tool, key = weather_tool(rng)
     place = place or words.city(rng)
     question = rng.choice(WEATHER_QUESTIONS).replace("{c}", place)
+    question = _with_an_end(rng, question.replace("{thing}", rng.choice(_THINGS)))
     arguments = {key: place}
     if "unit" in tool["function"]["parameters"]["properties"] and rng.random() < 0.4:
         unit = rng.choice(("celsius", "fahrenheit"))
@@ -187,10 +206,11 @@ def calculator_call(rng: random.Random) -> Call:
     tool = _one_parameter(rng, name, rng.choice(CALC_ABOUT), key, hint)
     if rng.random() < 0.7:
         said, written = expression(rng)
-        return Call(rng.choice(CALC_FRAMES).replace("{e}", said), tool, {key: written})
+        question = _with_an_end(rng, rng.choice(CALC_FRAMES).replace("{e}", said))
+        return Call(question, tool, {key: written})
     frame, form = rng.choice(CALC_SENTENCES)
     a, b = words.number(rng), words.number(rng)
-    return Call(frame.format(a=a, b=b), tool, {key: form.format(a=a, b=b)})
+    return Call(_with_an_end(rng, frame.format(a=a, b=b)), tool, {key: form.format(a=a, b=b)})
 
 
 def other_call(rng: random.Random) -> Call:
@@ -326,6 +346,7 @@ def _two_places(rng: random.Random) -> tuple[tuple[Tool, ...], tuple[Message, ..
     tool["function"]["parameters"]["properties"].pop("unit", None)
     first, second = words.city(rng), words.city(rng)
     question = rng.choice(WEATHER_QUESTIONS).replace("{c}", f"{first} and {second}")
+    question = question.replace("{thing}", rng.choice(_THINGS))
     name = tool["function"]["name"]
     turns = [user(question), calls((name, {key: first}), (name, {key: second}))]
     if rng.random() < 0.5:

@@ -224,7 +224,7 @@ def test_a_conversation_cannot_end_with_open_calls():
 
 def test_what_the_template_objects_to_is_said():
     source = "{{ raise_exception('roles must alternate') }}"
-    with pytest.raises(TemplateError, match=r"roles must alternate$"):
+    with pytest.raises(TemplateError, match=r"roles must alternate\."):
         ChatFormat(vocabulary("qwen2"), source).render(ask())
 
 
