@@ -19,10 +19,13 @@ from pyrunner.registry.digest import Digest
 class Lease:
     """A promise that these digests are not collected. One owner; not for several threads."""
 
-    def __init__(self, path: Path, fd: int, digests: frozenset[str]) -> None:
+    def __init__(self, path: Path | None, fd: int, digests: frozenset[str]) -> None:
         self.digests = digests
         self.path = path
-        """For the child that the lease is handed to, which removes the file when it ends."""
+        """The file, for the child that the lease is handed to, which removes it when it ends.
+
+        None for a stand-in that has no file of its own.
+        """
         self._fd = fd
 
     def fileno(self) -> int:
@@ -38,7 +41,8 @@ class Lease:
     def close(self) -> None:
         """End the lease, also for a child that shares it. May be called twice."""
         if self._fd >= 0:
-            self.path.unlink(missing_ok=True)
+            if self.path is not None:
+                self.path.unlink(missing_ok=True)
             self.hand_over()
 
     def __enter__(self) -> Self:
@@ -89,12 +93,7 @@ def unneeded(digests: Iterable[str]) -> Lease:
     it was opened then fails to load, and one that was opened goes on.
     """
     fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    return _NoLease(Path(os.devnull), fd, frozenset(digests))
-
-
-class _NoLease(Lease):
-    def close(self) -> None:
-        self.hand_over()
+    return Lease(None, fd, frozenset(digests))
 
 
 def leased(folder: Path) -> set[str]:

@@ -119,7 +119,7 @@ class Launcher:
         keep_alive_s: float | None,
         path: Path,
         fds: tuple[int, int],
-        lease_path: Path,
+        lease_path: Path | None,
     ) -> Launch:
         runtime = self._settings.runtime
         model = plan.model
@@ -141,7 +141,7 @@ class Launcher:
             lock_path=str(self._folder.lock),
             listener_fd=fds[0],
             lease_fd=fds[1],
-            lease_path=str(lease_path.absolute()),
+            lease_path=_absolute(lease_path),
             log_level=self._settings.log.level,
         )
 

@@ -53,8 +53,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Bound and listening already, so that nobody has to wait for it to appear."""
     lease_fd: int
     """A locked file that keeps the model's blobs; held open to the end."""
-    lease_path: str
-    """Of that file, which is removed at the end."""
+    lease_path: str | None
+    """Of that file, which is removed at the end; None when there is nothing to remove."""
     log_level: str = "info"
 
 

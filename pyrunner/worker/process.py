@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from pyrunner import log
-from pyrunner.wire.launch import MAX_LAUNCH_BYTES, decode_launch
+from pyrunner.wire.launch import MAX_LAUNCH_BYTES, Launch, decode_launch
 from pyrunner.wire.server_socket import remove_dead
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.io_loop import IoLoop
@@ -64,8 +64,7 @@ def run(backend: Backend) -> int:
         _logger.info("worker %d ends with status %d", os.getpid(), service.exit_status)
         if service.is_orphan:
             remove_dead(Path(launch.server_socket), Path(launch.lock_path))
-        with contextlib.suppress(OSError):
-            Path(launch.lease_path).unlink(missing_ok=True)
+        _remove_lease(launch)
         if not has_stopped:
             # Native code that hangs would make a normal exit wait, or crash at its teardown.
             os._exit(service.exit_status)
@@ -73,6 +72,16 @@ def run(backend: Backend) -> int:
         mailbox.close()
         loop.close()
     return service.exit_status
+
+
+def _remove_lease(launch: Launch) -> None:
+    """Take the lease's file away, if it is still the one that we hold open."""
+    if launch.lease_path is None:
+        return
+    path = Path(launch.lease_path)
+    with contextlib.suppress(OSError):
+        if os.path.samestat(path.stat(), os.fstat(launch.lease_fd)):
+            path.unlink()
 
 
 def _die_first() -> None:

@@ -146,9 +146,12 @@ def test_limit_cuts_the_answer(client, name):
 
 
 def test_seed_makes_the_answer_repeatable(client):
+    # The demo model is sure of what Docker is, and has two ways to greet.
+    greeting: Any = [{"role": "user", "content": "Hello!"}]
+
     def ask(seed: int) -> Any:
         answer = client.chat.completions.create(
-            model=MODEL, messages=QUESTION, temperature=1.5, seed=seed, max_tokens=24
+            model=MODEL, messages=greeting, temperature=1.5, seed=seed, max_tokens=24
         )
         return answer.choices[0].message.content
 
