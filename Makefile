@@ -19,8 +19,10 @@ NATIVE := CMakeLists.txt $(shell find csrc pyrunner/_native tests/csrc \
               -o -name CMakeLists.txt)
 
 # The build requirements live in .venv and the build folder is kept, so that paths stay the same and
-# a second build compiles what changed and nothing else.
-BUILD := -v --no-deps --no-build-isolation --disable-pip-version-check -C cmake.define.PYRUNNER_BUILD_TESTS=ON
+# a second build compiles what changed and nothing else. Written out, because pip 23.0, which is
+# Debian 12's, has no -C.
+BUILD := -v --no-deps --no-build-isolation --disable-pip-version-check \
+             --config-settings=cmake.define.PYRUNNER_BUILD_TESTS=ON
 
 .PHONY: demo test check bench bench-distribution wheel clean setup
 .DELETE_ON_ERROR:

@@ -173,3 +173,9 @@ def test_headers_of_csrc_do_not_show_llama_to_cython():
         and any(name.startswith(("llama", "ggml")) for name in _INCLUDE.findall(_text(path)))
     ]
     assert bad == []
+
+
+@pytest.mark.parametrize("path", ["Makefile", ".ci/run", "README.md", "docs/development.md"])
+def test_pip_is_called_as_debians_old_one_understands(path):
+    # pip 23.0, which a virtual environment of Debian 12 has, knows --config-settings and no -C.
+    assert re.search(r"(?<!\bmake )\s-C[ =]\S+[.=]", _text(path)) is None

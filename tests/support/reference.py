@@ -40,7 +40,8 @@ def program() -> Path:
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
         raise FileNotFoundError(
-            "pyrunner_reference is not built. Build with -C cmake.define.PYRUNNER_BUILD_TESTS=ON "
+            "pyrunner_reference is not built. Build with "
+            "--config-settings=cmake.define.PYRUNNER_BUILD_TESTS=ON "
             "(make test does), or name it in PYRUNNER_REFERENCE."
         )
     return newest
