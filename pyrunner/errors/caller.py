@@ -1,0 +1,115 @@
+"""What the caller asked for: asking differently helps."""
+
+from pyrunner.errors.root import PyrunnerError
+from pyrunner.errors.wording import ended
+
+
+class InvalidRequestError(PyrunnerError, ValueError):
+    """What the caller asked for cannot be done; asking differently can."""
+
+
+class ContextLengthError(InvalidRequestError):
+    """A prompt does not fit the context."""
+
+    code = "context_length_exceeded"
+
+    def __init__(self, *, n_tokens: int, n_ctx: int, is_least: bool = False) -> None:
+        super().__init__(
+            f"The prompt has {'at least ' if is_least else ''}{n_tokens} tokens, "
+            f"but the context holds {n_ctx}. "
+            "Shorten it, or load the model with a larger context size.",
+            n_tokens=n_tokens,
+            n_ctx=n_ctx,
+            is_least=is_least,
+        )
+        self.n_tokens = n_tokens
+        self.n_ctx = n_ctx
+
+
+class InvalidParameterError(InvalidRequestError):
+    """One named parameter has a value that is not allowed."""
+
+    code = "invalid_parameter"
+
+    def __init__(self, *, param: str, problem: str) -> None:
+        super().__init__(f"'{param}' {problem}", param=param, problem=problem)
+        self.param = param
+        self.problem = problem
+
+
+class UnsupportedParameterError(InvalidRequestError):
+    """A parameter of a known API that this version does not implement."""
+
+    code = "unsupported_parameter"
+
+    def __init__(self, *, param: str, hint: str = "Remove it from the request.") -> None:
+        super().__init__(f"'{param}' is not supported yet. {hint}", param=param, hint=hint)
+        self.param = param
+        self.hint = hint
+
+
+class InvalidReferenceError(InvalidRequestError):
+    """A model reference or digest that cannot be parsed."""
+
+    code = "invalid_reference"
+
+    def __init__(self, *, text: str, at: int, problem: str) -> None:
+        super().__init__(
+            f"Invalid model reference {text[:200]!r} at character {at + 1}: {problem}",
+            text=text[:1024],
+            at=at,
+            problem=problem,
+        )
+        self.text = text
+        self.at = at
+        self.problem = problem
+
+
+class ModelFileError(InvalidRequestError):
+    """A file that was given as a model, template or licence is not one."""
+
+    code = "invalid_model_file"
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        way_out = "Give another file, or fetch this one again."
+        super().__init__(f"{path}: {ended(problem)} {way_out}", path=path, problem=problem)
+        self.path = path
+        self.problem = problem
+
+
+class KeyFileError(InvalidRequestError):
+    """A file that was given as a key is none that can be used."""
+
+    code = "invalid_key_file"
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}", path=path, problem=problem)
+        self.path = path
+        self.problem = problem
+
+
+class MultipleTagsError(InvalidRequestError):
+    """Removing by identity what several tags name needs force."""
+
+    code = "multiple_tags"
+
+    def __init__(self, *, reference: str) -> None:
+        super().__init__(
+            f'unable to delete "{reference}" (must be forced) due to multiple tag references',
+            reference=reference,
+        )
+        self.reference = reference
+
+
+class TemplateError(InvalidRequestError):
+    """The model's chat template refuses these messages, or is broken."""
+
+    code = "template_error"
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(
+            f"The model's chat template could not render these messages: {ended(problem)} "
+            "Change the messages, or package the model with another --chat-template.",
+            problem=problem,
+        )
+        self.problem = problem

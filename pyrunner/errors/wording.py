@@ -1,0 +1,11 @@
+"""Parts of sentences that several errors share."""
+
+
+def ended(problem: str) -> str:
+    """`problem` as the end of a sentence."""
+    return problem if problem.endswith((".", "!", "?")) else f"{problem}."
+
+
+def mib(size_bytes: int) -> str:
+    """A size as a person reads it; the module that prints sizes raises errors of this one."""
+    return f"{-(-size_bytes // 2**20):,} MiB"
