@@ -17,6 +17,8 @@ export CCACHE_NOHASHDIR := 1
 NATIVE := CMakeLists.txt $(shell find csrc pyrunner/_native tests/csrc \
               -name '*.h' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' \
               -o -name CMakeLists.txt)
+# An editable install knows the packages there were when it was made.
+PACKAGES := $(shell find pyrunner -name __init__.py)
 
 # The build requirements live in .venv and the build folder is kept, so that paths stay the same and
 # a second build compiles what changed and nothing else. Written out, because pip 23.0, which is
@@ -42,7 +44,7 @@ setup: $(SETUP)
 	@python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
 	@touch $@
 
-.venv/.built: .venv/.made $(NATIVE)
+.venv/.built: .venv/.made $(NATIVE) $(PACKAGES)
 	@scripts/get-llama-cpp
 	@echo "==> building pyrunner (minutes the first time)" && python -m pip install $(BUILD) -e .
 	@touch $@
