@@ -26,7 +26,9 @@ def _all_of(path: str) -> list[str] | None:
 def test_all_is_sorted_without_repeats(path: str):
     names = _all_of(path)
     assert names is not None
-    assert names == sorted(set(names))
+    # As ruff sorts: constants, classes, functions.
+    order = sorted(set(names), key=lambda each: (not each.isupper(), each[0].islower(), each))
+    assert names == order
 
 
 def test_version_is_a_version():
