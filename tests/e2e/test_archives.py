@@ -2,13 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from support.command_line import PYRUNNER, environment, run
 from support.gguf_files import write_tiny_gguf
+from support.programs import needs_skopeo
 from support.safetensors_files import write_folder
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_done_is_said_in_one_line(home, arguments, code, said):
 
 
 @pytest.mark.usefixtures("model")
-@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+@needs_skopeo
 @pytest.mark.parametrize("form", ["docker", "cncf"])
 def test_skopeo_reads_and_copies_what_is_exported_as_a_layout(home, tmp_path, form):
     run("package", "--from", "org/tiny", "--format", form, "org/made", home=home)

@@ -5,19 +5,18 @@ No figure is looked at: they mean nothing at such sizes and beside other tests.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.command_line import processes_below, wait_until
-from support.debian_registry import NOT_INSTALLED, PROGRAM
+from support.programs import require
 from support.tree import ROOT
 
 pytestmark = pytest.mark.slow
 
-NEEDED = ("skopeo", PROGRAM)
+NEEDED = ("skopeo", "docker-registry")
 DEADLINE_S = 300.0
 SMALL = ("--size-mib", "3", "--shaped-mib", "3", "--pairs", "1", "--latency-ms", "5")
 
@@ -50,10 +49,8 @@ def _measure(folder: Path, *options: str, path: str) -> "subprocess.CompletedPro
 
 
 def test_small_models_fill_every_row_and_leave_nothing(tmp_path):
-    if shutil.which(PROGRAM) is None:
-        pytest.skip(NOT_INSTALLED)
-    if shutil.which("skopeo") is None:
-        pytest.skip("skopeo is not installed: apt install skopeo")
+    require("docker-registry")
+    require("skopeo")
     done = _measure(tmp_path, *SMALL, path=os.environ["PATH"])
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "results" / "distribution.json").read_text())

@@ -9,32 +9,12 @@ from typing import Any
 import pytest
 from support.artifacts import add, new_store
 from support.command_line import Terminal, run
-from support.debian_registry import PASSWORD, USER, basic_auth, running_registry
+from support.debian_registry import PASSWORD, USER
 from support.scripted_registry import Fault, scripted_registry
-from support.token_server import IDENTITY_TOKEN, running_token_server
+from support.token_server import IDENTITY_TOKEN
 
 MARKER = "hunter2-marker"
 """A secret that is looked for in everything that is printed."""
-
-
-@pytest.fixture(scope="module")
-def basic(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("basic")
-    with running_registry(folder, basic_auth(folder)) as registry:
-        yield registry
-
-
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    with running_token_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def guarded(tokens, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("guarded")
-    with running_registry(folder, tokens.auth_section()) as registry:
-        yield registry
 
 
 @pytest.fixture

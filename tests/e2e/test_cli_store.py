@@ -11,27 +11,6 @@ from support.random_model import Shape, write_random_model
 NAME = "localhost:5000/test/tiny"
 
 
-@pytest.fixture(scope="module")
-def gguf(tmp_path_factory):
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    shape: Shape = {
-        "n_layer": 1,
-        "n_embd": 32,
-        "n_head": 1,
-        "n_head_kv": 1,
-        "n_ff": 64,
-        "n_ctx_train": 512,
-    }
-    return write_random_model(path, vocab="llama-spm", quantize="Q8_0", **shape)
-
-
-@pytest.fixture
-def model(home, gguf):
-    done = run("package", "--gguf", str(gguf), NAME, home=home)
-    assert done.returncode == 0, done.stderr
-    return json.loads(run("inspect", NAME, home=home).stdout)
-
-
 def test_list_of_an_empty_store_is_a_header(home):
     done = run("ls", home=home)
     assert (done.returncode, done.stderr) == (0, "")
@@ -39,13 +18,13 @@ def test_list_of_an_empty_store_is_a_header(home):
     assert done.stdout == "  ".join((*columns, "CONTEXT", "SIZE\n"))
 
 
-def test_list_json_is_json_and_nothing_else(home, model):
+def test_list_json_is_json_and_nothing_else(home, packaged):
     done = run("ls", "--json", home=home)
-    assert json.loads(done.stdout + done.stderr) == [model]
+    assert json.loads(done.stdout + done.stderr) == [packaged]
 
 
-def test_list_quiet_prints_short_ids(home, model):
-    assert run("ls", "-q", home=home).stdout == model["id"][7:19] + "\n"
+def test_list_quiet_prints_short_ids(home, packaged):
+    assert run("ls", "-q", home=home).stdout == packaged["id"][7:19] + "\n"
 
 
 @pytest.mark.parametrize(
@@ -55,12 +34,12 @@ def test_list_quiet_prints_short_ids(home, model):
         *(("tiny:2", 0), ("localhost", 0), ("test", 0)),
     ],
 )
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("packaged")
 def test_list_of_one_name_filters(home, text, n_rows):
     assert len(run("ls", text, home=home).stdout.splitlines()) == 1 + n_rows
 
 
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("packaged")
 def test_list_of_one_name_leaves_the_models_other_names_out(home):
     run("tag", NAME, "mine:v1", home=home)
     assert [row.split()[0] for row in run("ls", "mine", home=home).stdout.splitlines()[1:]] == [
@@ -74,13 +53,13 @@ def test_list_quiet_and_openai_exclude_each_other(home):
     assert "cannot be used together" in done.stderr
 
 
-def test_inspect_shows_what_was_packaged(model):
-    assert model["tags"] == [f"{NAME}:latest"]
-    assert model["config"]["architecture"] == "llama"
-    assert model["config"]["context_size"] == 512
+def test_inspect_shows_what_was_packaged(packaged):
+    assert packaged["tags"] == [f"{NAME}:latest"]
+    assert packaged["config"]["architecture"] == "llama"
+    assert packaged["config"]["context_size"] == 512
 
 
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("packaged")
 def test_inspect_openai_has_openais_shape(home):
     shown = json.loads(run("inspect", "--openai", NAME, home=home).stdout)
     assert (shown["object"], shown["id"]) == ("model", f"{NAME}:latest")
@@ -95,7 +74,7 @@ def test_inspect_of_an_unknown_model_exits_with_4_and_a_way_out(home):
     )
 
 
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("packaged")
 def test_tag_then_rm_of_each_name_removes_the_model_with_the_last(home):
     assert run("tag", NAME, "mine:v1", home=home).returncode == 0
     first = run("rm", NAME, home=home)
@@ -105,16 +84,16 @@ def test_tag_then_rm_of_each_name_removes_the_model_with_the_last(home):
     assert run("ls", "--json", home=home).stdout == "[]\n"
 
 
-def test_rm_by_id_of_a_model_with_two_names_needs_force(home, model):
+def test_rm_by_id_of_a_model_with_two_names_needs_force(home, packaged):
     run("tag", NAME, "mine", home=home)
-    refused = run("rm", model["id"], home=home)
+    refused = run("rm", packaged["id"], home=home)
     assert refused.returncode == 2
     assert "must be forced" in refused.stderr
-    forced = run("rm", "--force", model["id"], home=home)
+    forced = run("rm", "--force", packaged["id"], home=home)
     assert forced.stdout.count("Untagged") == 2
 
 
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("packaged")
 def test_package_from_a_model_changes_its_context(home):
     done = run("package", "--from", NAME, "--context-size", "256", "mine", home=home)
     assert done.returncode == 0, done.stderr

@@ -5,37 +5,15 @@ import json
 import pytest
 from support.command_line import run, serving
 from support.other_stores import ollama_folder, ollama_model
-from support.random_model import Shape, write_random_model
 from support.unprivileged import bound_command, set_writable
 
 NAME = "localhost:5000/test/tiny"
 
 
-@pytest.fixture(scope="module")
-def gguf(tmp_path_factory):
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    shape: Shape = {
-        "n_layer": 1,
-        "n_embd": 32,
-        "n_head": 1,
-        "n_head_kv": 1,
-        "n_ff": 64,
-        "n_ctx_train": 512,
-    }
-    return write_random_model(path, vocab="llama-spm", quantize="Q8_0", **shape)
-
-
 @pytest.fixture
-def model(home, gguf):
-    done = run("package", "--gguf", str(gguf), NAME, home=home)
-    assert done.returncode == 0, done.stderr
-    return json.loads(run("inspect", NAME, home=home).stdout)
-
-
-@pytest.fixture
-def blobs(home, model):
+def blobs(home, packaged):
     """The model's blobs, the largest (its weights) last."""
-    assert model["tags"]
+    assert packaged["tags"]
     return sorted((home / "store/blobs/sha256").iterdir(), key=lambda each: each.stat().st_size)
 
 
@@ -48,7 +26,7 @@ def test_commands_on_no_store_say_so_and_make_none(home):
     assert not (home / "store").exists()
 
 
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("packaged")
 def test_verify_of_a_whole_store_ends_with_0(home):
     done = run("store", "verify", home=home)
     assert (done.returncode, done.stderr) == (0, "")
@@ -76,18 +54,18 @@ def test_repair_drops_what_is_damaged_and_packaging_again_heals(home, blobs, ggu
     assert run("store", "verify", home=home).returncode == 0
 
 
-def test_repair_of_a_lost_index_ends_with_0_and_tells_how_to_name_the_model(home, model):
+def test_repair_of_a_lost_index_ends_with_0_and_tells_how_to_name_the_model(home, packaged):
     (home / "store/index.json").write_bytes(b"")
     assert run("ls", home=home).returncode == 7
     done = run("store", "verify", "--repair", home=home)
     assert done.returncode == 0
-    assert f"pyrunner tag {model['id']} NAME" in done.stdout
-    assert run("tag", model["id"], NAME, home=home).returncode == 0
-    assert json.loads(run("inspect", NAME, home=home).stdout) == model
+    assert f"pyrunner tag {packaged['id']} NAME" in done.stdout
+    assert run("tag", packaged["id"], NAME, home=home).returncode == 0
+    assert json.loads(run("inspect", NAME, home=home).stdout) == packaged
 
 
 @pytest.mark.parametrize(("answer", "is_kept"), [("", True), ("n\n", True), ("y\n", False)])
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("packaged")
 def test_purge_asks_first(home, answer, is_kept):
     done = run("purge", home=home, stdin=answer)
     assert done.stdout.startswith("WARNING! This will remove the entire models directory.\n")
@@ -104,7 +82,7 @@ def test_purge_refuses_what_is_no_store_before_it_asks(home):
     assert (home / "store/thesis.txt").read_text() == "years"
 
 
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("packaged")
 def test_everything_works_beside_a_server(home):
     with serving(home):
         assert "all is well" in run("store", "verify", home=home).stdout
@@ -134,8 +112,8 @@ def test_import_of_another_folder_is_one_sentence(home):
 
 
 @pytest.fixture
-def read_only(home, model):
-    assert model["tags"]
+def read_only(home, packaged):
+    assert packaged["tags"]
     set_writable(home / "store", is_writable=False)
     yield home
     set_writable(home / "store", is_writable=True)

@@ -1,16 +1,20 @@
 """``docker model ...`` through Docker's own client, without a Docker engine."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.api_server import Reply, delta, listening, sse
 from support.command_line import DEADLINE_S, environment, run, serving
 from support.debian_registry import running_registry
+from support.programs import needs
 from support.random_model import Shape, write_random_model
 
 SHAPE: Shape = {
@@ -27,7 +31,7 @@ MODEL = {"id": "sha256:" + "ab" * 32, "tags": ["docker.io/ai/x:latest"], "create
 PULLED = {"type": "success", "message": "Model pulled successfully", "mode": "pull"}
 REMOVED = [{"Untagged": "docker.io/ai/x:latest"}, {"Deleted": MODEL["id"]}]
 
-pytestmark = pytest.mark.skipif(DOCKER is None, reason="needs Docker's client (apt: docker-cli)")
+pytestmark = needs("docker", "docker.io")
 
 
 @pytest.fixture
@@ -110,28 +114,63 @@ def test_docker_model_help_names_itself_as_docker_does(docker):
     assert docker("model", "pull", "--help").stdout.startswith("Usage: docker model pull")
 
 
-def test_docker_told_to_stop_stops_the_answer(docker, server, home, where):
-    assert docker("model", "ps").returncode == 0
+@pytest.fixture
+def endless(server):
+    """A server whose answer never ends."""
 
-    def endless() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         yield sse(delta(content="Once upon\n"))[0]
         while True:
             yield sse(delta(content="and then "))[0]
 
-    server.routes[CHAT] = lambda _: Reply(chunks=endless())
+    server.routes[CHAT] = lambda _: Reply(chunks=chunks())
+    return server
+
+
+@contextlib.contextmanager
+def _asking(
+    command: tuple[str, ...], home: Path, extra: dict[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A command that is in the middle of an answer."""
     with subprocess.Popen(
-        (str(DOCKER), "model", "run", "ai/x", "Tell"),
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(home, where),
+        env=environment(home, extra),
         cwd=home,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"Once upon\n"
-        process.send_signal(signal.SIGINT)
+        yield process
+
+
+@pytest.mark.usefixtures("endless")
+def test_docker_told_to_stop_stops_the_answer(docker, home, where):
+    assert docker("model", "ps").returncode == 0
+    with _asking((str(DOCKER), "model", "run", "ai/x", "Tell"), home, where) as process:
+        # As a terminal does: Debian 12's client passes nothing on, newer ones do as below.
+        os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 130
+
+
+@pytest.mark.usefixtures("endless")
+def test_docker_that_closes_its_socket_stops_the_answer(docker, home, where):
+    assert docker("model", "ps").returncode == 0
+    plugin = str(home / "docker" / "cli-plugins" / "docker-model")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home / "docker.sock"))
+        listener.listen(1)
+        told = {
+            "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "docker",
+            "DOCKER_CLI_PLUGIN_SOCKET": str(home / "docker.sock"),
+        }
+        with _asking((plugin, "model", "run", "ai/x", "Tell"), home, where | told) as process:
+            listener.accept()[0].close()
+            process.communicate(timeout=DEADLINE_S)
+            assert process.returncode == 130
 
 
 def test_docker_model_alone_is_how_compose_calls_it(docker, server, home):

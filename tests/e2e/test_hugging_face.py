@@ -65,11 +65,6 @@ def repository(hub, weights):
 
 
 @pytest.fixture
-def store(tmp_path):
-    return new_store(tmp_path)
-
-
-@pytest.fixture
 def client():
     with ImpatientClient() as client:
         yield client

@@ -1,15 +1,14 @@
 """What is packaged comes back from a real registry under the same id, whatever its form."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.artifacts import new_store
 from support.debian_registry import ANONYMOUS, running_registry
 from support.gguf_files import write_shards, write_tiny_gguf
+from support.programs import needs_skopeo
 from support.safetensors_files import write_folder
 
 from pyrunner.config import RegistryConfig
@@ -29,16 +28,6 @@ def registry(tmp_path_factory):
 def client():
     with RegistryClient(RegistryConfig(), ANONYMOUS) as made:
         yield made
-
-
-@pytest.fixture
-def here(tmp_path):
-    return new_store(tmp_path / "here")
-
-
-@pytest.fixture
-def there(tmp_path):
-    return new_store(tmp_path / "there")
 
 
 def _full(folder: Path) -> PackageOptions:
@@ -79,7 +68,7 @@ def test_pushed_and_pulled_model_is_the_same_in_both_forms(
         assert len(model.weight_paths) == len(made.weight_paths)
 
 
-@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+@needs_skopeo
 @pytest.mark.parametrize("form", ["docker", "cncf"])
 def test_skopeo_reads_what_was_pushed(registry, client, here, tmp_path, form):
     name = f"{registry.host}/test/skopeo:{form}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from support.artifacts import described, made, new_store
+from support.artifacts import described, made
 from support.debian_registry import PASSWORD, RIGHT, USER
 from support.recording import ImpatientClient, Told
 from support.scripted_registry import Fault, Handler, ScriptedRegistry, scripted_registry
@@ -307,16 +307,9 @@ ROWS = {
 
 
 @pytest.fixture
-def store(tmp_path):
-    return new_store(tmp_path)
-
-
-@pytest.fixture
 def registry():
     with scripted_registry() as registry:
-        content, blobs = made(WEIGHTS)
-        registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
-        registry.blobs |= {each.digest: blob for each, blob in blobs}
+        registry.hold("a/b:1", WEIGHTS)
         yield registry
 
 

@@ -4,7 +4,7 @@ import random
 import threading
 
 import pytest
-from support.artifacts import blob_names, described, made, new_store
+from support.artifacts import blob_names, described
 from support.recording import GaveUp, ImpatientClient, Told
 from support.scripted_registry import Handler, ScriptedRegistry, scripted_registry
 from support.waits import until
@@ -15,7 +15,6 @@ from pyrunner.models.store import Store, StoredModel
 from pyrunner.models.transfer import pull
 from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import MANIFEST_TYPE
 
 MIB = 1024 * 1024
 WEIGHTS = random.Random(3).randbytes(9 * MIB + 123)
@@ -34,16 +33,9 @@ RANGES = {
 
 
 @pytest.fixture
-def store(tmp_path):
-    return new_store(tmp_path)
-
-
-@pytest.fixture
 def registry():
     with scripted_registry() as registry:
-        content, blobs = made(WEIGHTS)
-        registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
-        registry.blobs |= {each.digest: blob for each, blob in blobs}
+        registry.hold("a/b:1", WEIGHTS)
         yield registry
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support import pull_process
-from support.artifacts import described, made, new_store
+from support.artifacts import described
 from support.pull_process import RANGED
 from support.recording import GaveUp, ImpatientClient, Told
 from support.scripted_registry import Fault, Handler, ScriptedRegistry, scripted_registry
@@ -22,7 +22,6 @@ from pyrunner.models.store import Store
 from pyrunner.models.transfer import pull
 from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import MANIFEST_TYPE
 
 MIB = 1024 * 1024
 SMALL = random.Random(1).randbytes(2 * MIB)
@@ -33,17 +32,10 @@ HALF = MIB
 
 
 @pytest.fixture
-def store(tmp_path):
-    return new_store(tmp_path)
-
-
-@pytest.fixture
 def registry():
     with scripted_registry() as registry:
         for tag, weights in (("small", SMALL), ("large", LARGE)):
-            content, blobs = made(weights)
-            registry.manifests[f"a/b:{tag}"] = (content, MANIFEST_TYPE)
-            registry.blobs |= {each.digest: blob for each, blob in blobs}
+            registry.hold(f"a/b:{tag}", weights)
         yield registry
 
 

@@ -1,7 +1,7 @@
 """The ways to a registry: mirrors, proxies, private authorities, and no way at all."""
 
 import pytest
-from support.artifacts import add, made, new_store
+from support.artifacts import add
 from support.certificates import loopback_certificate
 from support.debian_registry import RIGHT
 from support.recording import ImpatientClient, Told
@@ -17,7 +17,6 @@ from pyrunner.errors import (
 from pyrunner.models.transfer import pull
 from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import MANIFEST_TYPE
 from pyrunner.registry.transport import Transport
 
 WEIGHTS = bytes(range(256)) * 1024
@@ -27,21 +26,10 @@ NOBODY = "127.0.0.1:9"
 
 
 @pytest.fixture
-def store(tmp_path):
-    return new_store(tmp_path)
-
-
-def _fill(registry: ScriptedRegistry) -> ScriptedRegistry:
-    content, blobs = made(WEIGHTS)
-    registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
-    registry.blobs |= {each.digest: blob for each, blob in blobs}
-    return registry
-
-
-@pytest.fixture
 def registry():
     with scripted_registry() as registry:
-        yield _fill(registry)
+        registry.hold("a/b:1", WEIGHTS)
+        yield registry
 
 
 @pytest.fixture
@@ -147,7 +135,7 @@ def test_mirror_that_is_no_address_is_an_error_of_the_settings(text):
 def test_private_authority_of_the_settings_is_trusted(store, registry, certificate):
     context, bundle = certificate
     with scripted_registry(context) as secure, _client(ca_bundle=str(bundle)) as client:
-        _fill(secure)
+        secure.hold("a/b:1", WEIGHTS)
         registry.faults[BLOB] = [_goes_to(secure)]
         model = pull(store, client, f"{registry.host}/a/b:1", Told()).model
         assert len(secure.headers_of("GET", BLOB)) == 1
@@ -163,7 +151,7 @@ def test_private_authority_of_the_environment_is_trusted(
         monkeypatch.delenv(each, raising=False)
     monkeypatch.setenv(variable, str(bundle))
     with scripted_registry(context) as secure, _client() as client:
-        _fill(secure)
+        secure.hold("a/b:1", WEIGHTS)
         registry.faults[BLOB] = [_goes_to(secure)]
         assert pull(store, client, f"{registry.host}/a/b:1", Told()).model.tags
 
@@ -234,14 +222,12 @@ def test_pull_of_an_unchanged_model_is_exactly_one_request(store, registry):
 
 def test_pull_of_a_tag_that_moved_says_what_it_replaces(store, registry):
     name = f"{registry.host}/a/b:1"
-    content, blobs = made(b"newer")
     with _client() as client:
         before = pull(store, client, name, Told()).model
-        registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
-        registry.blobs |= {each.digest: blob for each, blob in blobs}
+        registry.hold("a/b:1", b"newer")
         told = Told()
         after = pull(store, client, name, told).model
-    assert after.id == Digest.of(content)
+    assert after.id != before.id
     [said] = [each.message for each in told.events if not each.layer_id and each.type == "progress"]
     assert said == f"Updated: {Digest(before.id).short} is now {Digest(after.id).short}"
     assert told.messages == ["Model pulled successfully"]

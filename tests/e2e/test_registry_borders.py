@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from support.artifacts import add, described, made, new_store
+from support.artifacts import add, described
 from support.debian_registry import RIGHT
 from support.recording import ImpatientClient, Told
 from support.scripted_registry import Fault, Handler, ScriptedRegistry, scripted_registry
@@ -35,17 +35,9 @@ HALF = len(WEIGHTS) // 2
 
 
 @pytest.fixture
-def store(tmp_path):
-    return new_store(tmp_path)
-
-
-@pytest.fixture
 def registry():
     with scripted_registry() as registry:
-        content, blobs = made(WEIGHTS)
-        registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
-        registry.manifests[f"a/b@{Digest.of(content)}"] = (content, MANIFEST_TYPE)
-        registry.blobs |= {each.digest: blob for each, blob in blobs}
+        registry.hold("a/b:1", WEIGHTS)
         yield registry
 
 

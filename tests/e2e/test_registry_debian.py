@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from support.artifacts import add, blob_names, described, new_store
+from support.artifacts import add, blob_names, described
 from support.debian_registry import (
     ANONYMOUS,
     PASSWORD,
@@ -14,11 +14,10 @@ from support.debian_registry import (
     USER,
     WRONG,
     Login,
-    basic_auth,
     running_registry,
 )
 from support.recording import GaveUp, ImpatientClient, Told
-from support.token_server import IDENTITY_TOKEN, running_token_server
+from support.token_server import IDENTITY_TOKEN
 
 from pyrunner.config import RegistryConfig
 from pyrunner.errors import ModelNotFoundError, RegistryAuthError, RegistryUnavailableError
@@ -40,36 +39,6 @@ LARGE = WEIGHTS * 8
 def plain(tmp_path_factory):
     with running_registry(tmp_path_factory.mktemp("plain")) as registry:
         yield registry
-
-
-@pytest.fixture(scope="module")
-def basic(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("basic")
-    with running_registry(folder, basic_auth(folder)) as registry:
-        yield registry
-
-
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    with running_token_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def guarded(tokens, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("guarded")
-    with running_registry(folder, tokens.auth_section()) as registry:
-        yield registry
-
-
-@pytest.fixture
-def here(tmp_path):
-    return new_store(tmp_path / "here")
-
-
-@pytest.fixture
-def there(tmp_path):
-    return new_store(tmp_path / "there")
 
 
 def _kept(store: Store) -> int:

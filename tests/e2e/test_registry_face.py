@@ -1,7 +1,6 @@
 """Others pull from a pyrunner that serves its store: another pyrunner, skopeo, oras."""
 
 import json
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from oras.provider import Registry
 from support.artifacts import add
 from support.command_line import run
+from support.programs import needs_skopeo
 from support.registry_face import serving_registry
 
 from pyrunner import config
@@ -19,10 +19,6 @@ from pyrunner.server.logfile import log_path
 
 WEIGHTS = bytes(range(256)) * (64 * 1024)
 """16 MiB."""
-
-needs_skopeo = pytest.mark.skipif(
-    shutil.which("skopeo") is None, reason="skopeo is not installed: apt install skopeo"
-)
 
 
 def _store(home: Path):

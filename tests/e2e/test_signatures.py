@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from support.artifacts import add
 from support.command_line import run
 from support.debian_registry import running_registry
+from support.programs import needs_skopeo
 from support.scripted_registry import scripted_registry
 from support.signing_keys import PASSWORD, encrypt, is_verified, make_keys
 
@@ -21,10 +21,6 @@ from pyrunner.registry import cosign
 from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.keys import load_private_key, load_public_key
-
-needs_skopeo = pytest.mark.skipif(
-    shutil.which("skopeo") is None, reason="skopeo is not installed: apt install skopeo"
-)
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,13 @@ import sys
 
 import pytest
 from support import store_work
-from support.artifacts import add, made, new_store
+from support.artifacts import add
 from support.scripted_registry import scripted_registry
 from support.store_work import WEIGHTS
 from support.tree import ROOT
 
 from pyrunner.models import housekeeping, verification
 from pyrunner.models.store import Store
-from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import MANIFEST_TYPE
 
 pytestmark = pytest.mark.slow
 
@@ -27,18 +25,10 @@ _LONGEST_S = {"tag": 0.06, "rm": 0.08, "gc": 0.06, "pull": 0.12, "push": 0.12}
 
 
 @pytest.fixture
-def store(tmp_path):
-    return new_store(tmp_path)
-
-
-@pytest.fixture
 def target():
     """A reference in a registry on loopback that has the model."""
     with scripted_registry() as registry:
-        content, blobs = made(WEIGHTS)
-        registry.manifests["a/b:1"] = (content, MANIFEST_TYPE)
-        registry.manifests[f"a/b@{Digest.of(content)}"] = (content, MANIFEST_TYPE)
-        registry.blobs |= {each.digest: blob for each, blob in blobs}
+        registry.hold("a/b:1", WEIGHTS)
         yield f"{registry.host}/a/b:1"
 
 

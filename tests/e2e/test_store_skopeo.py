@@ -1,19 +1,18 @@
 """Skopeo reads the live store; what it cannot see is listed in docs/distribution.md."""
 
 import json
-import shutil
 import subprocess
 
 import pytest
 from support.artifacts import add, new_store
+from support.programs import needs_skopeo
 from support.tree import ROOT
 
 from pyrunner.models.artifact import CONFIG_V01
 from pyrunner.registry.manifest import REF_NAME
 from pyrunner.registry.reference import Reference
 
-if shutil.which("skopeo") is None:
-    pytest.skip("skopeo is not installed: apt install skopeo", allow_module_level=True)
+pytestmark = needs_skopeo
 
 DIGEST = "sha256:" + "ab" * 32
 

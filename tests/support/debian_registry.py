@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import shutil
 import socket
 import subprocess
 import threading
@@ -11,12 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from pyrunner.registry.auth import Credential
+from support.programs import require
 
-PROGRAM = "docker-registry"
-NOT_INSTALLED = "docker-registry is not installed: apt install docker-registry"
 USER, PASSWORD = "user", "secret"
 _HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 _START_S = 20.0
@@ -62,8 +58,7 @@ def running_registry(folder: Path, auth: str = "", port: int = 0) -> Iterator[Re
         auth: The ``auth`` section of its configuration, YAML.
         port: Where a former one was; 0 takes a free one.
     """
-    if shutil.which(PROGRAM) is None:
-        pytest.skip(NOT_INSTALLED)
+    program = require("docker-registry")
     if port == 0:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -75,7 +70,7 @@ def running_registry(folder: Path, auth: str = "", port: int = 0) -> Iterator[Re
         f"http: {{addr: '127.0.0.1:{port}', secret: test}}\n{auth}"
     )
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([PROGRAM, "serve", config], stdout=log, stderr=log)
+        process = subprocess.Popen([program, "serve", config], stdout=log, stderr=log)
     try:
         _wait_until_ready(process, port, folder / "log")
         yield Registry(f"127.0.0.1:{port}", port, process)
@@ -106,4 +101,4 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) 
             return
         finally:
             connection.close()
-    pytest.fail(f"docker-registry did not start: {log.read_text()}")
+    raise AssertionError(f"docker-registry did not start: {log.read_text()}")

@@ -18,6 +18,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from pyrunner.registry.digest import Digest
+from pyrunner.registry.manifest import MANIFEST_TYPE
+from support.artifacts import made
 
 _MANIFEST = re.compile(r"/v2/(.+)/manifests/([^/]+)")
 _BLOB = re.compile(r"/v2/(.+)/blobs/(sha256:[0-9a-f]{64})")
@@ -40,6 +42,14 @@ class ScriptedRegistry:
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     """Method, path and headers of every request."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hold(self, name: str, weights: bytes) -> None:
+        """Have a model with these weights, by its name (``a/b:1``) and by its digest."""
+        content, blobs = made(weights)
+        stored = (content, MANIFEST_TYPE)
+        repository = name.rpartition(":")[0]
+        self.manifests |= {name: stored, f"{repository}@{Digest.of(content)}": stored}
+        self.blobs |= {each.digest: blob for each, blob in blobs}
 
     def headers_of(self, method: str, part: str) -> list[dict[str, str]]:
         """The headers of every request of this method whose path contains `part`."""

@@ -1,19 +1,16 @@
 """Keys made by the openssl command, so that another program says what a key is."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from support.programs import require
 
 PASSWORD = "a password"
 
 
 def openssl(*arguments: str | Path) -> str:
     """Run it and return what it prints; skips the test where there is no such program."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed: apt install openssl")
-    command = ["openssl", *(str(each) for each in arguments)]
+    command = [require("openssl"), *(str(each) for each in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
