@@ -21,6 +21,7 @@ import msgspec
 from pyrunner import units
 from pyrunner.errors import (
     InvalidReferenceError,
+    InvariantError,
     ModelFileError,
     RegistryProtocolError,
 )
@@ -160,7 +161,8 @@ def _ollama_model(root: Path, path: Path, name: str) -> ForeignModel:
         elif layer.digest not in files:
             files[layer.digest] = blob
             layers.append(_layer(layer, media_type))
-    assert header is not None  # noqa: S101 - exactly one role is "model"
+    if header is None:
+        raise InvariantError("exactly one role is 'model'")
     config = artifact.encode_config(_config(header), [each.digest.text for each in layers])
     described = Descriptor(
         media_type=artifact.CONFIG_V01, size=len(config), digest=Digest.of(config)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pyrunner.errors import DigestMismatchError
+from pyrunner.errors import RegistryProtocolError
 from pyrunner.models.artifact import (
     MAX_CONFIG_BYTES,
     ModelConfig,
@@ -13,9 +13,9 @@ from pyrunner.models.artifact import (
 from pyrunner.models.store import Store
 from pyrunner.models.transfer import refuse_hugging_face
 from pyrunner.registry.client import RegistryClient
-from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import Descriptor
 from pyrunner.registry.reference import Reference
+from pyrunner.registry.small_blobs import fetch_small_blob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +70,7 @@ def describe(store: Store, client: RegistryClient, reference_text: str) -> Remot
 
 
 def _config(client: RegistryClient, reference: Reference, config: Descriptor) -> bytes:
-    with client.send(reference, "GET", f"blobs/{config.digest}") as response:
-        if response.status != 200:
-            client.refuse(reference, response)
-        content = response.read(MAX_CONFIG_BYTES)
-    actual = Digest.of(content)
-    if actual != config.digest:
-        raise DigestMismatchError(
-            expected=config.digest.text, actual=actual.text, size_bytes=len(content)
-        )
-    return content
+    if config.size > MAX_CONFIG_BYTES:
+        problem = f"a config of {config.size} bytes where a short one belongs"
+        raise RegistryProtocolError(registry=reference.registry, problem=problem)
+    return fetch_small_blob(client, reference, config)

@@ -61,7 +61,7 @@ def test_damaged_header_is_read_rightly_or_refused(tmp_path, kind):
     for seed in range(SEED, SEED + N_FILES):
         try:
             _check(damaged(random.Random(seed), content, n_header), outcomes)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it has to name its seed
             error.add_note(f"{kind} file of seed {seed}")
             raise
     assert outcomes == {"read", "x: "}

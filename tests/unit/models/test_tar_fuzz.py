@@ -72,7 +72,7 @@ def test_damaged_tar_is_read_rightly_or_refused():
         content = damaged(random.Random(seed), CONTENT, len(CONTENT))
         try:
             outcomes |= {_outcome(content), _outcome(_with_right_checksums(content))}
-        except Exception as error:
+        except Exception as error:  # whatever it is, it has to name its seed
             error.add_note(f"tar of seed {seed}")
             raise
     assert outcomes == {"read", "refused"}
