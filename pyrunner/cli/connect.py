@@ -19,7 +19,17 @@ def find_server(settings: config.Settings) -> Client | None:
         client = Client(candidate)
         if client.is_answering():
             return client
+    _clear(settings)
     return None
+
+
+def _clear(settings: config.Settings) -> None:
+    """Take away the socket of a server that was killed before it had a worker to do so."""
+    if settings.socket_path.is_socket():
+        from pyrunner.runtime.folder import RuntimeFolder
+        from pyrunner.wire.server_socket import remove_dead
+
+        remove_dead(settings.socket_path, RuntimeFolder(settings.runtime_dir).lock)
 
 
 def openai_server(url: str) -> Client:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyrunner import config
+from pyrunner.cli import scratch
 from pyrunner.cli.address import Address
 from pyrunner.cli.client import Client
 from pyrunner.errors import ServerAnswerError, ServerUnreachableError, StoreIOError
@@ -62,7 +63,7 @@ def running(settings: config.Settings, model: str) -> Iterator[Client]:
 def _folder(settings: config.Settings) -> Path:
     try:
         settings.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="own-", dir=settings.runtime_dir))
+        folder = scratch.make(settings.runtime_dir, "own")
     except OSError as error:
         problem = f"{error.strerror}; PYRUNNER_HOME names another place"
         raise StoreIOError(path=str(settings.runtime_dir), problem=problem) from error

@@ -1,18 +1,14 @@
 """``package --quantize``: a smaller copy of the weights, for as long as it takes to package it."""
 
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
 from pyrunner import config
-from pyrunner.cli import progress
+from pyrunner.cli import progress, scratch
 from pyrunner.cli.library import ProgressLine
-
-_PREFIX = "quantizing-"
 
 
 @contextmanager
@@ -37,24 +33,18 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
     file_type = file_type_of(quantization)
     read_header(source)  # says in one sentence what is wrong, before a process is started
     settings.home.mkdir(parents=True, exist_ok=True)
-    _sweep(settings.home)
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=settings.home) as made:
+    folder = scratch.make(settings.home, "quantizing")
+    try:
         # The name is recorded in the artifact: equal input has to give an equal name.
-        target = Path(made) / f"{source.stem}-{quantization.upper()}.gguf"
+        target = folder / f"{source.stem}-{quantization.upper()}.gguf"
         n_bytes = source.stat().st_size
         with progress.shown(sys.stderr) as tell:
             quantize(source, target, file_type, lambda done: tell(_line(target, done, n_bytes)))
         yield target
+    finally:
+        rmtree(folder, ignore_errors=True)
 
 
 def _line(target: Path, done: float, n_bytes: int) -> ProgressLine:
     layer = {"id": target.name, "size": n_bytes, "current": round(done * n_bytes)}
     return {"type": "progress", "mode": "quantize", "total": n_bytes, "layer": layer}
-
-
-def _sweep(home: Path) -> None:
-    """Remove what a killed process left."""
-    for folder in home.glob(f"{_PREFIX}*"):
-        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not Path("/proc", pid).exists() and Path("/proc/self").exists():
-            rmtree(folder, ignore_errors=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from pyrunner.errors import ModelLoadingError, WorkerCrashedError
+from pyrunner.errors import ModelLoadingError, ShuttingDownError, WorkerCrashedError
 from pyrunner.models.store import StoredModel
 from pyrunner.runtime.ledger import Entry
 from pyrunner.runtime.link import Link, dial
@@ -118,7 +118,8 @@ class LocalRunner:
             if link is not None:
                 return self._stream(link, entry)
             self._ready = self._renew(entry.socket)
-        raise crash_of(entry)
+        # All of them left in good order: clients that keep a model for one request alone.
+        raise ShuttingDownError(what="worker")
 
     def _dial(self, entry: Entry, frame: Chat | Complete | Embed) -> Link | None:
         try:

@@ -82,6 +82,24 @@ def test_run_killed_with_its_own_server_leaves_no_process(home, model):
         wait_until(lambda: len(processes_below(home)) > 1, "no server was started")
         process.kill()
     wait_until(lambda: not processes_below(home), "a process was left behind")
+    assert run("run", model, "Hello", home=home).returncode == 0
+    assert list(home.glob("run/own-*")) == []
+
+
+def test_socket_of_a_server_that_was_killed_without_a_worker_goes_with_the_next_command(home):
+    with subprocess.Popen(
+        (*PYRUNNER, "serve", "--no-tcp"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(home),
+        cwd=home,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"Listening on")
+        process.kill()
+    assert (home / "run" / "pyrunner.sock").is_socket()
+    assert run("ls", home=home).returncode == 0
+    assert not (home / "run" / "pyrunner.sock").exists()
 
 
 @pytest.mark.usefixtures("server")

@@ -277,6 +277,14 @@ def test_runner_that_waits_for_its_worker_gives_up_when_told(tmp_path):
             runner.complete(CompletionRequest(prompt="x"))
 
 
+def test_runner_that_meets_nothing_but_leaving_workers_says_to_try_again(tmp_path):
+    unread: Any = None
+    gone = Ready(entry_of(str(tmp_path / "gone")), unread)
+    runner = LocalRunner(unread, gone, lambda _: gone, OpenStreams(), lambda: None)
+    with pytest.raises(ShuttingDownError, match="worker"):
+        runner.complete(CompletionRequest(prompt="x"))
+
+
 def test_ask_gets_the_status(tmp_path):
     with ScriptedPeer(tmp_path, WELCOME, STATUS) as peer:
         assert ask(peer.entry, Control()) == STATUS
