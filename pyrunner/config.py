@@ -59,7 +59,7 @@ class RegistryConfig:
     n_parallel_layers: int = _between(3, 1, 64)
     """Layers of one pull or push in flight at once."""
     n_ranges: int = _between(4, 1, 32)
-    """Connections over which one large blob comes at once; 1 takes one for the whole blob."""
+    """Connections over which one large blob comes at once, if one is slow; 1 is one in any case."""
     range_bytes: int = _between(32 * 1024 * 1024, 1024 * 1024, 2**40)
     """What one of these connections asks for at a time. Text: ``32MiB``."""
     ranges_above_bytes: int = _between(64 * 1024 * 1024, 0, 2**40)

@@ -5,8 +5,9 @@ threads named ``range_N``, which end with the call.
 """
 
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from pyrunner.errors import (
     RegistryUnavailableError,
 )
 from pyrunner.registry.manifest import Descriptor
+from pyrunner.registry.pace import Pace
 from pyrunner.registry.ranges import RangePlan, Span, content_range
 from pyrunner.registry.source import BlobSource, RegistryBlob
 from pyrunner.registry.transport import Response
@@ -189,13 +191,19 @@ class _Fetch:
         cancelled: threading.Event,
         on_bytes: Callable[[int], None],
     ) -> None:
-        """Bring everything; the answer to the first question is there already."""
-        n_threads = min(n_ranges, 1 + len(self._pieces))
-        executor = ThreadPoolExecutor(n_threads, thread_name_prefix="range")
+        """Bring everything; the answer to the first question is there already.
+
+        One connection begins, and the others join once it turns out to be slow.
+        """
+        n_more = min(n_ranges - 1, len(self._pieces))
+        executor = ThreadPoolExecutor(1 + n_more, thread_name_prefix="range")
+
+        def join() -> Iterator[Future[None]]:
+            return (executor.submit(self._work, None) for _ in range(n_more))
+
         try:
             pending = {executor.submit(self._work, answer)}
-            pending |= {executor.submit(self._work, None) for _ in range(n_threads - 1)}
-            self._watch(pending, cancelled, on_bytes)
+            self._watch(pending, join, cancelled, on_bytes)
         finally:
             # Whatever ended this: no thread outlives it, and none waits for a silent source.
             with self._lock:
@@ -207,9 +215,11 @@ class _Fetch:
     def _watch(
         self,
         pending: "set[Future[None]]",
+        join: "Callable[[], Iterator[Future[None]]]",
         cancelled: threading.Event,
         on_bytes: Callable[[int], None],
     ) -> None:
+        pace, is_alone = Pace(self._sink.n_bytes, time.monotonic), True
         while pending:
             done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_EXCEPTION)
             if cancelled.is_set():
@@ -217,6 +227,9 @@ class _Fetch:
             on_bytes(self._sink.n_bytes)
             for each in done:
                 each.result()
+            if is_alone and pace.is_slow(self._sink.n_bytes):
+                pending |= set(join())
+                is_alone = False
             self._sink.follow(_FOLLOW_BYTES)
 
     def _work(self, answer: _Answer | None) -> None:
