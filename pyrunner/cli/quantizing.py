@@ -9,6 +9,36 @@ from shutil import rmtree
 from pyrunner import config
 from pyrunner.cli import progress, scratch
 from pyrunner.cli.library import ProgressLine
+from pyrunner.errors import InvalidParameterError
+
+
+@contextmanager
+def weights_of(settings: config.Settings, reference: str) -> Iterator[Path]:
+    """Give the weights of a model of the store file names, in a folder that is removed at the end.
+
+    The name of the first one is returned; llama.cpp finds the other shards by their names.
+
+    Raises:
+        ModelNotFoundError: There is no such model.
+        InvalidParameterError: Its weights are no GGUF files.
+    """
+    from pyrunner.models import catalog
+    from pyrunner.models.shards import shard_name
+
+    model, lease = catalog.open_store(settings).acquire(reference)
+    with lease:
+        paths = model.weight_paths
+        if not paths:
+            problem = f"needs GGUF weights, and {reference!r} has none"
+            raise InvalidParameterError(param="--quantize", problem=problem)
+        folder = scratch.make(settings.home, "weights")
+        try:
+            names = [shard_name("model", i, len(paths)) for i in range(len(paths))]
+            for name, path in zip(names, paths, strict=True):
+                (folder / name).symlink_to(path.absolute())
+            yield folder / names[0]
+        finally:
+            rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -28,6 +58,7 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
         ModelLoadError: llama.cpp refuses the file; says why.
     """
     from pyrunner.models.gguf import read_header
+    from pyrunner.models.shards import shard_position
     from pyrunner.runtime.quantizer import file_type_of, quantize
 
     file_type = file_type_of(quantization)
@@ -36,7 +67,9 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
     folder = scratch.make(settings.home, "quantizing")
     try:
         # The name is recorded in the artifact: equal input has to give an equal name.
-        target = folder / f"{source.stem}-{quantization.upper()}.gguf"
+        shard = shard_position(source.name)
+        stem = shard.stem if shard else source.stem
+        target = folder / f"{stem}-{quantization.upper()}.gguf"
         n_bytes = source.stat().st_size
         with progress.shown(sys.stderr) as tell:
             quantize(source, target, file_type, lambda done: tell(_line(target, done, n_bytes)))

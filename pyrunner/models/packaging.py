@@ -12,7 +12,7 @@ import msgspec
 
 from pyrunner.errors import InvalidParameterError
 from pyrunner.models import artifact, gguf, package_sources
-from pyrunner.models.artifact import LayerKind, layer_kind
+from pyrunner.models.artifact import LayerKind, ModelConfig, layer_kind
 from pyrunner.models.layer_files import LayerFile, LayerReader
 from pyrunner.models.package_forms import (
     Draft,
@@ -37,7 +37,10 @@ _MAX_CONTEXT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageOptions:
-    """What goes into the artifact; exactly one of the first four is given."""
+    """What goes into the artifact; exactly one of the first four is given.
+
+    The exception is `source` with `gguf`: that model with these weights instead of its own.
+    """
 
     gguf: Path | None = None
     """A GGUF file, or any shard of a model; relative paths are fine."""
@@ -98,8 +101,12 @@ class _Intake:
 
 
 def _check(options: PackageOptions) -> None:
-    given = (options.gguf, options.safetensors_dir, options.dduf, options.source)
-    if sum(each is not None for each in given) != 1:
+    given = {
+        name
+        for name in ("gguf", "safetensors_dir", "dduf", "source")
+        if getattr(options, name) is not None
+    }
+    if len(given) != 1 and given != {"gguf", "source"}:
         raise InvalidParameterError(
             param="--gguf",
             problem="or '--safetensors-dir' or '--dduf' or '--from' is needed, and only one",
@@ -122,13 +129,8 @@ def _from_files(
 ) -> StoredModel:
     weights = _weights(options, intake)
     files = [*weights.files, *_extra_files(options, intake)]
-    config = weights.config
-    if options.context_size is not None:
-        config = msgspec.structs.replace(
-            config, context_size=options.context_size, is_context_chosen=True
-        )
     draft = Draft(
-        config=config,
+        config=_with_context(weights.config, options.context_size),
         config_type=weights.config_type,
         layers=tuple(each.layer for each in files),
         created_s=options.created_s,
@@ -153,7 +155,8 @@ def _from_model(
 ) -> StoredModel:
     source, lease = store.acquire(options.source or "")
     with lease:
-        files = _extra_files(options, intake)
+        weights = None if options.gguf is None else _weights(options, intake)
+        files = [*(weights.files if weights else ()), *_extra_files(options, intake)]
         added = tuple(each.layer for each in files)
         replaced = {layer_kind(each, source.config) for each in added} - {LayerKind.LICENSE}
         kept = (
@@ -162,7 +165,9 @@ def _from_model(
             if layer_kind(each, source.config) not in replaced
         )
         layers = (*kept, *added)
-        if form_of(source.manifest.config.media_type) == options.format:
+        if weights is not None:
+            written = write(_reweighted(source, weights, layers, options), options.format)
+        elif form_of(source.manifest.config.media_type) == options.format:
             written = rewrite(store, source, layers, options.context_size)
         else:
             written = write(_converted(source, layers, options), options.format)
@@ -175,11 +180,27 @@ def _converted(
     config, config_type = source.config, source.manifest.config.media_type
     if options.format == "docker":
         config, config_type = docker_config(source)
-    if options.context_size is not None:
-        config = msgspec.structs.replace(
-            config, context_size=options.context_size, is_context_chosen=True
-        )
+    config = _with_context(config, options.context_size)
     return Draft(config=config, config_type=config_type, layers=layers, created_s=options.created_s)
+
+
+def _reweighted(
+    source: StoredModel, weights: Weights, layers: tuple[Descriptor, ...], options: PackageOptions
+) -> Draft:
+    chosen = source.config.context_size if source.config.is_context_chosen else None
+    size = chosen if options.context_size is None else options.context_size
+    return Draft(
+        config=_with_context(weights.config, size),
+        config_type=weights.config_type,
+        layers=layers,
+        created_s=options.created_s,
+    )
+
+
+def _with_context(config: ModelConfig, context_size: int | None) -> ModelConfig:
+    if context_size is None:
+        return config
+    return msgspec.structs.replace(config, context_size=context_size, is_context_chosen=True)
 
 
 def _extra_files(options: PackageOptions, intake: _Intake) -> list[LayerFile]:

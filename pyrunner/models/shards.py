@@ -30,6 +30,13 @@ def shard_position(name: str) -> ShardPosition | None:
     return ShardPosition(match["stem"], number - 1, total)
 
 
+def shard_name(stem: str, i_shard: int, n_shards: int) -> str:
+    """The name of one file of a model, `i_shard` from 0; ``stem.gguf`` for a whole one."""
+    if n_shards == 1:
+        return f"{stem}.gguf"
+    return f"{stem}-{i_shard + 1:05}-of-{n_shards:05}.gguf"
+
+
 def siblings(path: Path) -> tuple[Path, ...]:
     """All files of the model that `path` is part of, in order; just `path` when it is whole.
 
@@ -37,15 +44,15 @@ def siblings(path: Path) -> tuple[Path, ...]:
         ModelFileError: A sibling is missing; names it.
     """
     position = shard_position(path.name)
-    if position is None:
+    if position is None or position.n_shards == 1:
         return (path,)
-    suffix = path.name[-len(".gguf") :]
     found = []
-    for number in range(1, position.n_shards + 1):
-        sibling = path.with_name(f"{position.stem}-{number:05}-of-{position.n_shards:05}{suffix}")
+    for i in range(position.n_shards):
+        name = shard_name(position.stem, i, position.n_shards)
+        sibling = path.with_name(name).with_suffix(path.suffix)  # .GGUF of a .GGUF
         if not sibling.is_file():
             raise ModelFileError(
-                path=str(sibling), problem=f"shard {number} of {position.n_shards} is missing"
+                path=str(sibling), problem=f"shard {i + 1} of {position.n_shards} is missing"
             )
         found.append(sibling)
     return tuple(found)

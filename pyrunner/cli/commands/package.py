@@ -1,6 +1,8 @@
 """``package``: a model of files on this disk. Works on the store directly, server or not."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -8,8 +10,7 @@ from typing import Literal
 import click
 
 from pyrunner import config
-from pyrunner.cli import address, progress
-from pyrunner.cli.quantizing import quantized
+from pyrunner.cli import address, progress, quantizing
 from pyrunner.errors import ConfigError
 
 _LAST_SECOND = 253_402_300_799
@@ -47,7 +48,7 @@ class _Sources:
 @click.option("--format", "form", type=click.Choice(["docker", "cncf"]), default="docker",
               help="Docker's artifact (the default) or CNCF ModelPack's.")  # fmt: skip
 @click.option("--quantize", metavar="TYPE",
-              help="Make the weights of --gguf smaller first: Q4_K_M, Q8_0, ...")  # fmt: skip
+              help="Make the weights of --gguf or --from smaller first: Q4_K_M, ...")  # fmt: skip
 @click.option("--push", is_flag=True, help="Push it to its registry at once.")
 def package_command(model: str, *, push: bool, **sources: object) -> None:
     """Make a model of files, or of another model.
@@ -61,16 +62,29 @@ def package_command(model: str, *, push: bool, **sources: object) -> None:
         raise click.UsageError(
             "give exactly one of --gguf FILE, --safetensors-dir DIR, --dduf FILE and --from MODEL"
         )
-    if given.quantize is not None and given.gguf is None:
-        raise click.UsageError("--quantize needs the full weights: give --gguf FILE")
+    if given.quantize is not None and given.gguf is None and given.source is None:
+        raise click.UsageError("--quantize needs GGUF weights: give --gguf FILE or --from MODEL")
     settings = config.load()
-    if given.gguf is not None and given.quantize is not None:
-        with quantized(settings, given.gguf, given.quantize) as smaller:
-            _package(settings, replace(given, gguf=smaller), model)
-    else:
-        _package(settings, given, model)
+    with _weights(settings, given) as gguf:
+        _package(settings, replace(given, gguf=gguf), model)
     if push:
         _push(settings, model)
+
+
+@contextmanager
+def _weights(settings: config.Settings, given: _Sources) -> Iterator[Path | None]:
+    """The GGUF file to package: what was given, or a smaller copy for as long as it takes."""
+    if given.quantize is None:
+        yield given.gguf
+    elif given.gguf is not None:
+        with quantizing.quantized(settings, given.gguf, given.quantize) as smaller:
+            yield smaller
+    else:
+        with (
+            quantizing.weights_of(settings, given.source or "") as weights,
+            quantizing.quantized(settings, weights, given.quantize) as smaller,
+        ):
+            yield smaller
 
 
 def _say(message: str) -> None:
