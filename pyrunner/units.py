@@ -36,6 +36,11 @@ def parse_bytes(text: str, *, param: str) -> int:
     return int(whole) * factor + int(decimals.ljust(9, "0")) * factor // 1_000_000_000
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number of things: ``1 model``, ``3 models``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def parse_duration(text: str | float, *, param: str) -> float:
     """Read a duration in seconds: Go's form (``1h30m``, ``5m0s``, ``250ms``) or a bare number.
 

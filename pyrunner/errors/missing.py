@@ -1,6 +1,10 @@
 """What was named and is not there."""
 
+import re
+
 from pyrunner.errors.root import PyrunnerError
+
+_ID = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}", re.ASCII)
 
 
 class NotFoundError(PyrunnerError, LookupError):
@@ -13,11 +17,12 @@ class ModelNotFoundError(NotFoundError):
     code = "model_not_found"
 
     def __init__(self, *, reference: str, where: str = "store") -> None:
-        way_out = (
-            f"Pull it with: pyrunner pull {reference}"
-            if where == "store"
-            else "Check the name and the tag, and log in if it is private."
-        )
+        if where != "store":
+            way_out = "Check the name and the tag, and log in if it is private."
+        elif _ID.fullmatch(reference):
+            way_out = "See what is there with: pyrunner ls"
+        else:
+            way_out = f"Pull it with: pyrunner pull {reference}"
         super().__init__(
             f"Model {reference!r} was not found in the {where}. {way_out}",
             reference=reference,

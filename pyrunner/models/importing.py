@@ -123,4 +123,6 @@ def _bring_in(
         store.put(model.manifest, names[0] if names else None, lease)
         for name in names[1:]:
             store.put(model.manifest, name, lease)
-    return ", ".join(f"{counts[each]} files {each.value}" for each in Adoption if counts[each])
+    return ", ".join(
+        f"{units.counted(counts[each], 'file')} {each.value}" for each in Adoption if counts[each]
+    )

@@ -66,6 +66,12 @@ def test_inspect_openai_has_openais_shape(home):
     assert shown["dmr"]["context_window"] == 512
 
 
+def test_inspect_of_an_unknown_id_does_not_say_to_pull_it(home):
+    done = run("inspect", "sha256:" + 64 * "a", home=home)
+    assert done.returncode == 4
+    assert done.stderr.endswith("was not found in the store. See what is there with: pyrunner ls\n")
+
+
 def test_inspect_of_an_unknown_model_exits_with_4_and_a_way_out(home):
     done = run("inspect", "none", home=home)
     assert (done.returncode, done.stdout) == (4, "")

@@ -99,7 +99,7 @@ def test_imported_model_of_ollama_runs(home, gguf):
     assert dry.stdout.startswith("Would import registry.ollama.ai/library/tiny:latest (")
     done = run("store", "import", "ollama", home=home)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 files linked" in done.stdout
+    assert "1 file linked" in done.stdout
     answer = run("run", "tiny", "hello", home=home)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout

@@ -122,3 +122,8 @@ def test_bytes_are_printed_with_powers_of_1000(size_bytes: int, expected: str):
 def test_durations_are_printed_in_gos_form_and_read_back(seconds: float, expected: str):
     assert units.format_duration(seconds) == expected
     assert units.parse_duration(expected, param="x") == seconds
+
+
+def test_one_thing_is_counted_in_the_singular():
+    counts = [units.counted(n, "model") for n in (0, 1, 2)]
+    assert counts == ["0 models", "1 model", "2 models"]

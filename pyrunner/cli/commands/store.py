@@ -122,8 +122,8 @@ def purge_command(*, force: bool) -> None:
     click.echo(f"Freed {units.format_bytes_decimal(purged.freed_bytes)}.")
     if purged.n_kept_blobs:
         click.echo(
-            f"{purged.n_kept_blobs} files are in use by running models or transfers and stay "
-            "until those end. Then run: pyrunner store gc",
+            f"{units.counted(purged.n_kept_blobs, 'file')} in use by running models or transfers "
+            "will stay until those end. Then run: pyrunner store gc",
             err=True,
         )
 
@@ -156,7 +156,10 @@ def _show(report: "Report") -> None:
         remedy = f"\n  {damage.remedy}" if damage.remedy else ""
         render.show(f"{damage.path}: {damage.problem}{needed}{remedy}\n")
     size = units.format_bytes_decimal(report.size_bytes)
-    click.echo(f"{report.n_models} models, {report.n_blobs} blobs, {size}: ", nl=False)
+    models, blobs = (
+        units.counted(n, noun) for n, noun in ((report.n_models, "model"), (report.n_blobs, "blob"))
+    )
+    click.echo(f"{models}, {blobs}, {size}: ", nl=False)
     click.echo(f"{len(report.damages)} damaged." if report.damages else "all is well.")
     if report.unneeded_bytes:
         unneeded = units.format_bytes_decimal(report.unneeded_bytes)
