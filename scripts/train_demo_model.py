@@ -4,16 +4,11 @@ Usage, in a virtual environment with scripts/demo_model/requirements.txt:
 
     python scripts/train_demo_model.py --out DIRECTORY
 
-Writes DIRECTORY/demo.gguf and prints the examination. Needs a C++ compiler (PyTorch
+Writes DIRECTORY/demo.gguf and prints the examinations. Needs a C++ compiler (PyTorch
 compiles the network) and just under an hour on two idle cores that can multiply bfloat16.
-
-Two phases: the first learns the tasks on text made of words. What its text never contains, a
-third of the vocabulary, it drives into one corner; these embeddings start again in the second,
-whose texts to repeat are made of all pieces of the vocabulary, too.
 """
 
 import argparse
-import collections
 import dataclasses
 import hashlib
 import pathlib
@@ -21,16 +16,14 @@ import sys
 import time
 
 import torch
-from tokenizers import Tokenizer
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from demo_model import (
     corpus,
     evaluate,
+    examinations,
     export,
-    heldout,
-    heldout_values,
     score,
     task_copy,
     tokenizer,
@@ -40,17 +33,8 @@ from demo_model.network import Network, Shape
 from demo_model.train import Plan, train
 
 SEED = 1
-FIRST = Plan(n_steps=4800, seed=SEED)
-SECOND = Plan(
-    n_steps=1100,
-    seed=SEED + 1,
-    peak_share=0.5,
-    cooldown_share=0.95,
-    adam_eps=1e-5,
-    is_first=False,
-)
+PLAN = Plan(n_steps=4800, seed=SEED)
 N_TOKENIZER_SAMPLES = 20_000
-N_COUNTED_SAMPLES = 4_000
 N_THREADS = 2
 
 
@@ -59,18 +43,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the results")
     parser.add_argument("--share", type=float, default=1.0, help="of all steps, for a trial")
     return parser.parse_args()
-
-
-def _part(plan: Plan, share: float) -> Plan:
-    return dataclasses.replace(plan, n_steps=max(1, round(share * plan.n_steps)))
-
-
-def _counts(vocabulary: Tokenizer) -> torch.Tensor:
-    """How often each token is in conversations of the first phase."""
-    seen: collections.Counter[int] = collections.Counter()
-    for encoding in vocabulary.encode_batch(list(corpus.stream(77, N_COUNTED_SAMPLES, 1.0))):
-        seen.update(encoding.ids)
-    return torch.tensor([seen[i] for i in range(vocabulary.get_vocab_size())])
 
 
 def main() -> None:
@@ -82,20 +54,20 @@ def main() -> None:
     started = time.monotonic()
 
     texts = list(corpus.stream(SEED, N_TOKENIZER_SAMPLES, progress=0.1))
-    clean = not any(heldout_values.contains_heldout(text) for text in texts)
-    assert clean, "a training text holds a value of the examination"  # noqa: S101 - a bug
+    clean = not any(examinations.contains_heldout(text) for text in texts)
+    assert clean, "a training text holds a value of an examination"  # noqa: S101 - a bug
     vocabulary = tokenizer.build(texts)
     vocabulary.save(str(arguments.out / "tokenizer.json"))
+    task_copy.learn_pieces(piece.lstrip(tokenizer.SPACE) for piece in vocabulary.get_vocab())
     network = Network(Shape(n_vocab=vocabulary.get_vocab_size()), SEED)
     wiring.pair_spaced(network, vocabulary)
     n_parameters = sum(weight.numel() for weight in network.parameters())
-    print(f"{n_parameters / 1e6:.2f} M parameters, {len(heldout.cases())} cases kept for the end")
+    n_cases = sum(len(cases) for cases in examinations.EXAMINATIONS.values())
+    print(f"{n_parameters / 1e6:.2f} M parameters, {n_cases} cases kept for the end")
 
-    fresh, checkpoint = network.token_embd.detach().clone(), arguments.out / "weights.pt"
-    train(network, vocabulary, _part(FIRST, arguments.share), checkpoint)
-    wiring.renew_rare(network, fresh, _counts(vocabulary))
-    task_copy.learn_pieces(piece.lstrip(tokenizer.SPACE) for piece in vocabulary.get_vocab())
-    train(network, vocabulary, _part(SECOND, arguments.share), checkpoint)
+    plan = dataclasses.replace(PLAN, n_steps=max(1, round(arguments.share * PLAN.n_steps)))
+    checkpoint = arguments.out / "weights.pt"
+    train(network, vocabulary, plan, checkpoint)
     torch.save(network.state_dict(), checkpoint)
     print(f"trained in {time.monotonic() - started:.0f} s")
 

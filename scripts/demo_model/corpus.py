@@ -1,11 +1,11 @@
 """The training text: an endless, reproducible stream of conversations."""
 
+import dataclasses
 import random
 from collections.abc import Iterator
 
 from demo_model import (
-    heldout,
-    heldout_values,
+    examinations,
     task_copy,
     task_explain,
     task_json,
@@ -19,10 +19,10 @@ from demo_model.chat_format import Message, Sample, assistant, render, system, u
 # Share of conversations by the kind of their first turn.
 MIXTURE = {
     "echo": 0.17,
-    "replace": 0.23,
-    "tools": 0.19,
-    "json": 0.13,
-    "explain": 0.14,
+    "replace": 0.27,
+    "tools": 0.18,
+    "json": 0.12,
+    "explain": 0.12,
     "compare": 0.015,
     "unknown": 0.05,
     "small": 0.06,
@@ -40,19 +40,32 @@ SYSTEM_PROMPTS = (
 
 _MORE_TURNS = (0.555, 0.27, 0.12, 0.05, 0.005)
 _FULL_LENGTH_AT = 0.05
+_PLAIN_UNTIL = 0.2
 _MAX_WORDS = 85
 
 
-def _max_words(progress: float) -> int:
-    """Let texts to repeat grow from a few words to their full length."""
-    return round(4 + (_MAX_WORDS - 4) * min(1.0, progress / _FULL_LENGTH_AT))
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+    """What depends on how much of the training is done."""
+
+    max_words: int
+    """Of a text to repeat: from a few to their full length."""
+    plain_share: float
+    """Of requests to replace a word, in the plainest frame: first all of them."""
 
 
-def _turn(rng: random.Random, kind: str, max_words: int) -> tuple[str, str]:
+def _stage(progress: float) -> _Stage:
+    return _Stage(
+        max_words=round(4 + (_MAX_WORDS - 4) * min(1.0, progress / _FULL_LENGTH_AT)),
+        plain_share=1.0 if progress < _PLAIN_UNTIL else 0.05,
+    )
+
+
+def _turn(rng: random.Random, kind: str, stage: _Stage) -> tuple[str, str]:
     if kind == "echo":
-        return task_copy.echo_turn(rng, max_words)
+        return task_copy.echo_turn(rng, stage.max_words)
     if kind == "replace":
-        return task_copy.replace_turn(rng, max(3, max_words * 2 // 3))
+        return task_copy.replace_turn(rng, max(3, stage.max_words * 2 // 3), stage.plain_share)
     makers = {
         "json": task_json.turn,
         "explain": task_explain.topic_turn,
@@ -90,7 +103,7 @@ def _system(rng: random.Random) -> tuple[Message, ...]:
     return (system(" ".join(lines)),)
 
 
-def _follow_ups(rng: random.Random, max_words: int) -> list[Message]:
+def _follow_ups(rng: random.Random, stage: _Stage) -> list[Message]:
     """Return more turns of any kind: mostly none, now and then enough for a long context."""
     turns: list[Message] = []
     for _ in range(rng.choices((0, 1, 2, 4, 18), _MORE_TURNS)[0]):
@@ -101,7 +114,8 @@ def _follow_ups(rng: random.Random, max_words: int) -> list[Message]:
         if kind == "explain" and rng.random() < 0.4:
             question, answer = _elliptic(rng)
         else:
-            question, answer = _turn(rng, kind, min(20, max_words))
+            short = dataclasses.replace(stage, max_words=min(20, stage.max_words))
+            question, answer = _turn(rng, kind, short)
         turns += [user(question), assistant(answer)]
     return turns
 
@@ -121,7 +135,7 @@ def draw(rng: random.Random, progress: float) -> Sample:
         rng: Source of randomness.
         progress: Share of the training that is done, 0 to 1; texts grow with it.
     """
-    max_words = _max_words(progress)
+    stage = _stage(progress)
     kind = rng.choices(tuple(MIXTURE), tuple(MIXTURE.values()))[0]
     if kind == "document":
         return Sample((), document=_document(rng))
@@ -131,16 +145,16 @@ def draw(rng: random.Random, progress: float) -> Sample:
         messages = list(turns)
     elif kind == "name":
         tell, ask = task_smalltalk.name_turns(rng)
-        middle = _follow_ups(rng, max_words)
+        middle = _follow_ups(rng, stage)
         messages = [user(tell[0]), assistant(tell[1]), *middle, user(ask[0]), assistant(ask[1])]
     else:
         if kind in ("explain", "small", "unknown") and rng.random() < 0.2:
             tools = task_tools.toolbox(rng, rng.choice(_TOOL_MAKERS)(rng).tool)
         elif kind == "unknown" and rng.random() < 0.15:
             kind = "no tool"
-        question, answer = _turn(rng, kind, max_words)
+        question, answer = _turn(rng, kind, stage)
         messages = [user(question), assistant(answer)]
-    messages += _follow_ups(rng, max_words)
+    messages += _follow_ups(rng, stage)
     return Sample((*_system(rng), *messages), tools)
 
 
@@ -148,7 +162,7 @@ _TOOL_MAKERS = (task_tools.weather_call, task_tools.calculator_call, task_tools.
 
 
 def stream(seed: int, n_samples: int, progress: float) -> Iterator[str]:
-    """Yield rendered conversations that share no value and no question with the examination.
+    """Yield rendered conversations that share no value and no phrasing with an examination.
 
     Args:
         seed: Different seeds give different conversations.
@@ -156,14 +170,12 @@ def stream(seed: int, n_samples: int, progress: float) -> Iterator[str]:
         progress: See `draw`.
     """
     rng = random.Random(seed)
-    kept_questions = heldout.questions()
     n_done = 0
     while n_done < n_samples:
         sample = draw(rng, progress)
+        asked = [m["content"] for m in sample.messages if m["role"] == "user"]
         text = render(sample)
-        if heldout_values.contains_heldout(text):
-            continue
-        if any(m["role"] == "user" and m["content"] in kept_questions for m in sample.messages):
+        if examinations.contains_heldout(text) or any(map(examinations.asks_heldout, asked)):
             continue
         yield text
         n_done += 1

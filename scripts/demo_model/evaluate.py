@@ -4,8 +4,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from demo_model import heldout
+from demo_model import examinations
 from demo_model.chat_format import END_OF_TEXT, TURN_END, render
+from demo_model.heldout_case import Case
 from demo_model.network import Network
 from demo_model.score import MAX_ANSWER_TOKENS, Outcome
 
@@ -31,10 +32,14 @@ def generate(network: Network, tokenizer: Tokenizer, prompt: str) -> tuple[str, 
     return tokenizer.decode(written), False
 
 
-def examine(network: Network, tokenizer: Tokenizer) -> list[Outcome]:
-    """Ask every question of the examination."""
-    outcomes = []
-    for case in heldout.cases():
-        prompt = render(case.sample, add_generation_prompt=True)
-        outcomes.append(Outcome(case, *generate(network, tokenizer, prompt)))
-    return outcomes
+def examine(network: Network, tokenizer: Tokenizer) -> dict[str, list[Outcome]]:
+    """Ask every question of the examinations."""
+    return {
+        name: [_ask(network, tokenizer, case) for case in cases]
+        for name, cases in examinations.EXAMINATIONS.items()
+    }
+
+
+def _ask(network: Network, tokenizer: Tokenizer, case: Case) -> Outcome:
+    prompt = render(case.sample, add_generation_prompt=True)
+    return Outcome(case, *generate(network, tokenizer, prompt))

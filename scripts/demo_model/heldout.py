@@ -1,25 +1,26 @@
-"""The examination: phrasings written before the first training run, never trained on.
+"""The first examination: phrasings written before the first training run, never trained on.
 
-Each case is a conversation that ends with a user turn, and the answers that count as
-right, compared character by character. Values come from `heldout_values`.
+Values come from `heldout_values`.
 """
 
-import dataclasses
 import functools
 import json
 
 from demo_model import heldout_values as kept
 from demo_model import task_explain, task_json, task_smalltalk, task_tools, topics
-from demo_model.chat_format import (
-    Message,
-    Sample,
-    Tool,
-    answer_text,
-    assistant,
-    calls,
-    system,
-    tool_result,
-    user,
+from demo_model.chat_format import Message, Sample, assistant, system, user
+from demo_model.heldout_case import (
+    Case,
+    box_of,
+    call_and_answer,
+    count,
+    every_answer,
+    fill,
+    history,
+    repeat,
+    replace,
+    small_talk,
+    text_tool,
 )
 
 PLAIN = (
@@ -115,45 +116,14 @@ REPLACE = (
 COUNT = ("Please count up from {a} to {b}.", "Count the numbers from {a} to {b}.")
 
 
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One question of the examination.
-
-    Attributes:
-        category: Row of the result table.
-        sample: Conversation up to and including the last user or tool turn.
-        answers: Any of these is right, character by character.
-    """
-
-    category: str
-    sample: Sample
-    answers: tuple[str, ...]
-
-
-def _cap(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def _fill(frame: str, topic: topics.Topic, i: int) -> str:
-    return _cap(
-        frame.format(
-            a=topic.singular[i % len(topic.singular)], p=topic.plural[i % len(topic.plural)]
-        )
-    )
-
-
-def _every_answer(topic: topics.Topic) -> tuple[str, ...]:
-    return tuple(answer for style in topics.STYLES for answer in topic.answers(style))
-
-
 def _explain() -> list[Case]:
     cases = []
     for i, topic in enumerate(topics.TOPICS):
         for j in range(4):
-            question = _fill(PLAIN[(i + 2 * j) % len(PLAIN)], topic, i + j)
-            cases.append(Case("explain", Sample((user(question),)), _every_answer(topic)))
+            question = fill(PLAIN[(i + 2 * j) % len(PLAIN)], topic, i + j)
+            cases.append(Case("explain", Sample((user(question),)), every_answer(topic)))
         for j, (style, frames) in enumerate(STYLED.items()):
-            question = _fill(frames[(i + j) % len(frames)], topic, i + j)
+            question = fill(frames[(i + j) % len(frames)], topic, i + j)
             cases.append(Case("explain, style", Sample((user(question),)), topic.answers(style)))
     for i, (pair, answer) in enumerate(topics.COMPARISONS.items()):
         first, second = (task_explain.topic_by_key(key).plural[0] for key in pair)
@@ -163,11 +133,7 @@ def _explain() -> list[Case]:
 
 
 def _small() -> list[Case]:
-    cases = [
-        Case("small talk and identity", Sample((user(question),)), answers)
-        for questions_, answers in SMALL
-        for question in questions_
-    ]
+    cases = small_talk(SMALL)
     for i, noun in enumerate(kept.UNKNOWN_NOUNS):
         question = UNKNOWN[i % len(UNKNOWN)].format(n=noun)
         cases.append(Case("does not know", Sample((user(question),)), task_explain.UNKNOWN_ANSWERS))
@@ -186,7 +152,7 @@ def _json() -> list[Case]:
         answer = json.dumps({key: values[key] for key in keys})
         cases.append(Case("json", Sample((user(frame.format(**values)),)), (answer,)))
     for i, topic in enumerate(topics.TOPICS):
-        question = _fill(JSON_TOPICS[i % len(JSON_TOPICS)], topic, 0)
+        question = fill(JSON_TOPICS[i % len(JSON_TOPICS)], topic, 0)
         cases.append(Case("json", Sample((user(question),)), (task_json.topic_json(topic),)))
     for i in range(4):
         values_ = [kept.WORDS[3 * i + j] if i % 2 else kept.NUMBERS[3 * i + j] for j in range(3)]
@@ -196,34 +162,23 @@ def _json() -> list[Case]:
     return cases
 
 
-def _tool(name: str, key: str) -> Tool:
-    about = {"city": "Get the weather in a city.", "location": "Get current weather of a place"}
-    return task_tools.make_tool(
-        name, about.get(key, "Evaluate an arithmetic expression."), {key: {"type": "string"}}, [key]
-    )
-
-
+_EVALUATE = "Evaluate an arithmetic expression."
 WEATHER_TOOLS = (
-    _tool("get_weather", "city"), _tool("weather", "location"), _tool("city_weather_info", "city"),
-)  # fmt: skip
+    text_tool("get_weather", "Get the weather in a city.", "city"),
+    text_tool("weather", "Get current weather of a place", "location"),
+    text_tool("city_weather_info", "Get the weather in a city.", "city"),
+)
 CALCULATORS = (
-    _tool("calculator", "expression"), _tool("calculate", "formula"),
-    _tool("calculator_tool", "expression"),
-)  # fmt: skip
-
-
-def _key_of(tool: Tool) -> str:
-    return str(next(iter(tool["function"]["parameters"]["properties"])))
+    text_tool("calculator", _EVALUATE, "expression"),
+    text_tool("calculate", _EVALUATE, "formula"),
+    text_tool("calculator_tool", _EVALUATE, "expression"),
+)
 
 
 def _tool_cases() -> list[Case]:
-    cases = []
+    cases: list[Case] = []
     for i, city in enumerate(kept.CITIES):
-        tool, other = WEATHER_TOOLS[i % 3], CALCULATORS[i % 3]
-        box = ((tool,), (tool, other), (other, tool))[i % 3 if i % 2 else 0]
-        question = user(WEATHER[i % len(WEATHER)].format(c=city))
-        call = calls((tool["function"]["name"], {_key_of(tool): city}))
-        cases.append(Case("tool call", Sample((question,), box), (answer_text(call),)))
+        wanted, box = WEATHER_TOOLS[i % 3], box_of(WEATHER_TOOLS[i % 3], CALCULATORS[i % 3], i)
         degrees, sky = kept.NUMBERS[i % 5], task_tools.SKIES[i % len(task_tools.SKIES)]
         shown = (
             json.dumps({"temperature": degrees, "condition": sky}),
@@ -231,19 +186,15 @@ def _tool_cases() -> list[Case]:
             json.dumps({"city": city, "sky": sky, "temp_c": degrees}),
         )[i % 3]
         said = task_tools.weather_sentence(degrees, sky, city)
-        after = Sample((question, call, tool_result(shown)), box)
-        cases.append(Case("answer from tool result", after, (said,)))
+        question = WEATHER[i % len(WEATHER)].format(c=city)
+        cases += call_and_answer(question, box, (wanted, city), shown, said)
     for i in range(14):
         frame, form = CALCULATIONS[i % len(CALCULATIONS)]
         a, b, c = (kept.NUMBERS[(i * step + 5) % len(kept.NUMBERS)] for step in (5, 7, 11))
-        tool, other = CALCULATORS[i % 3], WEATHER_TOOLS[i % 3]
-        box = ((tool,), (tool, other), (other, tool))[i % 3 if i % 2 else 0]
-        question = user(frame.format(a=a, b=b, c=c))
-        call = calls((tool["function"]["name"], {_key_of(tool): form.format(a=a, b=b, c=c)}))
-        cases.append(Case("tool call", Sample((question,), box), (answer_text(call),)))
-        shown = (str(c), json.dumps({"result": c}))[i % 2]
-        after = Sample((question, call, tool_result(shown)), box)
-        cases.append(Case("answer from tool result", after, (task_tools.result_sentence(str(c)),)))
+        wanted, box = CALCULATORS[i % 3], box_of(CALCULATORS[i % 3], WEATHER_TOOLS[i % 3], i)
+        shown, said = (str(c), json.dumps({"result": c}))[i % 2], task_tools.result_sentence(str(c))
+        call = (wanted, form.format(a=a, b=b, c=c))
+        cases += call_and_answer(frame.format(a=a, b=b, c=c), box, call, shown, said)
     return cases + _not_needed()
 
 
@@ -254,26 +205,8 @@ def _not_needed() -> list[Case]:
         for question, answers in NOT_NEEDED
     ]
     for i, topic in enumerate(topics.TOPICS[:6]):
-        question = user(_fill(PLAIN[(i + 3) % len(PLAIN)], topic, i))
-        cases.append(Case("tool not needed", Sample((question,), box), _every_answer(topic)))
-    return cases
-
-
-def _copies() -> list[Case]:
-    cases = []
-    for i, text in enumerate(kept.ECHO_TEXTS):
-        for j in range(2):
-            question = ECHO[(i + j) % len(ECHO)].replace("{t}", text)
-            cases.append(Case("repeat", Sample((user(question),)), (text,)))
-    for i, (text, old, new) in enumerate(kept.REPLACE_CASES):
-        for j in range(2):
-            question = REPLACE[(i + j) % len(REPLACE)].replace("{x}", old).replace("{y}", new)
-            question = question.replace("{t}", text)
-            cases.append(Case("replace", Sample((user(question),)), (text.replace(old, new),)))
-    for i, (low, high) in enumerate(kept.COUNT_CASES):
-        question = COUNT[i % 2].format(a=low, b=high)
-        answer = task_smalltalk.count_answer(low, high)
-        cases.append(Case("count", Sample((user(question),)), (answer,)))
+        question = user(fill(PLAIN[(i + 3) % len(PLAIN)], topic, i))
+        cases.append(Case("tool not needed", Sample((question,), box), every_answer(topic)))
     return cases
 
 
@@ -285,16 +218,16 @@ def _follow_ups() -> list[Case]:
     copied: tuple[Message, ...] = (user(ECHO[1].replace("{t}", text)), assistant(text))
     strange = system("You are Captain Blue, the helper of a harbour office. Stay calm.")
     for i, topic in enumerate(topics.TOPICS):
-        question = user(_fill(PLAIN[(i + 1) % len(PLAIN)], topic, i + 1))
+        question = user(fill(PLAIN[(i + 1) % len(PLAIN)], topic, i + 1))
         before = (opening, copied, (*opening, *copied))[i % 3]
         heads: tuple[Message, ...] = (strange,) if i % 2 else ()
         sample = Sample((*heads, *before, question))
-        cases.append(Case("follow-up and other system prompts", sample, _every_answer(topic)))
+        cases.append(Case("follow-up and other system prompts", sample, every_answer(topic)))
     for i, person in enumerate(kept.PEOPLE[:5]):
         topic = topics.TOPICS[i]
         told = (user(f"Hello! I am {person}."),
                 assistant(f"Nice to meet you, {person}! How can I help you?"))  # fmt: skip
-        middle = (user(_fill(PLAIN[i], topic, i)), assistant(topic.plain[0]))
+        middle = (user(fill(PLAIN[i], topic, i)), assistant(topic.plain[0]))
         sample = Sample((*told, *middle, user("Can you tell me my name?")))
         cases.append(
             Case("follow-up and other system prompts", sample, (f"Your name is {person}.",))
@@ -303,37 +236,24 @@ def _follow_ups() -> list[Case]:
 
 
 def _long() -> list[Case]:
-    """Put questions behind histories of about 700 and 1,500 tokens."""
+    """Put questions behind long conversations."""
     cases = []
     for i in range(8):
-        history: list[Message] = []
-        for j in range((12, 26)[i % 2]):
-            topic = topics.TOPICS[(3 * i + 7 * j) % len(topics.TOPICS)]
-            history += [user(f"What is {topic.singular[0]}?"), assistant(topic.plain[0])]
         topic, text = topics.TOPICS[i], kept.ECHO_TEXTS[i]
         question, answers = (
-            (_fill(PLAIN[i % len(PLAIN)], topic, i), _every_answer(topic)),
+            (fill(PLAIN[i % len(PLAIN)], topic, i), every_answer(topic)),
             (ECHO[i % len(ECHO)].replace("{t}", text), (text,)),
         )[i // 2 % 2]
-        cases.append(Case("long context", Sample((*history, user(question))), answers))
+        sample = Sample((*history(i), user(question)))
+        cases.append(Case("long context", sample, answers))
     return cases
 
 
 @functools.cache
 def cases() -> tuple[Case, ...]:
-    """Return every case of the examination, always in the same order."""
+    """Return every case of the first examination, always in the same order."""
     return (
-        *_explain(), *_small(), *_json(), *_tool_cases(), *_copies(), *_follow_ups(),
+        *_explain(), *_small(), *_json(), *_tool_cases(), *repeat(ECHO, kept.ECHO_TEXTS),
+        *replace(REPLACE, kept.REPLACE_CASES), *count(COUNT, kept.COUNT_CASES), *_follow_ups(),
         *_long(),
     )  # fmt: skip
-
-
-@functools.cache
-def questions() -> frozenset[str]:
-    """Return the text of every user turn in the examination."""
-    return frozenset(
-        message["content"]
-        for case in cases()
-        for message in case.sample.messages
-        if message["role"] == "user"
-    )

@@ -1,10 +1,8 @@
-"""Names, numbers, words and texts kept for the examination.
+"""Names, numbers, words and texts kept for the first examination.
 
 They were written before the first training run. `corpus.py` drops every training sample
 that contains one of them, so the model can only get them right by reading the prompt.
 """
-
-import re
 
 CITIES = (
     "Lisbon", "Nairobi", "Helsinki", "Toronto", "Mumbai", "Santiago", "Hanoi", "Porto",
@@ -111,28 +109,3 @@ REPLACE_CASES = (
 )
 
 COUNT_CASES = ((131, 138), (421, 426), (612, 621), (425, 433), (630, 637), (140, 147))
-
-
-def _all_words() -> frozenset[str]:
-    words = {word.lower() for word in (*PEOPLE, *WORDS, *UNKNOWN_NOUNS)}
-    return frozenset(words | {city.lower() for city in CITIES})
-
-
-def _all_numbers() -> frozenset[str]:
-    numbers = {str(n) for n in NUMBERS}
-    for low, high in NUMBER_RANGES:
-        numbers |= {str(n) for n in range(low, high + 1)}
-    return frozenset(numbers)
-
-
-FORBIDDEN = _all_words() | _all_numbers()
-_WORD_OR_NUMBER = re.compile(r"[a-z]+|[0-9]+")
-_FORBIDDEN_TEXTS = tuple(text.lower() for text in (*ECHO_TEXTS, *(c[0] for c in REPLACE_CASES)))
-
-
-def contains_heldout(text: str) -> bool:
-    """Tell whether `text` contains a value kept for the examination."""
-    lowered = text.lower()
-    if not FORBIDDEN.isdisjoint(_WORD_OR_NUMBER.findall(lowered)):
-        return True
-    return any(kept in lowered for kept in _FORBIDDEN_TEXTS)

@@ -38,11 +38,11 @@ class Shape:
     n_embd: int = 256
     n_layer: int = 6
     n_head: int = 4
-    n_head_kv: int = 2
+    n_head_kv: int = 4
     n_head_dim: int = 64
     n_ff: int = 512
     n_ctx_train: int = 2048
-    rope_base: float = 1000000.0
+    rope_base: float = 2.0e11
     embd_scale: float = 16.0
     norm_eps: float = 1e-5
 

@@ -1,9 +1,9 @@
-"""Results of the examination: what was said, what counts, and the table of the model card."""
+"""Results of the examinations: what was said, what counts, and the table of the model card."""
 
 import collections
 import dataclasses
 
-from demo_model import heldout
+from demo_model.heldout_case import Case
 
 MAX_ANSWER_TOKENS = 400
 PASS_SHARE = 0.9
@@ -19,7 +19,7 @@ class Outcome:
         has_ended: Whether the model ended its turn by itself.
     """
 
-    case: heldout.Case
+    case: Case
     answer: str
     has_ended: bool
 
@@ -46,12 +46,29 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def report(outcomes: list[Outcome]) -> bool:
-    """Print every wrong answer and the table.
+def share(outcomes: list[Outcome]) -> float:
+    """Return the share of right answers, 0 to 1."""
+    return sum(outcome.is_right for outcome in outcomes) / len(outcomes)
+
+
+def report(results: dict[str, list[Outcome]]) -> bool:
+    """Print every wrong answer and the table of each examination.
+
+    Args:
+        results: Outcomes by the name of the examination.
 
     Returns:
-        Whether the share of right answers reaches `PASS_SHARE`.
+        Whether the share of right answers reaches `PASS_SHARE` in each.
     """
+    for name, outcomes in results.items():
+        print(f"examination {name!r}")
+        _print_wrong(outcomes)
+        print(table(outcomes))
+        print(f"exact match {share(outcomes):.1%}, needed {PASS_SHARE:.0%}")
+    return all(share(outcomes) >= PASS_SHARE for outcomes in results.values())
+
+
+def _print_wrong(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.is_right:
             continue
@@ -59,7 +76,3 @@ def report(outcomes: list[Outcome]) -> bool:
         print(f"[{outcome.case.category}] {question!r}")
         print(f"    wanted {outcome.case.answers[0]!r}")
         print(f"    got    {outcome.answer!r}{'' if outcome.has_ended else ' (never ended)'}")
-    print(table(outcomes))
-    share = sum(outcome.is_right for outcome in outcomes) / len(outcomes)
-    print(f"exact match {share:.1%}, needed {PASS_SHARE:.0%}")
-    return share >= PASS_SHARE

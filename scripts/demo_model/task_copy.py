@@ -3,43 +3,9 @@
 import random
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from demo_model import topics, words
-
-ECHO_BEFORE = (
-    "Repeat: {t}", "Repeat this: {t}", "Repeat after me: {t}", "Repeat the following text: {t}",
-    "Repeat the following text exactly:\n{t}", "Repeat this text:\n{t}", "Say: {t}", "Say {t}",
-    'Say "{t}"', 'Repeat "{t}"', "Echo: {t}", "Echo this text: {t}", "Copy this: {t}",
-    "Copy the following text.\n\n{t}", "Write exactly this: {t}", "Please repeat: {t}",
-    "Please repeat this text word for word:\n\n{t}", "Return this text unchanged: {t}",
-    "Can you repeat this? {t}", "Type the following: {t}", "Print this: {t}", "Output: {t}",
-    "Repeat this sentence: {t}", "I want you to repeat the following text: {t}",
-    "Your task is to repeat this text exactly.\n{t}", "Answer with exactly this text: {t}",
-    "Read this and write it again: {t}", "Reply with {t}", "Reply only with: {t}",
-    "Write this text again:\n\n{t}", "Copy exactly: {t}", "repeat {t}", "echo {t}",
-)  # fmt: skip
-
-ECHO_AFTER = (
-    "{t}\n\nRepeat the text above.", "{t}\n\nRepeat this text exactly.", "{t}\nCopy this.",
-    '"{t}" Repeat what is in quotes.', "{t}\n\nPlease repeat that word for word.",
-    "{t}\n---\nWrite the text above again.",
-)  # fmt: skip
-
-# {x} is in the text and becomes {y}.
-REPLACE = (
-    'Repeat this text but replace "{x}" with "{y}": {t}', "Replace {x} with {y}: {t}",
-    "Replace {x} by {y} in this text: {t}", 'Replace the word "{x}" with "{y}":\n{t}',
-    "Repeat the text with {y} instead of {x}: {t}", "Change the word {x} to {y}: {t}",
-    "Change {x} into {y} in the following text:\n{t}", 'Write "{y}" instead of "{x}": {t}',
-    "In the following text, swap {x} for {y}: {t}", "Use {y} in place of {x}: {t}",
-    "Copy this text, but write {y} where it says {x}:\n\n{t}",
-    "Repeat the following, replacing {x} with {y}: {t}",
-    'Please replace "{x}" by "{y}" in this sentence: {t}',
-    "Repeat this sentence, but instead of {x} say {y}: {t}",
-    "{t}\n\nRepeat the text above, but replace {x} with {y}.",
-    "{t}\n\nReplace {x} by {y}.", "{t}\nNow the same with {y} instead of {x}.",
-)  # fmt: skip
+from demo_model import copy_phrases, topics, words
 
 _pieces: list[str] = []
 """Word pieces of the vocabulary, once `learn_pieces` was called."""
@@ -102,6 +68,28 @@ def _word_list(rng: random.Random, n_words: int) -> str:
     return glue.join(rng.choice(pool) for _ in range(n_words))
 
 
+def _recurring(rng: random.Random, n_words: int) -> str:
+    """Write a text whose phrases come back with another word after them.
+
+    A reader of the last few tokens alone would jump from one place to the other.
+    """
+    frame = [_any_word(rng) for _ in range(rng.randrange(1, 5))]
+    n_times = max(2, min(5, n_words // (len(frame) + 1)))
+    glue = rng.choice((" ", " ", ", ", ". ", "\n", ".\n", " and ", "; "))
+    at = rng.randrange(len(frame) + 1)
+    few = [_any_word(rng) for _ in range(rng.choice((2, 3, 9)))]
+    parts = [" ".join((*frame[:at], rng.choice(few), *frame[at:])) for _ in range(n_times)]
+    if rng.random() < 0.3:
+        parts = [part.capitalize() for part in parts]
+    return glue.join(parts)
+
+
+def _digits(rng: random.Random, n_words: int) -> str:
+    glue = rng.choice((" ", " ", " ", ", ", ",", "-", "\n"))
+    n_digits = rng.randrange(1, 6)
+    return glue.join(str(rng.randrange(10**n_digits)) for _ in range(max(1, min(14, n_words // 2))))
+
+
 def _code(rng: random.Random) -> str:  # noqa: PLR0911 - one return per kind
     kind = rng.randrange(7)
     if kind == 0:
@@ -138,6 +126,15 @@ def _mixed(rng: random.Random, n_words: int) -> str:
     return " ".join(parts)
 
 
+def _invented(rng: random.Random, n_words: int) -> str:
+    return " ".join(words.invented_word(rng) for _ in range(max(1, n_words // 2)))
+
+
+def _lines(rng: random.Random, n_words: int) -> str:
+    n_lines = rng.randrange(2, 5)
+    return "\n".join(_sentences(rng, max(1, n_words // n_lines)) for _ in range(n_lines))
+
+
 def _known(rng: random.Random) -> str:
     """Return a sentence that the model could mistake for a question or an answer."""
     topic = rng.choice(topics.TOPICS)
@@ -150,6 +147,19 @@ def _known(rng: random.Random) -> str:
     return rng.choice(("Hello!", "Thank you!", "Who are you?", "Good morning.", "Hello world"))
 
 
+_KNOWN_SHARE = 0.08
+# Share of the other kinds of text among those made of words.
+_KINDS: dict[Callable[[random.Random, int], str], float] = {
+    _sentences: 0.4,
+    _recurring: 0.11,
+    _digits: 0.05,
+    _word_list: 0.11,
+    _invented: 0.08,
+    _mixed: 0.12,
+    _lines: 0.06,
+}
+
+
 def text(rng: random.Random, max_words: int) -> str:
     """Make up a text to repeat.
 
@@ -160,30 +170,16 @@ def text(rng: random.Random, max_words: int) -> str:
     n_words = 1 + int(max_words * rng.random() ** 2.2)
     if _pieces and rng.random() < _PIECED_SHARE:
         return _pieced(rng, max(1, n_words // 2))
-    return _worded(rng, n_words)
-
-
-def _worded(rng: random.Random, n_words: int) -> str:
-    pick = rng.random()
-    if pick < 0.48:
-        return _sentences(rng, n_words)
-    if pick < 0.66:
-        return _word_list(rng, n_words)
-    if pick < 0.74:
-        return " ".join(words.invented_word(rng) for _ in range(max(1, n_words // 2)))
-    if pick < 0.86:
-        return _mixed(rng, n_words)
-    if pick < 0.92:
-        n_lines = rng.randrange(2, 5)
-        return "\n".join(_sentences(rng, max(1, n_words // n_lines)) for _ in range(n_lines))
-    return _known(rng)
+    if rng.random() < _KNOWN_SHARE:
+        return _known(rng)
+    (make,) = rng.choices(tuple(_KINDS), tuple(_KINDS.values()))
+    return make(rng, n_words)
 
 
 def echo_turn(rng: random.Random, max_words: int) -> tuple[str, str]:
     """Return a request to repeat a text, and the text."""
     wanted = text(rng, max_words)
-    phrase = rng.choice(ECHO_BEFORE if rng.random() < 0.85 else ECHO_AFTER)
-    return phrase.replace("{t}", wanted), wanted
+    return copy_phrases.echo(rng).replace("{t}", wanted), wanted
 
 
 def _replaceable(rng: random.Random, max_words: int) -> str:
@@ -202,8 +198,14 @@ def _replaceable(rng: random.Random, max_words: int) -> str:
     return _known(rng)
 
 
-def replace_turn(rng: random.Random, max_words: int) -> tuple[str, str]:
-    """Return a request to repeat a text with one word replaced, and the result."""
+def replace_turn(rng: random.Random, max_words: int, plain_share: float = 0.0) -> tuple[str, str]:
+    """Return a request to repeat a text with one word replaced, and the result.
+
+    Args:
+        rng: Source of randomness.
+        max_words: Longest text.
+        plain_share: See `copy_phrases.replacement`.
+    """
     while True:
         source = _replaceable(rng, max_words)
         found = [w for w in re.findall(r"[^\W\d_]{2,}", source) if source.count(w) == 1]
@@ -213,6 +215,6 @@ def replace_turn(rng: random.Random, max_words: int) -> tuple[str, str]:
     new = _any_word(rng)
     if old[0].isupper() and rng.random() < 0.7:
         new = new.capitalize()
-    phrase = rng.choice(REPLACE)
+    phrase = copy_phrases.replacement(rng, plain_share)
     question = phrase.replace("{x}", old).replace("{y}", new).replace("{t}", source)
     return question, source.replace(old, new)

@@ -2,23 +2,15 @@
 
 import json
 import random
+import re
+import string
 from collections.abc import Callable
 from typing import Any
 
-from demo_model import task_explain, topics, words
+from demo_model import json_phrases, phrasing, task_explain, topics, words
 
-REQUESTS = (
-    "Answer in JSON: {f}", "Answer in JSON. {f}", "Answer in JSON with the keys {k}: {f}",
-    "Reply in JSON with the keys {k}. {f}", "Give me JSON with {k}. {f}", "As JSON: {f}",
-    "{f} Answer in JSON.", "{f} Give me that as JSON.", "{f} Reply with JSON with the keys {k}.",
-    "Turn this into JSON: {f}", "Extract {k} as JSON: {f}", "{f} Return a JSON object.",
-    "Return a JSON object with {k}. {f}", "Convert to JSON: {f}", "JSON only, please: {f}",
-    "Read the sentence and answer in JSON with the keys {k}. {f}", "Make JSON from this: {f}",
-    "Use JSON with the keys {k}: {f}", "{f} Extract the keys {k} as JSON.",
-    "Answer in JSON like {s}: {f}", "Answer with JSON of the form {s}. {f}",
-    "{f} Use this JSON schema: {s}", "Fill in this JSON: {s}\n{f}", "Output JSON. {f}",
-    "Answer only with JSON. {f}", "Write the facts as JSON: {f}", "Respond in JSON: {f}",
-)  # fmt: skip
+REQUESTS = json_phrases.REQUESTS
+LIST_REQUESTS = json_phrases.LIST_REQUESTS
 
 TOPIC_REQUESTS = (
     'Answer in JSON with the keys "topic" and "definition": {q}', "Answer in JSON: {q}",
@@ -28,10 +20,15 @@ TOPIC_REQUESTS = (
     "{q} Return a JSON object with a topic and a definition.", "Output JSON. {q}",
 )  # fmt: skip
 
-LIST_REQUESTS = (
-    "Make a JSON list of {v}.", "Give me a JSON list with {v}.", "Write {v} as a JSON array.",
-    "Answer with a JSON array: {v}", "Turn {v} into a JSON list.", "JSON array of {v}, please.",
-    "Put {v} into a JSON list.", "As a JSON list: {v}", "Return a JSON array with {v}.",
+_TOPIC_COMMANDS = (
+    "<reply> <how>", "<reply> <how>", "<make> <json>", "give me the answer <as>",
+    'use the JSON keys "topic" and "definition"',
+    "<reply> <how> with the keys topic and definition",
+    '<reply> <how> with "topic" and "definition"', "<make> <json> with a topic and a definition",
+    "write the answer <as>", "put the answer <into>",
+    "<reply> <how> with a topic and its definition",
+    'fill in {"topic": "...", "definition": "..."}', "format the answer <as>",
+    "return the definition <as>",
 )  # fmt: skip
 
 Value = str | int
@@ -44,63 +41,6 @@ def _age(rng: random.Random) -> int:
 
 def _price(rng: random.Random) -> int:
     return words.number(rng) + 1
-
-
-FACTS: tuple[Fact, ...] = (
-    ("{name} is {age} years old.", lambda r: {"name": words.person(r), "age": _age(r)}),
-    ("My friend {name} is {age}.", lambda r: {"name": words.person(r), "age": _age(r)}),
-    ("I am {name} and I am {age} years old.", lambda r: {"name": words.person(r), "age": _age(r)}),
-    (
-        "{name} is {age} years old and lives in {city}.",
-        lambda r: {"name": words.person(r), "age": _age(r), "city": words.city(r)},
-    ),
-    ("{name} lives in {city}.", lambda r: {"name": words.person(r), "city": words.city(r)}),
-    ("{name} comes from {city}.", lambda r: {"name": words.person(r), "city": words.city(r)}),
-    (
-        "{name} works as a {job} in {city}.",
-        lambda r: {"name": words.person(r), "job": _job(r), "city": words.city(r)},
-    ),
-    ("{name} is a {job}.", lambda r: {"name": words.person(r), "job": _job(r)}),
-    ("The {item} costs {price} euros.", lambda r: {"item": words.noun(r), "price": _price(r)}),
-    ("A {item} for {price} dollars.", lambda r: {"item": words.noun(r), "price": _price(r)}),
-    (
-        "The {color} {item} costs {price} euros.",
-        lambda r: {"color": rng_color(r), "item": words.noun(r), "price": _price(r)},
-    ),
-    (
-        "I bought {quantity} {item}.",
-        lambda r: {"quantity": _price(r), "item": r.choice(words.FRUIT)},
-    ),
-    ("The {item} is {color}.", lambda r: {"item": words.noun(r), "color": rng_color(r)}),
-    (
-        "The capital of {country} is {city}.",
-        lambda r: {"country": r.choice(words.COUNTRIES), "city": words.city(r)},
-    ),
-    (
-        "It is {temperature} degrees in {city}.",
-        lambda r: {"temperature": r.randrange(-20, 45), "city": words.city(r)},
-    ),
-    (
-        "{name} wrote the book {title} in {year}.",
-        lambda r: {"name": words.person(r), "title": _title(r), "year": r.randrange(1500, 2030)},
-    ),
-    (
-        "The train to {city} leaves at {hour} from platform {platform}.",
-        lambda r: {"city": words.city(r), "hour": r.randrange(24), "platform": r.randrange(1, 30)},
-    ),
-    (
-        "The dog is called {name} and is {age} years old.",
-        lambda r: {"name": words.person(r), "age": _age(r)},
-    ),
-    (
-        "{name} scored {points} points.",
-        lambda r: {"name": words.person(r), "points": words.number(r)},
-    ),
-    (
-        "The server {host} listens on port {port}.",
-        lambda r: {"host": words.invented_word(r), "port": words.number(r)},
-    ),
-)
 
 
 def _job(rng: random.Random) -> str:
@@ -116,9 +56,67 @@ def _title(rng: random.Random) -> str:
     return words.invented_word(rng).capitalize()
 
 
+_MAKERS: dict[str, Callable[[random.Random], Value]] = {
+    "name": words.person, "age": _age, "city": words.city, "job": _job, "item": words.noun,
+    "price": _price, "color": rng_color, "quantity": _price, "title": _title,
+    "fruit": lambda rng: rng.choice(words.FRUIT), "host": words.invented_word,
+    "country": lambda rng: rng.choice(words.COUNTRIES), "points": words.number,
+    "temperature": lambda rng: rng.randrange(-20, 45), "port": words.number,
+    "year": lambda rng: rng.randrange(1500, 2030), "hour": lambda rng: rng.randrange(24),
+    "platform": lambda rng: rng.randrange(1, 30),
+}  # fmt: skip
+# Fruit is bought in numbers, so the sentence has a plural; its key is the one of other things.
+_KEYS = {"fruit": "item"}
+
+
+def _fact(frame: str) -> Fact:
+    slots = [slot for _, slot, _, _ in string.Formatter().parse(frame) if slot]
+    keys = [_KEYS.get(slot, slot) for slot in slots]
+    frame = frame.replace("{fruit}", "{item}")
+    return frame, lambda rng: {k: _MAKERS[s](rng) for k, s in zip(keys, slots, strict=True)}
+
+
+FACT_GROUPS = tuple(tuple(_fact(frame) for frame in group) for group in json_phrases.FACT_GROUPS)
+FACTS: tuple[Fact, ...] = tuple(fact for group in FACT_GROUPS for fact in group)
+
+
+def _ordinal(match: re.Match[str]) -> str:
+    number = match[1]
+    teens = number[-2:] in ("11", "12", "13")
+    return number + ("th" if teens else {"1": "st", "2": "nd", "3": "rd"}.get(number[-1], "th"))
+
+
+def _sentence(frame: str, values: dict[str, Value]) -> str:
+    """Put values into a fact, with the right "a" or "an" and "1st" or "2nd"."""
+    text = frame.format(**values)
+    if "}th" in frame:
+        text = re.sub(r"([0-9]+)th\b", _ordinal, text)
+    return re.sub(r"\b([Aa]) (?=[aeio])", r"\1n ", text)
+
+
+def _free_fact(rng: random.Random) -> tuple[str, dict[str, Value]]:
+    """Return a fact whose sentence names its keys, which may be any words."""
+    count = rng.choice((2, 2, 3, 3, 4))
+    keys = rng.sample(json_phrases.FREE_KEYS, count)
+    keys = [key if rng.random() < 0.7 else words.invented_word(rng, 2) for key in keys]
+    keys = list(dict.fromkeys(keys))
+    makers: tuple[Callable[[random.Random], Value], ...] = (
+        words.number, words.number, words.noun, words.invented_word, rng_color, words.person,
+    )  # fmt: skip
+    values = {key: rng.choice(makers)(rng) for key in keys}
+    parts = [part for pair in values.items() for part in pair]
+    return json_phrases.free_frames(rng, len(keys)).format(*parts), values
+
+
 def key_list(rng: random.Random, keys: list[str]) -> str:
     """Name keys in a sentence, quoted or not."""
-    shown = [f'"{key}"' for key in keys] if rng.random() < 0.4 else keys
+    quote = rng.choice(('"', '"', '"', "'", "`", "", "", "", "", ""))
+    shown = [f"{quote}{key}{quote}" for key in keys]
+    pick = rng.random()
+    if pick < 0.25:
+        return ", ".join(shown)
+    if pick < 0.35 and len(shown) > 2:
+        return f"{', '.join(shown[:-1])}, and {shown[-1]}"
     return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
@@ -129,10 +127,13 @@ def schema_text(values: dict[str, Value]) -> str:
 
 def fact_turn(rng: random.Random) -> tuple[str, str]:
     """Return a sentence with a request for JSON, and the object."""
-    sentence, make = rng.choice(FACTS)
-    values = make(rng)
-    sentence = sentence.format(**values)
-    request = rng.choice(REQUESTS)
+    if rng.random() < 0.15:
+        sentence, values = _free_fact(rng)
+    else:
+        frame, make = rng.choice(rng.choice(FACT_GROUPS))
+        values = make(rng)
+        sentence = _sentence(frame, values)
+    request = json_phrases.request(rng)
     if "{k}" in request or "{s}" in request:
         keys = list(values)
         if rng.random() < 0.4:
@@ -149,7 +150,10 @@ def topic_turn(rng: random.Random) -> tuple[str, str]:
     """Return a question about a topic with a request for JSON, and the object."""
     topic = rng.choice(topics.TOPICS)
     question = task_explain.fill(rng, rng.choice(task_explain.PLAIN_QUESTIONS), topic)
-    return rng.choice(TOPIC_REQUESTS).replace("{q}", question), topic_json(topic)
+    if rng.random() < 0.5:
+        return rng.choice(TOPIC_REQUESTS).replace("{q}", question), topic_json(topic)
+    command = phrasing.fill_slots(rng, rng.choice(_TOPIC_COMMANDS), json_phrases.PARTS)
+    return json_phrases.around(rng, command, "{q}").replace("{q}", question), topic_json(topic)
 
 
 def topic_json(topic: topics.Topic) -> str:
@@ -165,8 +169,27 @@ def list_turn(rng: random.Random) -> tuple[str, str]:
     )
     values = [make(rng) for _ in range(count)]
     values = [v.split(",")[0] if isinstance(v, str) else v for v in values]
-    shown = f"{', '.join(str(v) for v in values[:-1])} and {values[-1]}"
-    return rng.choice(LIST_REQUESTS).replace("{v}", shown), json.dumps(values, ensure_ascii=False)
+    frame = rng.choice(LIST_REQUESTS)
+    if rng.random() < 0.5:
+        command = rng.choice(json_phrases.LIST_COMMANDS)
+        frame = phrasing.polite(rng, phrasing.fill_slots(rng, command, json_phrases.LIST_PARTS))
+    frame = phrasing.varied(rng, frame)
+    return frame.replace("{v}", _listed(rng, values)), json.dumps(values, ensure_ascii=False)
+
+
+def _listed(rng: random.Random, values: list[Any]) -> str:
+    """Name the items of a list in a sentence."""
+    shown = [str(value) for value in values]
+    pick = rng.random()
+    if pick < 0.2:
+        return ", ".join(shown)
+    if pick < 0.27:
+        return f"{', '.join(shown[:-1])}{',' if len(shown) > 2 else ''} and {shown[-1]}"
+    if pick < 0.32:
+        return " and ".join(shown)
+    if pick < 0.36:
+        return "; ".join(shown)
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def turn(rng: random.Random) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import json
 import random
 from typing import Any
 
-from demo_model import words
+from demo_model import phrasing, tool_phrases, words
 from demo_model.chat_format import Message, Tool, assistant, calls, tool_result, user
 
 WEATHER_NAMES = (
@@ -27,30 +27,6 @@ PLACE_ABOUT = (
     "The city", "Name of the city", "The city name", "City, for example Paris", "Where to look",
     "The city and state, e.g. San Francisco, CA", "City and country e.g. Bogotown, Columbria",
 )  # fmt: skip
-WEATHER_QUESTIONS = (
-    "What is the weather in {c}?", "What's the weather like in {c}?", "Weather in {c}?",
-    "How is the weather in {c}?", "How is the weather in {c} today?", "Is it raining in {c}?",
-    "Tell me the weather in {c}.", "What is the temperature in {c}?", "How warm is it in {c}?",
-    "How cold is it in {c} now?", "Do I need an umbrella in {c}?", "Is it sunny in {c}?",
-    "Give me the weather for {c}.", "What is it like outside in {c}?", "Will it rain in {c}?",
-    "I am going to {c}. How is the weather?", "Check the weather in {c}.", "{c} weather",
-    "Please look up the weather in {c}.", "What is the current weather in {c}?",
-    "Could you check the weather in {c} for me?", "I live in {c}. Is it cold outside?",
-    "Is it windy in {c} today?", "In {c}, what is the weather?", "Does it snow in {c}?",
-    "What are the weather conditions in {c}?", "Tell me if it rains in {c}.",
-    "Do I need {thing} in {c}?", "Do I need {thing} in {c} tomorrow?",
-    "Should I take {thing} to {c} today?", "Will I want {thing} in {c} now?",
-    "What do they say about the weather in {c}?", "Forecast for {c}?",
-)  # fmt: skip
-
-_THINGS = (
-    "an umbrella", "gloves", "a scarf", "boots", "sunglasses", "a hat", "warm clothes", "a jacket",
-)  # fmt: skip
-_ENDS = (
-    ", please?", " please", ", please.", " at the moment?", " this evening?", " now?", ", thanks.",
-    " for me?", ", if you can.", " today?", "!", "",
-)  # fmt: skip
-
 CALC_NAMES = (
     "calculator", "calculator", "calculator", "calculate", "calc", "math", "evaluate", "compute",
     "do_math", "eval_expression", "simple_calculator", "arithmetic", "run_calculation",
@@ -67,38 +43,24 @@ EXPRESSION_ABOUT = (
     "The expression", "Arithmetic expression", "Expression to evaluate, for example 2 + 2",
     "What to calculate", "A formula such as 3 * 4",
 )  # fmt: skip
-CALC_FRAMES = (
-    "What is {e}?", "Calculate {e}.", "Compute {e}.", "How much is {e}?", "{e}", "{e} = ?",
-    "Please calculate {e}", "Work out {e}.", "What do I get for {e}?", "Solve {e}.", "What's {e}?",
-    "Tell me what {e} is.", "Can you calculate {e}?", "I need the result of {e}.", "Evaluate {e}",
-    "Use the calculator: {e}", "How much does {e} make?", "Find {e}.",
-)  # fmt: skip
-CALC_SENTENCES = (
-    ("Add {a} and {b}.", "{a} + {b}"), ("Add {a} to {b}.", "{a} + {b}"),
-    ("What is the sum of {a} and {b}?", "{a} + {b}"), ("Multiply {a} by {b}.", "{a} * {b}"),
-    ("What is the product of {a} and {b}?", "{a} * {b}"), ("Divide {a} by {b}.", "{a} / {b}"),
-    ("Multiply {a} and {b}.", "{a} * {b}"), ("Subtract {b} from {a}.", "{a} - {b}"),
-    ("Take {b} away from {a}.", "{a} - {b}"), ("Sum up {a} and {b}.", "{a} + {b}"),
-    ("What is the difference between {a} and {b}?", "{a} - {b}"),
-    ("I have {a} apples and buy {b} more. How many do I have?", "{a} + {b}"),
-    ("One box weighs {a} kilos. How much do {b} boxes weigh?", "{a} * {b}"),
-)  # fmt: skip
-_OPERATORS = (
+# As people write them, and as the calculator wants them.
+_SYMBOLS = (
     (" + ", " + "), (" - ", " - "), (" * ", " * "), (" / ", " / "), ("+", " + "), ("*", " * "),
+    ("-", " - "), ("/", " / "), (" x ", " * "),
+)  # fmt: skip
+_OPERATOR_WORDS = (
     (" plus ", " + "), (" minus ", " - "), (" times ", " * "), (" divided by ", " / "),
-    (" multiplied by ", " * "), (" x ", " * "),
+    (" multiplied by ", " * "), (" multiplied with ", " * "),
 )  # fmt: skip
 
-TIME_QUESTIONS = ("What time is it in {c}?", "Tell me the time in {c}.", "How late is it in {c}?")
-SEARCH_QUESTIONS = (
-    "Search for {q}.",
-    "Search the web for {q}.",
-    "Look up {q}.",
-    "Find {q} online.",
-)
 SKIES = (
     "sunny", "cloudy", "rainy", "windy", "snowy", "foggy", "clear", "stormy", "hot", "cold", "dry",
 )  # fmt: skip
+WEATHER_QUESTIONS = tool_phrases.WEATHER_QUESTIONS
+CALC_FRAMES = tool_phrases.CALC_FRAMES
+CALC_SENTENCES = tool_phrases.CALC_SENTENCES
+TIME_QUESTIONS = tool_phrases.TIME_QUESTIONS
+SEARCH_QUESTIONS = tool_phrases.SEARCH_QUESTIONS
 NO_WEATHER = "I cannot look up the weather, because I was not given a tool for it."
 NO_CALCULATOR = "I cannot calculate that, because I was not given a tool for it."
 
@@ -162,40 +124,53 @@ def weather_tool(rng: random.Random) -> tuple[Tool, str]:
     return tool, key
 
 
-def _with_an_end(rng: random.Random, question: str) -> str:
-    """End a question as people do, now and then."""
-    if rng.random() < 0.7:
-        return question
-    return question.rstrip("?.! ") + rng.choice(_ENDS)
+def weather_frame(rng: random.Random) -> str:
+    """Return a question about the weather with `{c}` in the place of the place."""
+    pick = rng.random()
+    if pick < 0.15:
+        frame = rng.choice(WEATHER_QUESTIONS).replace("{thing}", "<thing>")
+    elif pick < 0.5:
+        frame = rng.choice(tool_phrases.WEATHER_ASKED)
+    elif pick < 0.72:
+        frame = rng.choice(tool_phrases.WEATHER_TERSE)
+    else:
+        frame = phrasing.polite(rng, rng.choice(tool_phrases.WEATHER_COMMANDS))
+    frame = phrasing.fill_slots(rng, frame, tool_phrases.PARTS)
+    return phrasing.varied(rng, phrasing.upper_start(frame))
 
 
 def weather_call(rng: random.Random, place: str = "") -> Call:
     """Make up a weather question with its tool."""
     tool, key = weather_tool(rng)
     place = place or words.city(rng)
-    question = rng.choice(WEATHER_QUESTIONS).replace("{c}", place)
-    question = _with_an_end(rng, question.replace("{thing}", rng.choice(_THINGS)))
+    frame = weather_frame(rng)
     arguments = {key: place}
     if "unit" in tool["function"]["parameters"]["properties"] and rng.random() < 0.4:
         unit = rng.choice(("celsius", "fahrenheit"))
-        question = f"{question} {rng.choice(('Use', 'Answer in', 'In'))} {unit}{'.'}"
+        shape = rng.choice(tool_phrases.UNITS).replace("{u}", unit)
+        frame = shape.replace("{q}", frame.rstrip("?.! "))
         arguments["unit"] = unit
-    return Call(question, tool, arguments)
+    return Call(frame.replace("{c}", place), tool, arguments)
 
 
 def expression(rng: random.Random) -> tuple[str, str]:
     """Return a calculation as people write it, and with plain operators."""
     pick = rng.random()
-    said, written = rng.choice(_OPERATORS)
-    a, b, c = (words.number(rng) for _ in range(3))
-    if pick < 0.72:
+    operators = _SYMBOLS if rng.random() < 0.55 else _OPERATOR_WORDS
+    (said, written), (said_2, written_2) = rng.choice(operators), rng.choice(operators)
+    a, b, c = _numbers(rng)
+    if pick < 0.5:
         return f"{a}{said}{b}", f"{a}{written}{b}"
-    said_2, written_2 = rng.choice(_OPERATORS[:4])
-    if pick < 0.84:
+    if pick < 0.62:
+        noun, form = rng.choice(tool_phrases.CALC_NOUNS)
+        return noun.format(a=a, b=b, c=c), form.format(a=a, b=b, c=c)
+    if pick < 0.74:
         return f"{a}{said}{b}{said_2}{c}", f"{a}{written}{b}{written_2}{c}"
+    if pick < 0.85:
+        return f"({a}{said}{b}){said_2}{c}", f"({a}{written}{b}){written_2}{c}"
     if pick < 0.94:
-        return (f"({a}{written}{b}){said_2}{c}",) * 2
-    return (f"{a}.{c % 100}{written}{b}",) * 2
+        return f"{a}{said}({b}{said_2}{c})", f"{a}{written}({b}{written_2}{c})"
+    return f"{a}.{c % 100}{said}{b}", f"{a}.{c % 100}{written}{b}"
 
 
 def calculator_call(rng: random.Random) -> Call:
@@ -204,13 +179,37 @@ def calculator_call(rng: random.Random) -> Call:
     hint = rng.choice(EXPRESSION_ABOUT) if rng.random() < 0.5 else ""
     name = _vary_name(rng, CALC_NAMES)
     tool = _one_parameter(rng, name, rng.choice(CALC_ABOUT), key, hint)
-    if rng.random() < 0.7:
+    question, written = _calculation(rng)
+    return Call(question, tool, {key: written})
+
+
+def _numbers(rng: random.Random) -> tuple[int, int, int]:
+    """Return three numbers, the same one twice now and then."""
+    a, b, c = (words.number(rng) for _ in range(3))
+    return rng.choice(((a, a, c), (a, b, a), (a, b, b))) if rng.random() < 0.08 else (a, b, c)
+
+
+def _calculation(rng: random.Random) -> tuple[str, str]:
+    pick = rng.random()
+    if pick < 0.7:
         said, written = expression(rng)
-        question = _with_an_end(rng, rng.choice(CALC_FRAMES).replace("{e}", said))
-        return Call(question, tool, {key: written})
-    frame, form = rng.choice(CALC_SENTENCES)
-    a, b = words.number(rng), words.number(rng)
-    return Call(_with_an_end(rng, frame.format(a=a, b=b)), tool, {key: form.format(a=a, b=b)})
+        if rng.random() < 0.6:
+            frame = phrasing.varied(rng, rng.choice(CALC_FRAMES))
+        else:
+            command = rng.choice(tool_phrases.CALC_COMMANDS)
+            command = phrasing.fill_slots(rng, command, tool_phrases.CALC_PARTS)
+            frame = phrasing.request(rng, command)
+        if said[0].isalpha() and frame.startswith("{e}"):
+            said = phrasing.upper_start(said)
+        return frame.replace("{e}", said), written
+    if pick < 0.84:
+        frame, form = rng.choice(CALC_SENTENCES)
+        frame = phrasing.varied(rng, frame)
+    else:
+        frame, form = rng.choice(tool_phrases.CALC_TASKS)
+        frame = phrasing.request(rng, frame)
+    a, b, c = _numbers(rng)
+    return frame.format(a=a, b=b, c=c), form.format(a=a, b=b, c=c)
 
 
 def other_call(rng: random.Random) -> Call:
@@ -220,13 +219,15 @@ def other_call(rng: random.Random) -> Call:
         key, place = _key(rng, PLACE_KEYS), words.city(rng)
         name = rng.choice(("get_time", "time", "current_time", "get_local_time", "clock"))
         tool = _one_parameter(rng, name, "Get the local time of a city.", key, "")
-        return Call(rng.choice(TIME_QUESTIONS).replace("{c}", place), tool, {key: place})
+        question = phrasing.varied(rng, rng.choice(TIME_QUESTIONS)).replace("{c}", place)
+        return Call(question, tool, {key: place})
     if pick < 0.5:
         key = rng.choice(("query", "q", "text", "term"))
         query = " ".join(words.noun(rng) for _ in range(rng.randrange(1, 4)))
         name = rng.choice(("search", "web_search", "search_web", "find", "lookup"))
         tool = _one_parameter(rng, name, "Search the web.", key, "")
-        return Call(rng.choice(SEARCH_QUESTIONS).replace("{q}", query), tool, {key: query})
+        question = phrasing.varied(rng, rng.choice(SEARCH_QUESTIONS)).replace("{q}", query)
+        return Call(question, tool, {key: query})
     return _invented_call(rng)
 
 
@@ -241,11 +242,21 @@ def _invented_call(rng: random.Random) -> Call:
         is_number = rng.random() < 0.5
         properties[key] = {"type": rng.choice(("integer", "number")) if is_number else "string"}
         arguments[key] = words.number(rng) if is_number else words.noun(rng)
-    parts = [f"{k}{rng.choice((' = ', '=', ' '))}{v}" for k, v in arguments.items()]
-    question = rng.choice(("Call {n} with {p}.", "Use {n} with {p}.", "Use the tool {n}: {p}"))
-    question = question.replace("{n}", name).replace("{p}", " and ".join(parts))
+    parts = [f"{k}{rng.choice((' = ', '=', ' ', ': '))}{v}" for k, v in arguments.items()]
+    question = rng.choice(tool_phrases.CALL_FRAMES)
+    question = question.replace("{n}", name).replace("{p}", _joined(rng, parts))
     about = rng.choice(("", "A tool.", f"Do something with a {words.noun(rng)}."))
     return Call(question, make_tool(name, about, properties, list(properties)), arguments)
+
+
+def _joined(rng: random.Random, parts: list[str]) -> str:
+    """Join with "and" everywhere, with commas everywhere, or with one "and" at the end."""
+    pick = rng.random()
+    if pick < 0.5 or len(parts) < 2:
+        return " and ".join(parts)
+    if pick < 0.75:
+        return ", ".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def toolbox(rng: random.Random, *wanted: Tool) -> tuple[Tool, ...]:
@@ -345,8 +356,12 @@ def _two_places(rng: random.Random) -> tuple[tuple[Tool, ...], tuple[Message, ..
     tool, key = weather_tool(rng)
     tool["function"]["parameters"]["properties"].pop("unit", None)
     first, second = words.city(rng), words.city(rng)
-    question = rng.choice(WEATHER_QUESTIONS).replace("{c}", f"{first} and {second}")
-    question = question.replace("{thing}", rng.choice(_THINGS))
+    if rng.random() < 0.5:
+        frame = phrasing.fill_slots(rng, rng.choice(tool_phrases.TWO_PLACES), tool_phrases.PARTS)
+        frame = phrasing.varied(rng, frame)
+        question = frame.replace("{a}", first).replace("{b}", second)
+    else:
+        question = weather_frame(rng).replace("{c}", f"{first} and {second}")
     name = tool["function"]["name"]
     turns = [user(question), calls((name, {key: first}), (name, {key: second}))]
     if rng.random() < 0.5:

@@ -25,9 +25,6 @@ class Plan:
         n_pool_samples: Conversations generated at a time.
         n_warmup_steps: Steps over which the learning rate grows.
         cooldown_share: Last part of the run, over which the rate falls to zero.
-        peak_share: Highest learning rate, as a share of the optimizers' own.
-        adam_eps: See `make_optimizers`.
-        is_first: Texts to repeat grow from short to long.
         seed: Start of all randomness.
     """
 
@@ -37,9 +34,6 @@ class Plan:
     n_pool_samples: int = 4000
     n_warmup_steps: int = 50
     cooldown_share: float = 0.5
-    peak_share: float = 1.0
-    adam_eps: float = 1e-8
-    is_first: bool = True
     seed: int = 1
 
 
@@ -47,7 +41,7 @@ def rate_share(plan: Plan, i_step: int) -> float:
     """Return the learning rate as a share of its peak: rise, hold, fall linearly."""
     rise = min(1.0, (i_step + 1) / plan.n_warmup_steps)
     fall = (plan.n_steps - i_step) / (plan.n_steps * plan.cooldown_share)
-    return plan.peak_share * min(rise, fall, 1.0)
+    return min(rise, fall, 1.0)
 
 
 def _batches(plan: Plan, tokenizer: Tokenizer, progress: Callable[[], float]) -> Iterator[Batch]:
@@ -67,12 +61,10 @@ def train(network: Network, tokenizer: Tokenizer, plan: Plan, checkpoint: pathli
         plan: Length and rates.
         checkpoint: File that receives the weights every 250 steps.
     """
-    optimizers = make_optimizers(network, plan.adam_eps)
+    optimizers = make_optimizers(network)
     hidden_of = torch.compile(network, dynamic=False)
     state = {"i_step": 0}
-    source = _batches(
-        plan, tokenizer, lambda: state["i_step"] / plan.n_steps if plan.is_first else 1.0
-    )
+    source = _batches(plan, tokenizer, lambda: state["i_step"] / plan.n_steps)
     started = time.monotonic()
     shown_loss, shown_tokens, n_seen = 0.0, 0, 0
     for i_step in range(plan.n_steps):

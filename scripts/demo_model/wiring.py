@@ -1,21 +1,27 @@
-"""Where the network begins: two blocks that can already repeat an earlier text.
+"""Where the network begins: three blocks that can already repeat an earlier text.
 
 Copying needs an "induction head": find the place where the last tokens occurred before, and
 say what came next there. Gradient descent finds this circuit by itself, but only after far
-more text than an hour of two cores can read. So the first two blocks start as this circuit
-(untrained, it names nine of ten tokens of an 85-word text to repeat), the rest starts small
-and random, and training decides what becomes of all of it.
+more text than an hour of two cores can read. So the first three blocks start as this circuit,
+the rest starts small and random, and training decides what becomes of all of it.
 
 The circuit. The residual stream is divided into channel 0, a space for the tokens themselves
-and one small space for each of the three tokens before. Channel 0 of the embedding is the
-same for every token, so a rotated constant gives scores that depend on distance alone: heads
-of block 0 look one, two and three tokens back and write a sketch of what they see into the
-small spaces. In block 1, a key sketches the three tokens before it and a query sketches the
-current token and the two before it, in channels that rotate too slowly to notice a distance;
-so a query fits the place that follows an equal triple best, an equal pair next. What it
-attends to is added to the stream, louder than the current token: the candidate for the next
-one. Half of block 2 then looks where else the candidate stands, and reads what stands before
-it there, as replacing a word needs.
+and three small spaces for what came before. Channel 0 of the embedding is the same for every
+token, so a rotated constant gives scores that depend on distance alone.
+
+* Block 0 looks one to four tokens back and adds a sketch of each into the first small space,
+  turned once per step back, so that four sketches share it. The same turn applied to the
+  current token and that space is what the space of the *next* position holds.
+* Block 1 copies that space from three and from four tokens back: the tokens five to eight
+  before the next position and before this one.
+* Block 2 matches the last four tokens, in channels that rotate too slowly to notice a distance,
+  and adds the token that followed: the candidate. Two other heads do the same with the four
+  tokens before those. Where the last four occur twice, both places get half a vote of the first
+  two heads, and the others decide.
+* Block 3 looks where else the candidate stands, and reads what stands before it there, as
+  replacing a word needs.
+* Block 4 finds the place to continue from again, so that what the blocks between have written
+  about its token can be used.
 
 A word piece and the same piece after a space are two tokens; they start alike, so that
 `"apple"` is found again as ` apple`.
@@ -34,19 +40,20 @@ if TYPE_CHECKING:
     from demo_model.network import Block, Network
 
 N_WIRED_BLOCKS = 3
-_N_BACK = 3
-_N_SKETCH = 40  # channels that describe one token; the slow ones of a head
+_N_SKETCH = 44  # channels of a sketch; the slow ones of a head
 _CONSTANT = 0.15  # times the embedding factor, among channels of about 0.8
 _OUTSIDE = 0.3  # of an embedding that lies outside the space of tokens
-_N_FAST_PAIRS = 6  # rotated channels that tell neighbours apart
-_SHARPNESS = 2.1
+_DISTANCE_GAINS = (4.0, 2.8, 2.8, 2.8, 2.8, 2.8)  # of rotated channels, fastest first
 _NOISE = 0.1  # of random weights that stay below the wiring
-_MATCH = 2.5  # gain of an equal token
-_WEIGHTS = (1.0, 0.8, 0.6)  # of the current token and of the ones before it
-_COPY = 2.0
-_ELSEWHERE = 2.0  # gain of the candidate in block 2
+_SKETCH_GAINS = (0.7, 0.58, 0.43, 0.3)  # of a token in the first small space, nearest first
+_FAR_GAIN = 0.9  # of the other two
+_MATCH_NEAR = 2.6  # gain of query and of key
+_MATCH_FAR = 1.8
+_MATCH_LATE = 2.6
+_COPY_NEAR = 2.4  # of a candidate: louder than the current token
+_COPY_FAR = 1.0  # enough to decide between two equal ones
+_ELSEWHERE = 2.0  # gain of the candidate in block 3
 _ALIKE = 0.8  # cosine of a piece with and without its space
-_RARE = 15
 _QUIET = 0.5  # of the random blocks' outputs, so that they do not drown the copy
 
 
@@ -54,24 +61,47 @@ def _orthonormal(n_rows: int, n_columns: int, generator: torch.Generator) -> Ten
     return torch.linalg.qr(torch.randn(n_rows, n_columns, generator=generator)).Q
 
 
+class _Spaces:
+    """How the residual stream is divided; columns are orthonormal axes in it."""
+
+    def __init__(self, n_embd: int, generator: torch.Generator) -> None:
+        axes = torch.zeros(n_embd, n_embd - 1)
+        axes[1:] = _orthonormal(n_embd - 1, n_embd - 1, generator)
+        n_tokens = n_embd - 1 - 3 * _N_SKETCH
+        sizes = (n_tokens, _N_SKETCH, _N_SKETCH, _N_SKETCH)
+        self.tokens, self.near, self.far_key, self.far_query = axes.split(sizes, dim=1)
+        self.sketch = _orthonormal(n_tokens, _N_SKETCH, generator).T @ self.tokens.T
+        self.turn = _orthonormal(_N_SKETCH, _N_SKETCH, generator)
+
+
 @torch.no_grad()
 def wire(network: "Network", generator: torch.Generator) -> None:
     """Overwrite parts of a randomly initialised network."""
-    n_embd = network.shape.n_embd
-    axes = torch.zeros(n_embd, n_embd - 1)
-    axes[1:] = _orthonormal(n_embd - 1, n_embd - 1, generator)
-    n_tokens = n_embd - 1 - _N_BACK * _N_SKETCH
-    tokens, *before = axes.split((n_tokens, *(_N_SKETCH,) * _N_BACK), dim=1)
-    sketch = _orthonormal(n_tokens, _N_SKETCH, generator).T @ tokens.T
-
-    _confine(network.token_embd, tokens)
-    _look_back(network, sketch, before)
-    _find_again(network.blocks[1], tokens, sketch, before, generator)
-    _look_elsewhere(network.blocks[2], tokens, before, generator)
-    for block in network.blocks:
+    spaces = _Spaces(network.shape.n_embd, generator)
+    here = network.blocks
+    _confine(network.token_embd, spaces.tokens)
+    for i, gain in enumerate(_SKETCH_GAINS):
+        turned = torch.linalg.matrix_power(spaces.turn, i + 1)
+        _look_back(network, 0, i, i + 1)
+        _carry(here[0], i, spaces.sketch, spaces.near @ turned, gain)
+    for i, (distance, space) in enumerate(((4, spaces.far_key), (3, spaces.far_query))):
+        _look_back(network, 1, i, distance)
+        _carry(here[1], i, spaces.near.T, space, _FAR_GAIN)
+    near = (spaces.near.T, spaces.turn @ (_SKETCH_GAINS[0] * spaces.sketch + spaces.near.T))
+    far = (spaces.far_key.T, spaces.far_query.T)
+    first, second = spaces.tokens.split((spaces.tokens.shape[1] + 1) // 2, dim=1)
+    for i, part in enumerate((first, second)):
+        _match(here[2], i, near, _MATCH_NEAR)
+        _carry(here[2], i, part.T, part, _COPY_NEAR)
+        _match(here[2], i + 2, far, _MATCH_FAR)
+        _carry(here[2], i + 2, part.T, part, _COPY_FAR)
+    _look_elsewhere(here[3], 0, spaces, generator)
+    for block in here:
         block.ffn_down.mul_(_QUIET)
-    for block in network.blocks[2:]:
+    for block in here[3:]:
         block.attn_output.mul_(_QUIET)
+    _match(here[4], 0, near, _MATCH_LATE)
+    _match(here[4], 1, far, _MATCH_LATE)
 
 
 def _confine(embeddings: Tensor, tokens: Tensor) -> None:
@@ -83,62 +113,46 @@ def _confine(embeddings: Tensor, tokens: Tensor) -> None:
     embeddings[:, 0] = _CONSTANT
 
 
-def _look_back(network: "Network", sketch: Tensor, before: list[Tensor]) -> None:
-    """Wire heads of block 0 to sketch the token at a fixed distance."""
-    shape, block = network.shape, network.blocks[0]
-    keys, queries, values = _heads(block)
-    pairs = torch.arange(_N_FAST_PAIRS)
-    angle = shape.rope_base ** (-2.0 * pairs / shape.n_head_dim)
-    keys.mul_(_NOISE)
-    keys[:, 2 * pairs, 0] = _SHARPNESS
-    values[:, :_N_SKETCH] = sketch
-    for i, space in enumerate(before):
-        queries[i].mul_(_NOISE)
-        queries[i][2 * pairs, 0] = _SHARPNESS * torch.cos(angle * (i + 1))
-        queries[i][2 * pairs + 1, 0] = -_SHARPNESS * torch.sin(angle * (i + 1))
-        output = _output_of(block, i)
-        output.mul_(_NOISE)
-        output[:, :_N_SKETCH] = space
+def _look_back(network: "Network", i_block: int, i_head: int, distance: int) -> None:
+    """Wire a head to attend to the token at a fixed distance."""
+    shape = network.shape
+    key, query, _ = _head(network.blocks[i_block], i_head)
+    key.mul_(_NOISE)
+    query.mul_(_NOISE)
+    for i, gain in enumerate(_DISTANCE_GAINS):
+        angle = torch.tensor(distance * shape.rope_base ** (-2.0 * i / shape.n_head_dim))
+        key[2 * i, 0] = gain
+        query[2 * i, 0] = gain * torch.cos(angle)
+        query[2 * i + 1, 0] = -gain * torch.sin(angle)
 
 
-def _find_again(
-    block: "Block",
-    tokens: Tensor,
-    sketch: Tensor,
-    before: list[Tensor],
-    generator: torch.Generator,
-) -> None:
-    """Wire block 1 to attend to what followed the current tokens before, and to say it."""
-    keys, queries, values = _heads(block)
-    current = [sketch, *(space.T for space in before[:-1])]
-    group = len(queries) // len(keys)
-    for i_kv in range(len(keys)):
-        codes = [
-            weight * _MATCH**0.5 * _orthonormal(_N_SKETCH, _N_SKETCH, generator)
-            for weight in _WEIGHTS
-        ]
-        keys[i_kv].mul_(_NOISE)
-        keys[i_kv, -_N_SKETCH:] += sum(c @ s.T for c, s in zip(codes, before, strict=True))
-        part = tokens[:, i_kv * values.shape[1] : (i_kv + 1) * values.shape[1]]
-        values[i_kv] = part.T
-        for i in range(i_kv * group, (i_kv + 1) * group):
-            queries[i].mul_(_NOISE)
-            queries[i, -_N_SKETCH:] += sum(c @ s for c, s in zip(codes, current, strict=True))
-            _output_of(block, i).copy_(_COPY * part)
+def _match(block: "Block", i_head: int, code: tuple[Tensor, Tensor], gain: float) -> None:
+    """Wire a head to attend where the first code equals the second one here."""
+    key, query, _ = _head(block, i_head)
+    for weights, projection in zip((key, query), code, strict=True):
+        weights.mul_(_NOISE)
+        weights[-_N_SKETCH:] += gain * projection
+
+
+def _carry(block: "Block", i_head: int, source: Tensor, target: Tensor, gain: float) -> None:
+    """Wire a head to add what it reads in `source` to the stream as `target`."""
+    _, _, value = _head(block, i_head)
+    output = _output_of(block, i_head)
+    value[: len(source)] = source
+    output.mul_(_NOISE)
+    output[:, : len(source)] = gain * target
 
 
 def _look_elsewhere(
-    block: "Block", tokens: Tensor, before: list[Tensor], generator: torch.Generator
+    block: "Block", i_head: int, spaces: _Spaces, generator: torch.Generator
 ) -> None:
-    """Wire the first key head of block 2 to attend to the candidate and read what is before it."""
-    keys, queries, values = _heads(block)
-    sketch = _orthonormal(tokens.shape[1], _N_SKETCH, generator).T @ tokens.T
-    surroundings = torch.cat(before, dim=1)
-    mixed = _orthonormal(surroundings.shape[1], values.shape[1], generator)
-    values[0] = (surroundings @ mixed).T
-    for head in (keys[0], *queries[: len(queries) // len(keys)]):
-        head.mul_(_NOISE)
-        head[-_N_SKETCH:] += _ELSEWHERE**0.5 * sketch
+    """Wire a head to attend to the candidate and read what is before it."""
+    key, query, value = _head(block, i_head)
+    value[:_N_SKETCH] = spaces.near.T
+    sketch = _orthonormal(spaces.tokens.shape[1], _N_SKETCH, generator).T @ spaces.tokens.T
+    for weights in (key, query):
+        weights.mul_(_NOISE)
+        weights[-_N_SKETCH:] += _ELSEWHERE**0.5 * sketch
 
 
 @torch.no_grad()
@@ -154,28 +168,11 @@ def pair_spaced(network: "Network", tokenizer: "Tokenizer") -> None:
     network.token_embd[:, 0] = _CONSTANT
 
 
-@torch.no_grad()
-def renew_rare(network: "Network", fresh: Tensor, counts: Tensor) -> None:
-    """Give tokens that training hardly saw the embedding they began with, as loud as the others.
-
-    Args:
-        network: Trained.
-        fresh: The embeddings it began with, of the same shape.
-        counts: How often each token was seen in some thousand conversations.
-    """
-    embeddings = network.token_embd
-    louder = (embeddings.norm(dim=1) / fresh.norm(dim=1)).median()
-    is_rare = counts < _RARE
-    constant = embeddings[is_rare, 0].clone()
-    embeddings[is_rare] = louder * fresh[is_rare]
-    embeddings[is_rare, 0] = constant
-
-
-def _heads(block: "Block") -> tuple[Tensor, Tensor, Tensor]:
-    """Return keys, queries and values as views of shape (heads, head_dim, n_embd)."""
-    weights = (block.attn_k, block.attn_q, block.attn_v)
-    keys, queries, values = (w.view(-1, block.shape.n_head_dim, w.shape[1]) for w in weights)
-    return keys, queries, values
+def _head(block: "Block", i_head: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return key, query and value weights of a head as views of shape (head_dim, n_embd)."""
+    n_dim = block.shape.n_head_dim
+    rows = slice(i_head * n_dim, (i_head + 1) * n_dim)
+    return block.attn_k[rows], block.attn_q[rows], block.attn_v[rows]
 
 
 def _output_of(block: "Block", i_head: int) -> Tensor:

@@ -14,6 +14,14 @@ king lamp museum novel owl prince radio shoe train van wolf yacht book car dog c
 house road school city ship plane clock chair door key map phone song star sun moon cloud rain
 snow wind fire wheel coin ring rope sail tent tool wall wood wine bread cheese soup salt sugar
 honey butter milk tea coffee cake pie rice bean corn melon peach pear plum berry
+bucket pillow curtain drawer shelf carrot cabbage pepper potato pumpkin cherry mango spoon fork
+plate cup bowl pan pot broom brush comb towel soap sponge scissors stapler ruler eraser crayon
+backpack suitcase wallet purse glove sock shirt skirt belt boot sandal bicycle scooter tractor
+truck bus tram canoe kayak raft harbor tower barn cottage cabin fence gate garage attic cellar
+balcony pigeon swan crow penguin dolphin shark salmon squid crab snail beetle ant bee wasp moth
+deer moose squirrel goat sheep cow donkey camel rhino panda koala flute drum harp mushroom moss
+cliff cave desert pond lagoon torch ladle telescope hourglass chisel shovel rake axe saw nail
+screw bolt hinge faucet bathtub sofa armchair dresser vase saucer
 """.split()
 
 ADJECTIVES = """
@@ -42,6 +50,11 @@ Anna Ben Clara David Emma Frank Gina Hugo Ida Jonas Klara Luca Marta Nina Otto P
 Sam Tina Ugo Vera Walter Xenia Yara Zoe Alice Bob Carol Dan Eve Maria John Peter Julia Max Laura
 Felix Sofia Noah Mia Leo Ella Finn Lena Paul Ruth Simon Jane Tom Mary Lucy Jack Kate Omar Aisha
 Chen Ravi Sven Olga Ivan Pedro Ana
+Mateo Amir Fatima Hana Yuki Akira Mei Wei Arjun Anil Sana Tariq Zainab Kofi Elena Sergei Dmitri
+Katya Bjorn Freya Lars Magnus Pierre Camille Chloe Antoine Giulia Chiara Carlos Diego Lucia Isabel
+Miguel Rafael Beatriz Joao Tiago Ines Stella Victor Hannah Sarah Emily Grace Henry Oliver Charlie
+George Arthur Edith Martha Robert Steven Nathan Tobias Moritz Jakob Mila Nora Liam Ethan Owen Ruby
+Harper Hazel Iris Dora Gustav Helga Rita Sonia Timo Wanda
 """.split()
 
 CITIES = (
@@ -54,6 +67,23 @@ CITIES = (
     "Buenos Aires", "Cape Town", "Lagos", "Accra", "Tunis", "Cologne", "Bergen", "Malaga", "Riga",
     "Vilnius", "Tallinn", "Sofia", "Bucharest", "Budapest", "Belgrade", "Krakow", "Edinburgh",
     "Glasgow", "Leeds", "Bristol", "Osaka", "Perth", "Auckland", "Havana", "Quito", "Nice",
+    "Busan", "Taipei", "Chennai", "Kolkata", "Lahore", "Karachi", "Kabul", "Tehran", "Baghdad",
+    "Beirut", "Amman", "Doha", "Riyadh", "Muscat", "Rabat", "Casablanca", "Algiers", "Tripoli",
+    "Luanda", "Maputo", "Durban", "Johannesburg", "Harare", "Lusaka", "Montevideo", "Caracas",
+    "La Paz", "Brasilia", "Sao Paulo", "Salvador", "Panama City", "San Jose", "Guatemala City",
+    "Ottawa", "Quebec City", "Boise", "Dallas", "Austin", "Atlanta", "Phoenix", "Portland",
+    "Las Vegas", "San Diego", "New Orleans", "Philadelphia", "Detroit", "Kansas City",
+    "Salt Lake City", "Washington", "Baltimore", "Nashville", "Memphis", "Orlando", "Honolulu",
+    "Anchorage", "Brisbane", "Adelaide", "Canberra", "Wellington", "Christchurch", "Darwin",
+    "Manchester", "Liverpool", "Cardiff", "Belfast", "Cork", "Galway", "Aberdeen", "York", "Oxford",
+    "Bath", "Lille", "Toulouse", "Bordeaux", "Nantes", "Marseille", "Strasbourg", "Turin", "Genoa",
+    "Venice", "Florence", "Bologna", "Palermo", "Seville", "Valencia", "Granada", "Bilbao",
+    "Barcelona", "Faro", "Frankfurt", "Stuttgart", "Dresden", "Leipzig", "Bremen", "Hanover",
+    "Nuremberg", "Salzburg", "Graz", "Innsbruck", "Basel", "Bern", "Lugano", "Ghent", "Bruges",
+    "Rotterdam", "The Hague", "Utrecht", "Gothenburg", "Malmo", "Uppsala", "Aarhus", "Odense",
+    "Trondheim", "Stavanger", "Tromso", "Turku", "Wroclaw", "Poznan", "Lodz", "Brno", "Bratislava",
+    "Split", "Sarajevo", "Skopje", "Tirana", "Varna", "Kyiv", "Odesa", "Lviv", "Minsk", "Yerevan",
+    "Baku", "Tashkent", "Almaty",
 )  # fmt: skip
 
 COLORS = "red green blue yellow black white orange purple pink brown grey silver".split()
@@ -108,6 +138,10 @@ def city(rng: random.Random) -> str:
         return f"{rng.choice(('New', 'Port', 'San', 'Saint', 'North', 'East'))} {name}"
     if pick < 0.4:
         return f"{name}, {rng.choice(COUNTRIES)}"
+    if pick < 0.43:
+        return (
+            f"{name} {rng.choice(('City', 'Beach', 'Falls', 'Springs', 'Bay', 'Hill', 'Valley'))}"
+        )
     return name
 
 
