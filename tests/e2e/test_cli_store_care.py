@@ -30,7 +30,7 @@ def test_commands_on_no_store_say_so_and_make_none(home):
 def test_verify_of_a_whole_store_ends_with_0(home):
     done = run("store", "verify", home=home)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("1 models, 3 blobs, ")
+    assert done.stdout.startswith("1 model, 3 blobs, ")
     assert done.stdout.endswith(": all is well.\n")
 
 

@@ -171,7 +171,7 @@ def test_package_with_a_text_that_is_none_is_refused(store, model, tmp_path, fie
     ("options", "error"),
     [
         ({}, InvalidParameterError),
-        ({"gguf": Path("x"), "source": "y"}, InvalidParameterError),
+        ({"dduf": Path("x"), "source": "y"}, InvalidParameterError),
         ({"gguf": Path("x"), "context_size": 0}, InvalidParameterError),
         ({"gguf": Path("x"), "context_size": -2}, InvalidParameterError),
         ({"gguf": Path("x"), "context_size": 2**31}, InvalidParameterError),
