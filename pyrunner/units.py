@@ -1,4 +1,4 @@
-"""Parse and print byte counts and durations."""
+"""Parse and print byte counts and durations; print numbers of things."""
 
 import math
 import re

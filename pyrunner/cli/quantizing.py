@@ -14,9 +14,12 @@ from pyrunner.errors import InvalidParameterError
 
 @contextmanager
 def weights_of(settings: config.Settings, reference: str) -> Iterator[Path]:
-    """Give the weights of a model of the store file names, in a folder that is removed at the end.
+    """Name the weights of a model of the store as files, in a folder that is removed at the end.
 
-    The name of the first one is returned; llama.cpp finds the other shards by their names.
+    Blobs have digests for names, and llama.cpp finds the other shards by their names.
+
+    Returns:
+        The only file, or the first shard.
 
     Raises:
         ModelNotFoundError: There is no such model.
@@ -63,7 +66,6 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
 
     file_type = file_type_of(quantization)
     read_header(source)  # says in one sentence what is wrong, before a process is started
-    settings.home.mkdir(parents=True, exist_ok=True)
     folder = scratch.make(settings.home, "quantizing")
     try:
         # The name is recorded in the artifact: equal input has to give an equal name.

@@ -9,11 +9,13 @@ from shutil import rmtree
 def make(parent: Path, prefix: str) -> Path:
     """Make a folder in `parent` for this process, which removes it at the end.
 
-    Those of the same prefix whose processes are gone are removed here.
+    `parent` is made where it is missing. Folders of the same prefix whose processes are gone are
+    removed here.
 
     Raises:
         OSError: It cannot be made.
     """
+    parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{prefix}-*-*"):
         owner = left.name.removeprefix(f"{prefix}-").partition("-")[0]
         if owner.isdecimal() and not _is_running(int(owner)):

@@ -4,6 +4,7 @@ import re
 
 from pyrunner.errors.root import PyrunnerError
 
+# Of a model, as `models.lookup` takes it; errors stand below that.
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}", re.ASCII)
 
 

@@ -101,12 +101,10 @@ class _Intake:
 
 
 def _check(options: PackageOptions) -> None:
-    given = {
-        name
-        for name in ("gguf", "safetensors_dir", "dduf", "source")
-        if getattr(options, name) is not None
-    }
-    if len(given) != 1 and given != {"gguf", "source"}:
+    given = (options.gguf, options.safetensors_dir, options.dduf, options.source)
+    n_given = sum(each is not None for each in given)
+    has_other_weights = options.source is not None and options.gguf is not None
+    if n_given != (2 if has_other_weights else 1):
         raise InvalidParameterError(
             param="--gguf",
             problem="or '--safetensors-dir' or '--dduf' or '--from' is needed, and only one",
@@ -165,33 +163,31 @@ def _from_model(
             if layer_kind(each, source.config) not in replaced
         )
         layers = (*kept, *added)
-        if weights is not None:
-            written = write(_reweighted(source, weights, layers, options), options.format)
-        elif form_of(source.manifest.config.media_type) == options.format:
+        form = form_of(source.manifest.config.media_type)
+        if weights is None and form == options.format:
             written = rewrite(store, source, layers, options.context_size)
         else:
-            written = write(_converted(source, layers, options), options.format)
+            written = write(_converted(source, weights, layers, options), options.format)
         return _store(store, written, files, target, intake)
 
 
 def _converted(
-    source: StoredModel, layers: tuple[Descriptor, ...], options: PackageOptions
+    source: StoredModel,
+    weights: Weights | None,
+    layers: tuple[Descriptor, ...],
+    options: PackageOptions,
 ) -> Draft:
     config, config_type = source.config, source.manifest.config.media_type
-    if options.format == "docker":
+    context_size = options.context_size
+    if weights is not None:
+        if context_size is None and config.is_context_chosen:
+            context_size = config.context_size
+        config, config_type = weights.config, weights.config_type
+    elif options.format == "docker":
         config, config_type = docker_config(source)
-    config = _with_context(config, options.context_size)
-    return Draft(config=config, config_type=config_type, layers=layers, created_s=options.created_s)
-
-
-def _reweighted(
-    source: StoredModel, weights: Weights, layers: tuple[Descriptor, ...], options: PackageOptions
-) -> Draft:
-    chosen = source.config.context_size if source.config.is_context_chosen else None
-    size = chosen if options.context_size is None else options.context_size
     return Draft(
-        config=_with_context(weights.config, size),
-        config_type=weights.config_type,
+        config=_with_context(config, context_size),
+        config_type=config_type,
         layers=layers,
         created_s=options.created_s,
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from demo_model.network import Network
-from demo_model.wiring import N_WIRED_BLOCKS
+from demo_model.wiring import N_COPYING_BLOCKS
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
@@ -59,12 +59,12 @@ class Muon(torch.optim.Optimizer):
 def make_optimizers(network: Network) -> list[torch.optim.Optimizer]:
     """Return the optimizers; every group carries its peak rate as `peak_lr`.
 
-    The blocks that start wired learn slower, so that training refines the circuit instead of
+    The blocks that can already copy learn slower, so that training refines the circuit instead of
     drowning it.
     """
     wired, other = (
         [w for block in blocks for w in block.parameters() if w.dim() > 1]
-        for blocks in (network.blocks[:N_WIRED_BLOCKS], network.blocks[N_WIRED_BLOCKS:])
+        for blocks in (network.blocks[:N_COPYING_BLOCKS], network.blocks[N_COPYING_BLOCKS:])
     )
     norms = [w for w in network.parameters() if w.dim() == 1]
     muon = Muon(

@@ -64,6 +64,12 @@ def upper_start(frame: str) -> str:
     return frame[0].upper() + frame[1:] if frame else frame
 
 
+def opened(opener: str, frame: str, sentence_ends: str = ".!") -> str:
+    """Put words before a frame, which then starts small unless they end a sentence."""
+    starts_sentence = opener.rstrip()[-1] in sentence_ends
+    return opener + (frame if starts_sentence else lower_start(frame))
+
+
 def polite(rng: random.Random, command: str) -> str:
     """Turn a command such as "tell me the time" into a request, with its final mark."""
     pick = rng.random()
@@ -78,9 +84,7 @@ def varied(rng: random.Random, frame: str) -> str:
     """Greet first, add a tail, write the start small or leave the mark out, now and then."""
     ends_in_mark = frame[-1] in _MARKS and frame[-2] != " "
     if rng.random() < 0.12:
-        greeting = rng.choice(_GREETINGS)
-        keeps_case = greeting[-2] in ".!"
-        frame = greeting + (frame if keeps_case else lower_start(frame))
+        frame = opened(rng.choice(_GREETINGS), frame)
     elif rng.random() < 0.14:
         frame = lower_start(frame)
     if not ends_in_mark:

@@ -4,13 +4,6 @@ import random
 
 from demo_model import explain_phrases, phrasing, topics, unknown_phrases, words
 
-PLAIN_QUESTIONS = explain_phrases.PLAIN_QUESTIONS
-STYLE_WORDS = explain_phrases.STYLE_WORDS
-STYLE_SENTENCES = explain_phrases.STYLE_SENTENCES
-COMPARISON_QUESTIONS = explain_phrases.COMPARISON_QUESTIONS
-UNKNOWN_SUBJECTS = unknown_phrases.UNKNOWN_SUBJECTS
-UNKNOWN_QUESTIONS = unknown_phrases.UNKNOWN_QUESTIONS
-
 UNKNOWN_ANSWERS = (
     (
         "I am sorry, I do not know that. I am a very small demo model and only know a few topics "
@@ -46,8 +39,7 @@ def decorate(rng: random.Random, question: str) -> str:
                 f"My {rng.choice((words.noun(rng), rng.choice(words.JOBS)))} "
                 f"{words.invented_word(rng)} asks: "
             )
-        keeps_case = opener.rstrip()[-1] in ".!:"
-        question = opener + (question if keeps_case else phrasing.lower_start(question))
+        question = phrasing.opened(opener, question, sentence_ends=".!:")
     if rng.random() < 0.1:
         question += rng.choice(_CLOSERS)
     if rng.random() < 0.08:
@@ -63,13 +55,13 @@ def with_style(rng: random.Random, question: str, style: str) -> str:
         return question
     pick = rng.random()
     if pick < 0.5:
-        return f"{question[:-1]} {rng.choice(STYLE_WORDS[style])}{question[-1]}"
+        return f"{question[:-1]} {rng.choice(explain_phrases.STYLE_WORDS[style])}{question[-1]}"
     if pick < 0.6:
-        phrase = rng.choice(STYLE_WORDS[style])
+        phrase = rng.choice(explain_phrases.STYLE_WORDS[style])
         return f"{phrase[0].upper()}{phrase[1:]}: {phrasing.lower_start(question)}"
     if pick < 0.9:
-        return f"{question} {rng.choice(STYLE_SENTENCES[style])}"
-    return f"{rng.choice(STYLE_SENTENCES[style])} {question}"
+        return f"{question} {rng.choice(explain_phrases.STYLE_SENTENCES[style])}"
+    return f"{rng.choice(explain_phrases.STYLE_SENTENCES[style])} {question}"
 
 
 def fill(rng: random.Random, question: str, topic: topics.Topic) -> str:
@@ -85,7 +77,9 @@ def topic_turn(rng: random.Random) -> tuple[str, str]:
     if style != "plain" and rng.random() < 0.4:
         question = fill(rng, rng.choice(explain_phrases.STYLE_QUESTIONS[style]), topic)
     else:
-        question = with_style(rng, fill(rng, rng.choice(PLAIN_QUESTIONS), topic), style)
+        question = with_style(
+            rng, fill(rng, rng.choice(explain_phrases.PLAIN_QUESTIONS), topic), style
+        )
     return decorate(rng, question), rng.choice(topic.answers(style))
 
 
@@ -99,7 +93,7 @@ def comparison_turn(rng: random.Random) -> tuple[str, str]:
     pair, answer = rng.choice(tuple(topics.COMPARISONS.items()))
     first, second = (topic_by_key(key) for key in rng.sample(pair, 2))
     names = ("singular", "plural")[rng.random() < 0.3]
-    question = rng.choice(COMPARISON_QUESTIONS).format(
+    question = rng.choice(explain_phrases.COMPARISON_QUESTIONS).format(
         a=rng.choice(getattr(first, names)), b=rng.choice(getattr(second, names))
     )
     return decorate(rng, question[0].upper() + question[1:]), answer
@@ -112,7 +106,7 @@ def _article(noun: str) -> str:
 def _subject(rng: random.Random) -> tuple[str, str]:
     """Return a subject the model knows nothing about: with article, and in general."""
     if rng.random() < 0.3:
-        name = rng.choice(UNKNOWN_SUBJECTS)
+        name = rng.choice(unknown_phrases.UNKNOWN_SUBJECTS)
         return name, name
     if rng.random() < 0.25:
         frame = rng.choice(unknown_phrases.INVENTED_SUBJECTS)
@@ -135,10 +129,10 @@ def unknown_turn(rng: random.Random) -> tuple[str, str]:
         if style != "plain" and rng.random() < 0.4:
             question = rng.choice(explain_phrases.STYLE_QUESTIONS[style])
         else:
-            question = with_style(rng, rng.choice(PLAIN_QUESTIONS), style)
+            question = with_style(rng, rng.choice(explain_phrases.PLAIN_QUESTIONS), style)
         question = phrasing.upper_start(question.format(a=singular, p=plural))
     else:
-        question = rng.choice(UNKNOWN_QUESTIONS).format(
+        question = rng.choice(unknown_phrases.UNKNOWN_QUESTIONS).format(
             x=rng.choice((singular, plural)),
             y=words.person(rng),
             c=words.city(rng),

@@ -7,10 +7,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from demo_model import json_phrases, phrasing, task_explain, topics, words
-
-REQUESTS = json_phrases.REQUESTS
-LIST_REQUESTS = json_phrases.LIST_REQUESTS
+from demo_model import explain_phrases, json_phrases, phrasing, task_explain, topics, words
 
 TOPIC_REQUESTS = (
     'Answer in JSON with the keys "topic" and "definition": {q}', "Answer in JSON: {q}",
@@ -149,7 +146,7 @@ def fact_turn(rng: random.Random) -> tuple[str, str]:
 def topic_turn(rng: random.Random) -> tuple[str, str]:
     """Return a question about a topic with a request for JSON, and the object."""
     topic = rng.choice(topics.TOPICS)
-    question = task_explain.fill(rng, rng.choice(task_explain.PLAIN_QUESTIONS), topic)
+    question = task_explain.fill(rng, rng.choice(explain_phrases.PLAIN_QUESTIONS), topic)
     if rng.random() < 0.5:
         return rng.choice(TOPIC_REQUESTS).replace("{q}", question), topic_json(topic)
     command = phrasing.fill_slots(rng, rng.choice(_TOPIC_COMMANDS), json_phrases.PARTS)
@@ -169,7 +166,7 @@ def list_turn(rng: random.Random) -> tuple[str, str]:
     )
     values = [make(rng) for _ in range(count)]
     values = [v.split(",")[0] if isinstance(v, str) else v for v in values]
-    frame = rng.choice(LIST_REQUESTS)
+    frame = rng.choice(json_phrases.LIST_REQUESTS)
     if rng.random() < 0.5:
         command = rng.choice(json_phrases.LIST_COMMANDS)
         frame = phrasing.polite(rng, phrasing.fill_slots(rng, command, json_phrases.LIST_PARTS))

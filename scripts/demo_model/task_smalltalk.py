@@ -55,7 +55,6 @@ PAIRS = (
     (smalltalk_phrases.OTHER_MODEL, OTHER_MODEL),
     (smalltalk_phrases.HUMAN, HUMAN),
 )
-COUNT_QUESTIONS = smalltalk_phrases.COUNT_QUESTIONS
 
 _REMARKS = frozenset((*smalltalk_phrases.HELLO, *smalltalk_phrases.THANK, *smalltalk_phrases.BYE))
 _OPENERS = (
@@ -79,9 +78,7 @@ def small_turn(rng: random.Random) -> tuple[str, str]:
     elif pick < 0.3:
         question = question.rstrip("?.!")
     elif pick < 0.42 and question not in _REMARKS:
-        opener = rng.choice(_OPENERS)
-        keeps_case = opener[-2] in ".!"
-        question = opener + (question if keeps_case else phrasing.lower_start(question))
+        question = phrasing.opened(rng.choice(_OPENERS), question)
     elif pick < 0.48 and question not in _REMARKS:
         question += rng.choice(_CLOSERS)
     if rng.random() < 0.06:
@@ -99,7 +96,7 @@ def count_turn(rng: random.Random) -> tuple[str, str]:
     low = rng.choice((1, 1, rng.randrange(20), rng.randrange(100), rng.randrange(1000)))
     high = low + rng.randrange(2, 20)
     if rng.random() < 0.4:
-        frame = phrasing.varied(rng, rng.choice(COUNT_QUESTIONS))
+        frame = phrasing.varied(rng, rng.choice(smalltalk_phrases.COUNT_QUESTIONS))
     else:
         frame = phrasing.request(rng, rng.choice(smalltalk_phrases.COUNT_COMMANDS))
     return frame.format(a=low, b=high), count_answer(low, high)

@@ -56,11 +56,6 @@ _OPERATOR_WORDS = (
 SKIES = (
     "sunny", "cloudy", "rainy", "windy", "snowy", "foggy", "clear", "stormy", "hot", "cold", "dry",
 )  # fmt: skip
-WEATHER_QUESTIONS = tool_phrases.WEATHER_QUESTIONS
-CALC_FRAMES = tool_phrases.CALC_FRAMES
-CALC_SENTENCES = tool_phrases.CALC_SENTENCES
-TIME_QUESTIONS = tool_phrases.TIME_QUESTIONS
-SEARCH_QUESTIONS = tool_phrases.SEARCH_QUESTIONS
 NO_WEATHER = "I cannot look up the weather, because I was not given a tool for it."
 NO_CALCULATOR = "I cannot calculate that, because I was not given a tool for it."
 
@@ -128,7 +123,7 @@ def weather_frame(rng: random.Random) -> str:
     """Return a question about the weather with `{c}` in the place of the place."""
     pick = rng.random()
     if pick < 0.15:
-        frame = rng.choice(WEATHER_QUESTIONS).replace("{thing}", "<thing>")
+        frame = rng.choice(tool_phrases.WEATHER_QUESTIONS).replace("{thing}", "<thing>")
     elif pick < 0.5:
         frame = rng.choice(tool_phrases.WEATHER_ASKED)
     elif pick < 0.72:
@@ -194,7 +189,7 @@ def _calculation(rng: random.Random) -> tuple[str, str]:
     if pick < 0.7:
         said, written = expression(rng)
         if rng.random() < 0.6:
-            frame = phrasing.varied(rng, rng.choice(CALC_FRAMES))
+            frame = phrasing.varied(rng, rng.choice(tool_phrases.CALC_FRAMES))
         else:
             command = rng.choice(tool_phrases.CALC_COMMANDS)
             command = phrasing.fill_slots(rng, command, tool_phrases.CALC_PARTS)
@@ -203,7 +198,7 @@ def _calculation(rng: random.Random) -> tuple[str, str]:
             said = phrasing.upper_start(said)
         return frame.replace("{e}", said), written
     if pick < 0.84:
-        frame, form = rng.choice(CALC_SENTENCES)
+        frame, form = rng.choice(tool_phrases.CALC_SENTENCES)
         frame = phrasing.varied(rng, frame)
     else:
         frame, form = rng.choice(tool_phrases.CALC_TASKS)
@@ -219,14 +214,18 @@ def other_call(rng: random.Random) -> Call:
         key, place = _key(rng, PLACE_KEYS), words.city(rng)
         name = rng.choice(("get_time", "time", "current_time", "get_local_time", "clock"))
         tool = _one_parameter(rng, name, "Get the local time of a city.", key, "")
-        question = phrasing.varied(rng, rng.choice(TIME_QUESTIONS)).replace("{c}", place)
+        question = phrasing.varied(rng, rng.choice(tool_phrases.TIME_QUESTIONS)).replace(
+            "{c}", place
+        )
         return Call(question, tool, {key: place})
     if pick < 0.5:
         key = rng.choice(("query", "q", "text", "term"))
         query = " ".join(words.noun(rng) for _ in range(rng.randrange(1, 4)))
         name = rng.choice(("search", "web_search", "search_web", "find", "lookup"))
         tool = _one_parameter(rng, name, "Search the web.", key, "")
-        question = phrasing.varied(rng, rng.choice(SEARCH_QUESTIONS)).replace("{q}", query)
+        question = phrasing.varied(rng, rng.choice(tool_phrases.SEARCH_QUESTIONS)).replace(
+            "{q}", query
+        )
         return Call(question, tool, {key: query})
     return _invented_call(rng)
 

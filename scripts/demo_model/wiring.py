@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from demo_model.network import Block, Network
 
-N_WIRED_BLOCKS = 3
+N_COPYING_BLOCKS = 3
 _N_SKETCH = 44  # channels of a sketch; the slow ones of a head
 _CONSTANT = 0.15  # times the embedding factor, among channels of about 0.8
 _OUTSIDE = 0.3  # of an embedding that lies outside the space of tokens

@@ -266,6 +266,20 @@ def test_package_quantizes_a_model_of_the_store_and_keeps_what_else_it_has(home,
     assert list(home.glob("*-*-*")) == []
 
 
+def test_package_quantizes_a_model_of_many_files(home, tmp_path):
+    path = tmp_path / "full.gguf"
+    write_random_model(path, vocab="llama-spm", quantize="F16", n_shard_tensors=4, **FULL)
+    shards = sorted(tmp_path.glob("full-*.gguf"))
+    assert len(shards) > 1
+    assert run("package", "--gguf", str(shards[0]), "full", home=home).returncode == 0
+    done = run("package", "--from", "full", "--quantize", "Q4_K_M", "small", home=home)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(run("inspect", "small", home=home).stdout)
+    assert shown["config"]["quantization"] == "Q4_K_M"
+    answer = run("run", "small", "hello", home=home)
+    assert (answer.returncode, bool(answer.stdout)) == (0, True), answer.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

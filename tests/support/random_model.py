@@ -65,6 +65,7 @@ def write_random_model(
     vocab: Path | str,
     quantize: Literal["F32", "F16", "Q8_0"] = "F32",
     seed: int = 0,
+    n_shard_tensors: int = 0,
     **shape: Unpack[Shape],
 ) -> Path:
     """Write a model that llama.cpp loads.
@@ -78,6 +79,8 @@ def write_random_model(
             one of `VOCABULARIES`.
         quantize: Type of the matrices; vectors are always F32.
         seed: Equal seeds give equal files.
+        n_shard_tensors: Most tensors of one file; 0 writes a single one. With more, the names are
+            ``path`` with ``-00001-of-0000N`` in them.
         **shape: See `Shape`.
 
     Returns:
@@ -85,7 +88,7 @@ def write_random_model(
     """
     path = Path(path)
     arch = shape.get("arch", "llama")
-    writer = gguf.GGUFWriter(path, arch)
+    writer = gguf.GGUFWriter(path, arch, split_max_tensors=n_shard_tensors)
     n_vocab = _copy_tokenizer(writer, vocabulary_path(vocab))
     _write_parameters(writer, shape, n_vocab)
     writer.add_file_type(_FILE_TYPES[quantize])
