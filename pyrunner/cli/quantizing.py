@@ -11,6 +11,9 @@ from pyrunner.cli import progress, scratch
 from pyrunner.cli.library import ProgressLine
 from pyrunner.errors import InvalidParameterError
 
+_FULL = ("F32", "F16", "BF16")
+"""What llama.cpp makes smaller; from anything less it would lose twice."""
+
 
 @contextmanager
 def weights_of(settings: config.Settings, reference: str) -> Iterator[Path]:
@@ -57,7 +60,7 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
         quantization: For example ``Q4_K_M``.
 
     Raises:
-        InvalidParameterError: No such quantisation.
+        InvalidParameterError: No such quantisation, or the file is quantised already.
         ModelLoadError: llama.cpp refuses the file; says why.
     """
     from pyrunner.models.gguf import read_header
@@ -65,7 +68,7 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
     from pyrunner.runtime.quantizer import file_type_of, quantize
 
     file_type = file_type_of(quantization)
-    read_header(source)  # says in one sentence what is wrong, before a process is started
+    _check_full(read_header(source).quantization)  # one sentence, before a process is started
     folder = scratch.make(settings.home, "quantizing")
     try:
         # The name is recorded in the artifact: equal input has to give an equal name.
@@ -78,6 +81,12 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
         yield target
     finally:
         rmtree(folder, ignore_errors=True)
+
+
+def _check_full(quantization: str) -> None:
+    if quantization and quantization not in _FULL:
+        problem = f"needs weights in {', '.join(_FULL)}, and these are {quantization} already"
+        raise InvalidParameterError(param="--quantize", problem=problem)
 
 
 def _line(target: Path, done: float, n_bytes: int) -> ProgressLine:

@@ -284,7 +284,8 @@ def test_package_quantizes_a_model_of_many_files(home, tmp_path):
     ("options", "said"),
     [
         (("--gguf", "{gguf}", "--quantize", "Q9"), "Q4_K_M"),
-        (("--gguf", "{gguf}", "--quantize", "Q4_0"), "requantizing"),
+        (("--gguf", "{gguf}", "--quantize", "Q4_0"), "F32, F16, BF16"),
+        (("--from", "pyrunner/demo", "--quantize", "Q4_0"), "are Q8_0 already"),
         (("--safetensors-dir", ".", "--quantize", "Q4_0"), "--from MODEL"),
         (("--from", "ai/none:1", "--quantize", "Q4_0"), "ai/none:1"),
     ],
@@ -292,5 +293,13 @@ def test_package_quantizes_a_model_of_many_files(home, tmp_path):
 def test_package_says_why_it_cannot_quantize(home, gguf, options, said):
     given = [each.format(gguf=gguf) for each in options]
     done = run("package", *given, "small", home=home)
-    assert done.returncode in {2, 4, 8}
+    assert done.returncode in {2, 4}
     assert said in done.stderr
+    assert "weights-" not in done.stderr
+
+
+def test_package_checks_the_name_before_it_quantizes(home, tmp_path):
+    full = write_random_model(tmp_path / "full.gguf", vocab="llama-spm", quantize="F16", **FULL)
+    done = run("package", "--gguf", str(full), "--quantize", "Q4_0", "a b", home=home)
+    assert done.returncode == 2
+    assert "Quantized" not in done.stderr

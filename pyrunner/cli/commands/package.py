@@ -65,6 +65,7 @@ def package_command(model: str, *, push: bool, **sources: object) -> None:
     if given.quantize is not None and given.gguf is None and given.source is None:
         raise click.UsageError("--quantize needs GGUF weights: give --gguf FILE or --from MODEL")
     settings = config.load()
+    _check_name(settings, model)  # before minutes go into its weights
     with _weights(settings, given) as gguf:
         _package(settings, replace(given, gguf=gguf), model)
     if push:
@@ -85,6 +86,12 @@ def _weights(settings: config.Settings, given: _Sources) -> Iterator[Path | None
             quantizing.quantized(settings, weights, given.quantize) as smaller,
         ):
             yield smaller
+
+
+def _check_name(settings: config.Settings, model: str) -> None:
+    from pyrunner.models import catalog
+
+    catalog.open_store(settings).check_target(model)
 
 
 def _say(message: str) -> None:
