@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ _KEPT = ("PYRUNNER_REFERENCE",)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Shells start background jobs with SIGINT ignored, and ours would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A developer's settings, models and credentials stay out, and nothing can write to their home.
     for name in list(os.environ):
         if (name.startswith("PYRUNNER_") and name not in _KEPT) or name in _FOREIGN:
