@@ -28,6 +28,8 @@ PROBE_TIMEOUT_S = 2.0
 """Longest silence of what `Client.is_answering` asks, and how long its whole answer may take."""
 MAX_ERROR_BYTES = 64 * 1024
 """How much of a refusal is read."""
+UNTOLD = "bearer-token"
+"""The key of a body whose value is told to nobody."""
 _CHUNK_BYTES = 64 * 1024
 _GREETING = b"Docker Model Runner is running"
 
@@ -160,8 +162,7 @@ class Client:
         connection.sock.settimeout(self._silence_s)
         data, content_type = _encoded(body)
         if self._on_request is not None:
-            text = f" {data.decode()}" if isinstance(data, bytes) else ""
-            self._on_request(f"{method} {self.address}{path}{text}")
+            self._on_request(f"{method} {self.address}{path}{_told(body)}")
         typed = {"Content-Type": content_type} if content_type else {}
         try:
             connection.request(
@@ -173,6 +174,14 @@ class Client:
             return connection.getresponse()
         except (http.client.HTTPException, OSError) as error:
             raise _broke_off(self.address) from error
+
+
+def _told(body: object) -> str:
+    if body is None or isinstance(body, io.IOBase):
+        return ""
+    if isinstance(body, dict):
+        body = {key: "(secret)" if key == UNTOLD else value for key, value in body.items()}
+    return f" {json.dumps(body)}"
 
 
 def _encoded(body: object) -> tuple[Any, str]:

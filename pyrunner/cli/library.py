@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from pyrunner.cli.client import Client, quoted
+from pyrunner.cli.client import UNTOLD, Client, quoted
+from pyrunner.cli.lent_token import lent_token
 from pyrunner.errors import InvalidReferenceError, ModelNotFoundError, ServerAnswerError
 
 ProgressLine = dict[str, Any]
@@ -59,7 +60,11 @@ class ServerLibrary:
 
     def pull(self, reference: str, on_progress: OnProgress) -> None:
         """``POST /models/create``; closing early leaves a partial file to resume from."""
-        self._transfer("/models/create", {"from": _given(reference)}, reference, on_progress)
+        body = {"from": _given(reference)}
+        token = lent_token(reference, self._client.address)
+        if token is not None:
+            body[UNTOLD] = token
+        self._transfer("/models/create", body, reference, on_progress)
 
     def push(self, reference: str, on_progress: OnProgress) -> None:
         """``POST /models/NAME/push``."""

@@ -8,6 +8,7 @@ from pyrunner.models.store import Store
 
 if TYPE_CHECKING:
     from pyrunner.registry.client import RegistryClient
+    from pyrunner.registry.credential import GivenToken
 
 
 def open_store(settings: Settings) -> Store:
@@ -15,9 +16,14 @@ def open_store(settings: Settings) -> Store:
     return Store(settings.store_path, settings.registry, DemoModel())
 
 
-def open_client(settings: Settings) -> "RegistryClient":
-    """A client with these settings and the credentials of Docker's configuration. Close it."""
+def open_client(settings: Settings, token: "GivenToken | None" = None) -> "RegistryClient":
+    """A client with these settings and the credentials of Docker's configuration. Close it.
+
+    Args:
+        settings: Time limits, mirrors and so on.
+        token: Goes to its registry in place of those credentials.
+    """
     # requests costs 0.17 s to import, which `pyrunner ls` must not pay.
     from pyrunner.registry.client import RegistryClient  # noqa: PLC0415 - see above
 
-    return RegistryClient(settings.registry)
+    return RegistryClient(settings.registry, token=token)

@@ -1,7 +1,8 @@
 """Pull from Hugging Face: files of a repository become a model artifact in Docker's form.
 
 The commit is pinned before the first file is chosen, so everything is of one state, and the
-artifact says which: the same commit gives the same model id.
+artifact says which: the same commit gives the same model id. A commit that leaves the model's
+files as they are makes no new model.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ class HubPull:
 
     model: StoredModel
     is_cached: bool
-    """The repository is as it was."""
+    """The model's files are as they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,16 @@ def pull(store: Store, hub: HuggingFace, reference: Reference, on_progress: OnPr
         StoreError: The disk is full, or worse.
     """
     main = hub.revision(reference.repository)
-    cached = _cached(store, reference, main)
-    if cached is not None:
-        return cached
+    present = _present(store, reference, main)
+    if present is not None and _commit(present) == main.commit:
+        return HubPull(present, is_cached=True)
     revision, choice = _find(hub, main, reference.tag or DEFAULT_TAG)
-    cached = _cached(store, reference, revision)
-    if cached is not None:
-        return cached
+    if present is not None and _commit(present) == revision.commit:
+        return HubPull(present, is_cached=True)
     layers = _describe(hub, revision, choice)
+    # The sha256 of a file is its etag on the hub; a README that changed is no update of a model.
+    if present is not None and present.manifest.layers == tuple(each.descriptor for each in layers):
+        return HubPull(present, is_cached=True)
     _tell(on_progress, _selected(choice))
     size = units.format_bytes_decimal(sum(each.descriptor.size for each in layers))
     _tell(on_progress, f"Found {len(layers)} files ({size} total)")
@@ -94,16 +97,19 @@ def pull(store: Store, hub: HuggingFace, reference: Reference, on_progress: OnPr
     return HubPull(model, is_cached=False)
 
 
-def _cached(store: Store, reference: Reference, revision: HubRevision) -> HubPull | None:
+def _present(store: Store, reference: Reference, main: HubRevision) -> StoredModel | None:
+    """The whole model that an earlier pull from this repository left under the reference."""
     try:
         model = store.find(str(reference))
     except LookupError:
         return None
-    said = (model.manifest.annotations.get(SOURCE), model.manifest.annotations.get(COMMIT))
-    is_same = said == (revision.page, revision.commit)
-    if is_same and all(store.blobs.has(each) for each in model.manifest.blobs):
-        return HubPull(model, is_cached=True)
-    return None
+    is_ours = model.manifest.annotations.get(SOURCE) == main.page
+    is_whole = all(store.blobs.has(each) for each in model.manifest.blobs)
+    return model if is_ours and is_whole else None
+
+
+def _commit(model: StoredModel) -> str | None:
+    return model.manifest.annotations.get(COMMIT)
 
 
 def _find(hub: HuggingFace, main: HubRevision, tag: str) -> tuple[HubRevision, Choice]:

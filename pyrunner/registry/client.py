@@ -17,6 +17,7 @@ from pyrunner.errors import (
 from pyrunner.registry.access import PULL, PUSH, Access
 from pyrunner.registry.auth import DockerCredentials
 from pyrunner.registry.challenge import parse_challenge
+from pyrunner.registry.credential import GivenToken
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.hosts import base_url, is_same_origin
 from pyrunner.registry.manifest import ACCEPTED_TYPES, MAX_MANIFEST_BYTES
@@ -56,6 +57,7 @@ class RegistryClient:
         config: Time limits, attempts, hosts without TLS.
         credentials: Instead of Docker's own (tests).
         transport: Instead of a new one (tests).
+        token: Goes to its registry in place of whatever credentials there are for it.
     """
 
     def __init__(
@@ -63,11 +65,21 @@ class RegistryClient:
         config: RegistryConfig,
         credentials: CredentialSource | None = None,
         transport: Transport | None = None,
+        *,
+        token: GivenToken | None = None,
     ) -> None:
         self.config = config
         self.transport = transport or Transport(config)
         self._mirrors = Mirrors(config.mirrors)
-        self._authorizer = Authorizer(config, self.transport, credentials or DockerCredentials())
+        self._token = token
+        self._authorizer = Authorizer(
+            config, self.transport, credentials or DockerCredentials(), token=token
+        )
+
+    def token_for(self, registry: str) -> str | None:
+        """The token that this client was given for a registry, None when it was given none."""
+        token = self._token
+        return token.text if token is not None and token.registry == registry else None
 
     def manifest(
         self, reference: Reference, cancelled: threading.Event | None = None

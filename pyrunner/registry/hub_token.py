@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyrunner.errors import ConfigError
+from pyrunner.registry.credential import MAX_TOKEN, is_token
 
-MAX_TOKEN_BYTES = 4096
 _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
@@ -32,7 +32,7 @@ def hub_token(environment: Callable[[str], str | None]) -> str | None:
         return None
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_TOKEN_BYTES + 1)
+            content = file.read(MAX_TOKEN + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -54,7 +54,7 @@ def _token_path(environment: Callable[[str], str | None]) -> Path:
 
 def _checked(token: str, source: str) -> str:
     # What is no header value would end in the middle of an error message of the HTTP library.
-    if len(token) > MAX_TOKEN_BYTES or not all("!" <= each <= "~" for each in token):
+    if not is_token(token):
         raise _broken(source, "is no token: one line of printable ASCII without spaces")
     return token
 

@@ -25,6 +25,7 @@ from pyrunner.errors import (
     RegistryProtocolError,
 )
 from pyrunner.registry.client import RegistryClient
+from pyrunner.registry.credential import bearer
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.hosts import is_plain_http, is_same_origin
 from pyrunner.registry.hub_token import hub_token
@@ -96,7 +97,7 @@ class HuggingFace:
     """Asks the hub. Any thread.
 
     Args:
-        client: Lends its transport and its limits.
+        client: Lends its transport and its limits, and the token that it was given for the hub.
         environment: Gives one environment variable, None when unset or empty: ``HF_ENDPOINT``, and
             what `hub_token` reads.
 
@@ -112,7 +113,7 @@ class HuggingFace:
         self.config = client.config
         self.transport = client.transport
         self._endpoint = _endpoint(environment("HF_ENDPOINT"), client.config.insecure)
-        self._token = hub_token(environment)
+        self._token = client.token_for(HUGGING_FACE) or hub_token(environment)
         self.name = urlsplit(self._endpoint).netloc
 
     def revision(
@@ -242,7 +243,7 @@ class HuggingFace:
     ) -> Response:
         sent = dict(headers)
         if self._token is not None:
-            sent["Authorization"] = f"Bearer {self._token}"
+            sent["Authorization"] = bearer(self._token)
         request = Request(method="GET", url=url, registry=self.name, headers=sent)
         return self.transport.send(request, cancelled or threading.Event())
 

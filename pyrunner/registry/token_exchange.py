@@ -14,7 +14,7 @@ from pyrunner.config import RegistryConfig
 from pyrunner.errors import RegistryAuthError, RegistryProtocolError
 from pyrunner.registry.access import Access
 from pyrunner.registry.challenge import Challenge
-from pyrunner.registry.credential import Credential
+from pyrunner.registry.credential import Credential, bearer
 from pyrunner.registry.hosts import check_realm
 from pyrunner.registry.transport import Body, BytesBody, Request, Transport
 
@@ -38,7 +38,7 @@ class Token:
     @property
     def bearer(self) -> str:
         """The value of an ``Authorization`` header."""
-        return f"Bearer {self.text}"
+        return bearer(self.text)
 
 
 class _Answer(msgspec.Struct):

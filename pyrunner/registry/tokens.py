@@ -11,7 +11,7 @@ from pyrunner.config import RegistryConfig
 from pyrunner.errors import RegistryUnavailableError
 from pyrunner.registry.access import Access
 from pyrunner.registry.challenge import Challenge
-from pyrunner.registry.credential import Credential
+from pyrunner.registry.credential import Credential, GivenToken, bearer
 from pyrunner.registry.token_exchange import TokenExchange
 from pyrunner.registry.transport import Transport
 
@@ -43,6 +43,7 @@ class Authorizer:
         transport: Reaches token servers.
         credentials: Whose names and passwords.
         clock: Seconds, monotonic.
+        token: Sent to its registry as it is; no credential and no token server is asked for one.
     """
 
     def __init__(
@@ -51,9 +52,12 @@ class Authorizer:
         transport: Transport,
         credentials: CredentialSource,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        token: GivenToken | None = None,
     ) -> None:
         self._exchange = TokenExchange(config, transport)
         self._credentials = credentials
+        self._token = token
         self._clock = clock
         self._changed = threading.Condition()
         self._grants: dict[Access, _Grant] = {}
@@ -122,6 +126,8 @@ class Authorizer:
     def _grant(
         self, challenge: Challenge, access: Access, cancelled: threading.Event
     ) -> _Grant | None:
+        if self._token is not None and self._token.registry == access.registry:
+            return _Grant(bearer(self._token.text), challenge, math.inf)
         credential = self._credentials.find(access.registry)
         if not challenge.is_bearer:
             if credential is None or credential.is_identity_token:

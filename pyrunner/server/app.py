@@ -50,7 +50,7 @@ def open_dependencies(settings: Settings) -> Dependencies:
         settings=settings,
         runtime=Runtime(settings, store),
         store=store,
-        open_client=lambda: catalog.open_client(settings),
+        open_client=lambda token: catalog.open_client(settings, token),
         admission=Admission(n_streams=settings.server.n_streams),
     )
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pyrunner.config import Settings
 from pyrunner.models.store import Store
 from pyrunner.registry.client import RegistryClient
+from pyrunner.registry.credential import GivenToken
 from pyrunner.server.admission import Admission
 from pyrunner.server.ports import Models
 
@@ -23,8 +24,8 @@ class Dependencies:
     settings: Settings
     runtime: Models
     store: Store
-    open_client: Callable[[], RegistryClient]
-    """Makes a registry client for one transfer."""
+    open_client: Callable[[GivenToken | None], RegistryClient]
+    """Makes a registry client for one transfer, with the token that its request brought."""
     admission: Admission
     clock: Callable[[], float] = field(default=unix_clock)
     """Unix seconds."""

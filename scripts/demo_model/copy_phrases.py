@@ -127,8 +127,7 @@ def replacement(rng: random.Random, plain_share: float) -> str:
 
     Args:
         rng: Source of randomness.
-        plain_share: How often it is the plainest one, 0 to 1. What replacing means is learnt in a
-            few hundred steps from one frame alone, and hardly at all from all of them at once.
+        plain_share: How often it is the plainest one, 0 to 1.
     """
     if rng.random() < plain_share:
         return "Replace {x} with {y}: {t}"

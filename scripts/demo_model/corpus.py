@@ -40,7 +40,6 @@ SYSTEM_PROMPTS = (
 
 _MORE_TURNS = (0.555, 0.27, 0.12, 0.05, 0.005)
 _FULL_LENGTH_AT = 0.05
-_PLAIN_UNTIL = 0.2
 _MAX_WORDS = 85
 
 
@@ -51,13 +50,28 @@ class _Stage:
     max_words: int
     """Of a text to repeat: from a few to their full length."""
     plain_share: float
-    """Of requests to replace a word, in the plainest frame: first all of them."""
+    """Of requests to replace a word, in the plainest frame."""
+    lesson_share: float
+    """Of conversations that are nothing but such a request."""
+
+
+# Replacing a word is learnt in a lesson of its own: within a few hundred steps of little else,
+# first in one frame and then in all. As a share of the mixture it is not learnt in a thousand.
+_LESSONS = (
+    # until, plain_share, lesson_share
+    (0.15, 1.0, 0.0),
+    (0.215, 1.0, 0.9),
+    (0.27, 0.2, 0.7),
+    (1.0, 0.1, 0.0),
+)
 
 
 def _stage(progress: float) -> _Stage:
+    _, plain_share, lesson_share = next(each for each in _LESSONS if progress <= each[0])
     return _Stage(
         max_words=round(4 + (_MAX_WORDS - 4) * min(1.0, progress / _FULL_LENGTH_AT)),
-        plain_share=1.0 if progress < _PLAIN_UNTIL else 0.05,
+        plain_share=plain_share,
+        lesson_share=lesson_share,
     )
 
 
@@ -136,6 +150,9 @@ def draw(rng: random.Random, progress: float) -> Sample:
         progress: Share of the training that is done, 0 to 1; texts grow with it.
     """
     stage = _stage(progress)
+    if rng.random() < stage.lesson_share:
+        question, answer = _turn(rng, "replace", stage)
+        return Sample((*_system(rng), user(question), assistant(answer)))
     kind = rng.choices(tuple(MIXTURE), tuple(MIXTURE.values()))[0]
     if kind == "document":
         return Sample((), document=_document(rng))

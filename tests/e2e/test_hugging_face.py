@@ -24,6 +24,7 @@ from pyrunner.models.hub import COMMIT, SOURCE
 from pyrunner.models.store import Store
 from pyrunner.models.transfer import PullOutcome, pull
 from pyrunner.registry.client import RegistryClient
+from pyrunner.registry.credential import GivenToken
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.hugging_face import MAX_FILES
 
@@ -138,6 +139,18 @@ def test_new_commit_is_seen_and_only_what_changed_is_fetched(
     assert updated in [each.message for each in told.events]
 
 
+def test_new_commit_that_leaves_the_models_files_makes_no_new_model(
+    store, client, hub, repository
+):
+    first = _pull(store, client).model
+    repository.commit(_main(repository) | {"README.md": b"Now with a picture."})
+    hub.content.requests.clear()
+    again = _pull(store, client)
+    assert again.is_cached
+    assert again.model.id == first.id
+    assert hub.content.requests == []
+
+
 def test_model_removed_from_the_store_comes_back(store, client):
     _pull(store, client)
     store.remove("huggingface.co/org/model-gguf")
@@ -203,6 +216,15 @@ def test_token_goes_to_the_hub_and_not_to_its_content_host(
     assert {headers["Authorization"] for _, _, headers in hub.requests} == {"Bearer hf_secret"}
     assert hub.content.requests
     assert not [headers for _, _, headers in hub.content.requests if "Authorization" in headers]
+
+
+def test_token_that_a_request_brought_comes_first(store, hub, repository, monkeypatch):
+    repository.token = "hf_given"
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_server")
+    given = GivenToken("huggingface.co", "hf_given")
+    with RegistryClient(RegistryConfig(), token=given) as client:
+        assert _pull(store, client).model.tags
+    assert {headers["Authorization"] for _, _, headers in hub.requests} == {"Bearer hf_given"}
 
 
 def test_missing_or_hidden_repository_names_the_way_out(store, client, repository):
@@ -390,5 +412,5 @@ def test_server_pulls_by_the_same_name_and_tells_errors_by_status(tmp_path, repo
     assert missing.status_code == 404
     assert "UD-Q4_K_XL" in missing.text
     repository.is_gated = True
-    repository.commit(_main(repository), "main")
+    repository.commit(_main(repository) | {"model-Q4_K_M.gguf": b"new"}, "main")
     assert api.post("/models/create", {"from": NAME}).status_code == 401

@@ -106,6 +106,41 @@ def test_registry_that_wants_credentials_is_401(live, tmp_path):
     assert "pyrunner login" in text
 
 
+def test_token_in_the_body_opens_its_registry_and_is_told_nobody(live, guarded, tokens, caplog):
+    name = f"{guarded.host}/team/lent:v1"
+    model = add(live.api.store, name, WEIGHTS)
+    token = tokens.give("repository:team/lent:pull,push")
+    response, _ = _transfer(live, f"/models/{name}/push", {"bearer-token": token})
+    assert response.status == 200
+    live.api.store.remove(name)
+    tokens.asked.clear()
+    response, text = _transfer(live, "/models/create", {"from": name, "bearer-token": token})
+    assert (response.status, _lines(text)[-1]["type"]) == (200, "success")
+    assert live.api.store.find(name).id == model.id
+    assert tokens.asked == []
+
+    _, text = _transfer(live, f"/models/{name}/push", {})
+    assert "Unauthorized" in text
+    stranger = tokens.give("repository:team/another:pull,push")
+    other = f"{guarded.host}/team/lent:v2"
+    response, text = _transfer(live, "/models/create", {"from": other, "bearer-token": stranger})
+    assert response.status == 401
+    assert stranger not in text + caplog.text
+    assert token not in caplog.text
+
+
+def test_token_in_the_body_that_is_refused_is_401_and_no_token_server_is_asked(live, tokens):
+    with scripted_registry() as refusing:
+        challenge = {"WWW_Authenticate": f'Bearer realm="{tokens.url}",service="s"'}
+        refusing.faults["manifests"] = [lambda handler: handler.reply(401, **challenge)] * 9
+        tokens.asked.clear()
+        body = {"from": f"{refusing.host}/team/model:v1", "bearer-token": "secret"}
+        response, text = _transfer(live, "/models/create", body)
+        sent = [headers.get("Authorization") for _, _, headers in refusing.requests]
+    assert (response.status, "secret" in text) == (401, False)
+    assert (sent, tokens.asked) == ([None, "Bearer secret"], [])
+
+
 def test_failure_after_the_first_progress_is_the_last_line(live):
     with scripted_registry() as hostile:
         name = f"{hostile.host}/team/model:v1"

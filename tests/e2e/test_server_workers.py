@@ -55,7 +55,7 @@ def site(home: Path) -> Iterator[Site]:
             settings=settings,
             runtime=runtime,
             store=shop.store,
-            open_client=lambda: catalog.open_client(settings),
+            open_client=lambda token: catalog.open_client(settings, token),
             admission=Admission(n_streams=settings.server.n_streams),
         )
         application = create_application(dependencies)

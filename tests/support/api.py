@@ -46,7 +46,7 @@ def make_api(home: Path, **settings: object) -> Api:
         settings=loaded,
         runtime=runtime,
         store=store,
-        open_client=lambda: catalog.open_client(loaded),
+        open_client=lambda token: catalog.open_client(loaded, token),
         admission=Admission(n_streams=loaded.server.n_streams),
         clock=lambda: 1_700_000_000.0,
     )

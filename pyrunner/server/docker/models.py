@@ -45,7 +45,7 @@ class ModelItem:
             return
         try:
             if flag(req, "remote"):
-                with self._transfers.admit(), self._dependencies.open_client() as client:
+                with self._transfers.admit(), self._dependencies.open_client(None) as client:
                     document = rendering.remote_model(remote.describe(self._store, client, name))
             else:
                 document = rendering.model(self._store.find(name))

@@ -9,10 +9,11 @@ from pyrunner.errors import (
     ModelNotFoundError,
     PyrunnerError,
     RegistryAuthError,
-    UnsupportedParameterError,
 )
 from pyrunner.models import transfer
 from pyrunner.models.progress import Mode
+from pyrunner.registry.credential import MAX_TOKEN, GivenToken, is_token
+from pyrunner.registry.reference import Reference
 from pyrunner.server.body import convert, decode_json, read_bytes
 from pyrunner.server.dependencies import Dependencies
 from pyrunner.server.docker import progress
@@ -22,9 +23,8 @@ from pyrunner.server.waiting import ClientWatch
 
 
 class _Push(msgspec.Struct, forbid_unknown_fields=True):
-    """Docker's client may send `bearer_token`; only an empty one gets so far."""
-
     bearer_token: str | None = msgspec.field(name="bearer-token", default=None)
+    """For the registry of the model, in place of this machine's credentials; empty is none."""
 
 
 class _Pull(_Push, forbid_unknown_fields=True):
@@ -45,11 +45,11 @@ class Pulling:
         dependencies = self._dependencies
         try:
             asked = convert(_read(dependencies, req), _Pull)
-            dependencies.store.parse(asked.source)
+            token = _token(asked, dependencies.store.parse(asked.source))
             watch = ClientWatch(req.env, dependencies.admission)
 
             def pull(on_progress: transfer.OnProgress) -> None:
-                with dependencies.open_client() as client:
+                with dependencies.open_client(token) as client:
                     transfer.pull(dependencies.store, client, asked.source, on_progress)
 
             running = self._transfers.start("pull", pull, watch)
@@ -69,11 +69,12 @@ class Pushing:
         """Push a model and tell its progress."""
         dependencies = self._dependencies
         try:
-            convert(_read(dependencies, req), _Push)
+            asked = convert(_read(dependencies, req), _Push)
+            token = _token(asked, dependencies.store.parse(name))
             watch = ClientWatch(req.env, dependencies.admission)
 
             def push(on_progress: transfer.OnProgress) -> None:
-                with dependencies.open_client() as client:
+                with dependencies.open_client(token) as client:
                     transfer.push(dependencies.store, client, name, on_progress)
 
             running = self._transfers.start("push", push, watch)
@@ -87,11 +88,16 @@ def _read(dependencies: Dependencies, req: falcon.Request) -> dict[str, object]:
     document = decode_json(data) if data.strip() else {}
     if not isinstance(document, dict):
         raise InvalidParameterError(param="body", problem="has to be a JSON object")
-    if document.get("bearer-token"):
-        raise UnsupportedParameterError(
-            param="bearer-token", hint="Credentials come from Docker's config.json: docker login."
-        )
     return document
+
+
+def _token(asked: _Push, reference: Reference) -> GivenToken | None:
+    if not asked.bearer_token:
+        return None
+    if not is_token(asked.bearer_token):
+        problem = f"has to be 1 to {MAX_TOKEN} characters of printable ASCII, without spaces"
+        raise InvalidParameterError(param="bearer-token", problem=problem)
+    return GivenToken(reference.registry, asked.bearer_token)
 
 
 def _text(error: PyrunnerError, mode: Mode) -> str:

@@ -3,7 +3,9 @@ import json
 import pytest
 from support.api_server import listening
 
+from pyrunner.cli import address
 from pyrunner.cli.client import Client
+from pyrunner.cli.lent_token import lent_token
 from pyrunner.cli.library import ServerLibrary, read_progress, split_tag
 from pyrunner.errors import InvalidReferenceError, ModelNotFoundError, ServerAnswerError
 
@@ -73,6 +75,40 @@ def test_pull_asks_for_json_lines(server):
     assert got == [SUCCESS]
     assert server.seen[0].headers["Accept"] == "application/json"
     assert server.seen[0].body == {"from": "ai/x"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "sent"),
+    [
+        ("hf.co/org/model:Q4_K_M", {"bearer-token": "hf_mine"}),
+        ("HuggingFace.co/org/model", {"bearer-token": "hf_mine"}),
+        ("ai/x", {}),
+        ("hf.co.example/org/model", {}),
+    ],
+)
+def test_pull_from_the_hub_lends_the_callers_token(server, monkeypatch, reference, sent):
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    server.answer("POST /models/create", SUCCESS)
+    client = Client(server.address)
+    told: list[str] = []
+    client.tell_requests(told.append)
+    ServerLibrary(client).pull(reference, lambda _: None)
+    assert server.seen[0].body == {"from": reference} | sent
+    assert "hf_mine" not in told[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_sent"),
+    [
+        ("unix:///run/x.sock", True),
+        ("http://127.0.0.1:12434", True),
+        ("https://models.example", True),
+        ("http://models.example", False),
+    ],
+)
+def test_token_is_not_lent_in_clear_through_a_network(monkeypatch, host, is_sent):
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    assert lent_token("hf.co/org/model", address.parse(host)) == ("hf_mine" if is_sent else None)
 
 
 def test_pull_of_an_unknown_model_names_it_and_the_registry(server):

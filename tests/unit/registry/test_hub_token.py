@@ -3,7 +3,7 @@
 import pytest
 
 from pyrunner.errors import ConfigError
-from pyrunner.registry.hub_token import MAX_TOKEN_BYTES, hub_token
+from pyrunner.registry.hub_token import hub_token
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,8 @@ def test_no_file_or_an_empty_one_is_no_token(tmp_path):
     assert hub_token({"HF_HOME": "~nobody-of-this-name/x"}.get) is None
 
 
-@pytest.mark.parametrize("token", ["hf_a\r\nX-Other: b", "hf a", "hf_\u00e4", "x" * 5000])
+@pytest.mark.parametrize("token", ["hf_a\r\nX-Other: b", "hf a", "hf_\u00e4", "x" * 16_385])
 def test_what_could_not_be_sent_is_refused_without_being_told(tmp_path, token):
-    assert len("x" * 5000) > MAX_TOKEN_BYTES
     with pytest.raises(ConfigError) as caught:
         hub_token({"HF_TOKEN": token}.get)
     assert token not in str(caught.value)

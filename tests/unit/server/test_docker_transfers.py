@@ -211,7 +211,9 @@ def test_lines_for_old_clients_are_escaped_as_go_does(admission, transfers):
         ({"from": ""}, 400, "Invalid model reference"),
         ({}, 400, "Invalid model reference"),
         ({"from": 5}, 400, "invalid request body"),
-        ({"from": "ai/x", "bearer-token": "t"}, 400, "error while pulling model: 'bearer-token'"),
+        ({"from": "ai/x", "bearer-token": "a b"}, 400, "invalid request body: 'bearer-token'"),
+        ({"from": "ai/x", "bearer-token": "x\r\n"}, 400, "invalid request body: 'bearer-token'"),
+        ({"from": "ai/x", "bearer-token": ["t"]}, 400, "invalid request body: 'bearer-token'"),
     ],
 )
 def test_pull_that_cannot_begin_has_a_status_of_its_own(api, body, status, text):
