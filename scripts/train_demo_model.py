@@ -5,8 +5,7 @@ Usage, in a virtual environment with scripts/demo_model/requirements.txt:
     python scripts/train_demo_model.py --out DIRECTORY
 
 Writes DIRECTORY/demo.gguf and prints the examinations. Needs a C++ compiler (PyTorch
-compiles the network) and, to go by its first 1,500 steps, just under an hour on two idle cores
-that can multiply bfloat16.
+compiles the network) and just under an hour on two idle cores that can multiply bfloat16.
 """
 
 import argparse

@@ -57,12 +57,14 @@ def test_the_examinations_are_long_enough() -> None:
 
 
 @pytest.mark.parametrize("name", examinations.EXAMINATIONS)
-def test_the_shipped_model_is_as_good_as_its_card_says(
+def test_the_shipped_model_passes_and_is_as_good_as_its_card_says(
     results: dict[str, list[score.Outcome]], name: str
 ) -> None:
-    # Another machine rounds otherwise and may flip a near tie, hence two points of slack.
     outcomes = results[name]
-    assert 100 * score.share(outcomes) >= _on_the_card("**all**")[name] - 2, score.table(outcomes)
+    on_the_card = _on_the_card("**all**")[name]
+    assert on_the_card >= 100 * score.PASS_SHARE
+    # Another machine rounds otherwise and may flip a near tie, hence two points of slack.
+    assert 100 * score.share(outcomes) >= on_the_card - 2, score.table(outcomes)
 
 
 @pytest.mark.parametrize("category", ["explain", "tool not needed", "does not know", "json"])
