@@ -102,7 +102,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         ModelFileError: It cannot be written.
     """
-    from pyrunner.models.files import user_file_errors
+    from pyrunner.user_files import user_file_errors
 
     with user_file_errors(path), ExitStack() as stack:
         if path.exists() and not path.is_file():  # a device, or a pipe with a name
@@ -126,7 +126,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         ModelFileError: It cannot be opened.
     """
-    from pyrunner.models.files import user_file_errors
+    from pyrunner.user_files import user_file_errors
 
     with ExitStack() as stack:
         with user_file_errors(path):

@@ -63,7 +63,7 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
         InvalidParameterError: No such quantisation, or the file is quantised already.
         ModelLoadError: llama.cpp refuses the file; says why.
     """
-    from pyrunner.models.gguf import read_header
+    from pyrunner.gguf import read_header
     from pyrunner.models.shards import shard_position
     from pyrunner.runtime.quantizer import file_type_of, quantize
 

@@ -10,10 +10,11 @@ from enum import Enum
 from pathlib import Path
 
 from pyrunner.errors import DigestMismatchError, ModelFileError
-from pyrunner.models.files import os_errors, sync_folder, user_file_errors
+from pyrunner.models.files import os_errors, sync_folder
 from pyrunner.models.leases import Lease
 from pyrunner.models.store import Store
 from pyrunner.registry.manifest import Descriptor
+from pyrunner.user_files import user_file_errors
 
 _CHUNK_BYTES = 1024 * 1024
 _CANNOT_LINK = (

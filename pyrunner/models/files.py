@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyrunner.errors import (
-    ModelFileError,
     PyrunnerError,
     StoreIOError,
     StoreLockedError,
@@ -36,23 +35,6 @@ def os_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         named = error.filename if isinstance(error.filename, str) else str(path)
         raise StoreIOError(path=named, problem=error.strerror or str(error)) from error
-
-
-@contextlib.contextmanager
-def user_file_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about a file that the user named into `ModelFileError`.
-
-    Also for a path that cannot be one (a NUL character).
-    """
-    try:
-        yield
-    except PyrunnerError:
-        raise
-    except OSError as error:
-        problem = (error.strerror or str(error)).lower()
-        raise ModelFileError(path=str(path), problem=problem) from error
-    except ValueError as error:
-        raise ModelFileError(path=str(path), problem=str(error)) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,17 +18,16 @@ from pathlib import Path
 
 import msgspec
 
-from pyrunner import units
+from pyrunner import gguf, units
 from pyrunner.errors import (
     InvalidReferenceError,
     InvariantError,
     ModelFileError,
     RegistryProtocolError,
 )
-from pyrunner.models import artifact, gguf
+from pyrunner.gguf import GgufHeader
+from pyrunner.models import artifact
 from pyrunner.models.artifact import ModelConfig
-from pyrunner.models.files import user_file_errors
-from pyrunner.models.gguf import GgufHeader
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import (
     MANIFEST_TYPE,
@@ -38,6 +37,7 @@ from pyrunner.registry.manifest import (
     decode_manifest,
     encode,
 )
+from pyrunner.user_files import user_file_errors
 
 _OLLAMA = "application/vnd.ollama.image."
 _ROLES = {"model": artifact.GGUF, "projector": artifact.MMPROJ, "license": artifact.LICENSE}

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyrunner import units
+from pyrunner import gguf, units
 from pyrunner.errors import DigestMismatchError, HubNotFoundError, ModelFileError
-from pyrunner.models import artifact, gguf
+from pyrunner.models import artifact
 from pyrunner.models.arriving import bring
 from pyrunner.models.hub_choice import Choice, choose, tags
 from pyrunner.models.layer_files import MAX_TEXT_BYTES, annotations

@@ -13,12 +13,12 @@ import msgspec
 
 from pyrunner.errors import DigestMismatchError, ModelFileError
 from pyrunner.models.artifact import FILE_METADATA, FILE_PATH, FILE_UNTESTED, rfc3339
-from pyrunner.models.files import user_file_errors
 from pyrunner.models.leases import Lease
 from pyrunner.models.progress import LayerProgress, OnProgress, ProgressEvent
 from pyrunner.models.store import Store
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import Descriptor
+from pyrunner.user_files import user_file_errors
 
 MAX_TEXT_BYTES = 1024 * 1024
 """Largest chat template or licence."""

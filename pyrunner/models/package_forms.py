@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from pyrunner.models import artifact, gguf, modelpack
+from pyrunner import gguf
+from pyrunner.models import artifact, modelpack
 from pyrunner.models.artifact import LayerKind, ModelConfig, layer_kind
 from pyrunner.models.layer_types import to_cncf, to_docker
 from pyrunner.models.package_sources import gguf_config

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pyrunner import units
+from pyrunner import gguf, units
 from pyrunner.errors import ModelFileError
-from pyrunner.models import artifact, gguf, safetensors
+from pyrunner.gguf import GgufHeader
+from pyrunner.models import artifact, safetensors
 from pyrunner.models.artifact import ModelConfig
-from pyrunner.models.files import user_file_errors
-from pyrunner.models.gguf import GgufHeader
 from pyrunner.models.inner_paths import leaves_folder
 from pyrunner.models.layer_files import LayerFile, LayerReader
 from pyrunner.models.shards import siblings
+from pyrunner.user_files import user_file_errors
 
 MAX_FILES = 4096
 """Most files of one folder: their annotations have to fit into a manifest."""

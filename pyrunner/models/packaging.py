@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from pyrunner import gguf
 from pyrunner.errors import InvalidParameterError
-from pyrunner.models import artifact, gguf, package_sources
+from pyrunner.models import artifact, package_sources
 from pyrunner.models.artifact import LayerKind, ModelConfig, layer_kind
 from pyrunner.models.layer_files import LayerFile, LayerReader
 from pyrunner.models.package_forms import (

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Never
 import msgspec
 
 from pyrunner.errors import ModelFileError
-from pyrunner.models.files import user_file_errors
+from pyrunner.user_files import user_file_errors
 
 MAX_HEADER_BYTES = 32 * 1024 * 1024
 """Longest header read; the format allows 100 MB, the largest known models need 1."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pyrunner.config import EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
+from pyrunner.gguf import GgufHeader, kv_bytes, read_header
 from pyrunner.models import runnable
 from pyrunner.models.artifact import ModelConfig
-from pyrunner.models.gguf import GgufHeader, kv_bytes, read_header
 from pyrunner.models.store import StoredModel
 from pyrunner.types import ModelMode
 

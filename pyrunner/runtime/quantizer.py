@@ -7,8 +7,8 @@ from typing import IO
 
 import msgspec
 
+from pyrunner import gguf
 from pyrunner.errors import InvalidParameterError, ModelLoadError, from_facts
-from pyrunner.models import gguf
 from pyrunner.runtime.interpreter import child_environment, module_command
 from pyrunner.runtime.processes import how_it_ended
 from pyrunner.wire.channel import decoder_of_worker_frames

@@ -3,9 +3,8 @@
 import pytest
 from support.random_model import Shape, write_random_model
 
-from pyrunner import _native
+from pyrunner import _native, gguf
 from pyrunner.errors import InvalidParameterError, ModelLoadError
-from pyrunner.models import gguf
 from pyrunner.runtime.quantizer import file_type_of, quantize
 
 SHAPE: Shape = {

@@ -1,7 +1,7 @@
 import pytest
 from support.gguf_files import GgufBytes
 
-from pyrunner.models.gguf import (
+from pyrunner.gguf import (
     config_metadata,
     kv_bytes,
     kv_bytes_per_token,

@@ -15,8 +15,8 @@ from support.gguf_damage import damaged
 from support.gguf_files import ARRAY, BOOL, UINT8, UINT64, GgufBytes, string, write_tiny_gguf
 
 from pyrunner.errors import ModelFileError
-from pyrunner.models.gguf import GgufArray, GgufHeader, kv_bytes
-from pyrunner.models.gguf.reader import MAX_KEPT_ELEMENTS, MAX_KEPT_IN_ALL, MAX_KEYS, parse_header
+from pyrunner.gguf import GgufArray, GgufHeader, kv_bytes
+from pyrunner.gguf.reader import MAX_KEPT_ELEMENTS, MAX_KEPT_IN_ALL, MAX_KEYS, parse_header
 from pyrunner.models.package_sources import gguf_config
 
 N_FILES = 400

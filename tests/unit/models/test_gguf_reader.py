@@ -14,9 +14,9 @@ from support.gguf_files import ARRAY, STRING, UINT8, UINT32, GgufBytes, write_ti
 from support.tree import ROOT
 
 from pyrunner.errors import ModelFileError
-from pyrunner.models.gguf import GgufArray, GgufHeader, read_header
-from pyrunner.models.gguf.reader import parse_header
-from pyrunner.models.gguf.types import FILE_TYPES, TENSOR_TYPES
+from pyrunner.gguf import GgufArray, GgufHeader, read_header
+from pyrunner.gguf.reader import parse_header
+from pyrunner.gguf.types import FILE_TYPES, TENSOR_TYPES
 
 
 def _header_of(content: bytes) -> GgufHeader:

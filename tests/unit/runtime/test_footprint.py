@@ -10,7 +10,7 @@ from support.gguf_files import write_tiny_gguf
 
 from pyrunner.config import EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
-from pyrunner.models.gguf import kv_bytes, read_header
+from pyrunner.gguf import kv_bytes, read_header
 from pyrunner.models.packaging import PackageOptions, package
 from pyrunner.models.stored import StoredModel
 from pyrunner.runtime.footprint import MAX_DEFAULT_N_CTX, context_size, footprint

@@ -1,14 +1,14 @@
 """GGUF files: a bounded reader of their headers, and what follows from one."""
 
-from pyrunner.models.gguf.facts import (
+from pyrunner.gguf.facts import (
     config_metadata,
     kv_bytes,
     kv_bytes_per_token,
     parameters_text,
 )
-from pyrunner.models.gguf.header import GgufArray, GgufHeader, TensorInfo
-from pyrunner.models.gguf.reader import read_header
-from pyrunner.models.gguf.types import FILE_TYPES
+from pyrunner.gguf.header import GgufArray, GgufHeader, TensorInfo
+from pyrunner.gguf.reader import read_header
+from pyrunner.gguf.types import FILE_TYPES
 
 __all__ = [
     "FILE_TYPES",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyrunner.models.gguf.types import FILE_TYPES
+from pyrunner.gguf.types import FILE_TYPES
 
 Scalar = int | float | bool | str
 

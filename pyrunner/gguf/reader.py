@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pyrunner.errors import ModelFileError
-from pyrunner.models.files import user_file_errors
-from pyrunner.models.gguf.cursor import Cursor
-from pyrunner.models.gguf.header import GgufArray, GgufHeader, Scalar, TensorInfo, product
-from pyrunner.models.gguf.types import TENSOR_TYPES
+from pyrunner.gguf.cursor import Cursor
+from pyrunner.gguf.header import GgufArray, GgufHeader, Scalar, TensorInfo, product
+from pyrunner.gguf.types import TENSOR_TYPES
+from pyrunner.user_files import user_file_errors
 
 MAX_KEYS = 4096
 """Real files have fewer than a hundred."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pyrunner.models.gguf.header import GgufArray, GgufHeader, Scalar
+from pyrunner.gguf.header import GgufArray, GgufHeader, Scalar
 
 _F16_BYTES = 2
 _F32_BYTES = 4
