@@ -23,8 +23,8 @@
     |  |- RequestCancelledError                     nobody waits for the answer any more
     |  |- ServerUnreachableError (ConnectionError)  start the server
     |  |- StoreError (OSError)                      this disk
-    |  |  |- StoreCorruptError  |- StoreFullError  |- StoreIOError  |- StoreLockedError
-    |  |  `- StoreReadOnlyError
+    |  |  |- StoreCorruptError  |- StoreFormatError  |- StoreFullError  |- StoreIOError
+    |  |  |- StoreLockedError   `- StoreReadOnlyError
     |  `- NativeError (RuntimeError)                this machine or this model
     |     |- DecodeError  |- ModelLoadError  |- ModelTooLargeError
     |     |- OutOfMemoryError (MemoryError)  |- WorkerCrashedError  `- WorkerProtocolError
@@ -86,6 +86,7 @@ from pyrunner.errors.signature import SignatureError, SignatureMismatchError, Si
 from pyrunner.errors.store import (
     StoreCorruptError,
     StoreError,
+    StoreFormatError,
     StoreFullError,
     StoreIOError,
     StoreLockedError,
@@ -134,6 +135,7 @@ __all__ = [
     "SignatureNotFoundError",
     "StoreCorruptError",
     "StoreError",
+    "StoreFormatError",
     "StoreFullError",
     "StoreIOError",
     "StoreLockedError",

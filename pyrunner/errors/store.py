@@ -38,6 +38,17 @@ class StoreCorruptError(StoreError):
         self.problem = problem
 
 
+class StoreFormatError(StoreError):
+    """The folder is not a store, or none that this version can use."""
+
+    code = "store_format"
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        super().__init__(f"{path} {ended(problem)}", path=path, problem=problem)
+        self.path = path
+        self.problem = problem
+
+
 class StoreFullError(StoreError):
     """What shall come in does not fit on the disk."""
 

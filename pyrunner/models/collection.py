@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pyrunner import log
-from pyrunner.errors import StoreCorruptError, StoreLockedError, StoreReadOnlyError
+from pyrunner.errors import StoreCorruptError, StoreIOError, StoreLockedError, StoreReadOnlyError
 from pyrunner.models import index, leases, reserve
 from pyrunner.models.blobs import BlobFolder
 from pyrunner.models.cells import RECORD_SUFFIX
@@ -50,19 +51,27 @@ def collect(
             # Leases first: who ends one now has already put its entry into the index read next.
             needed = leases.leased(layout.leases)
             needed |= _needed(index_file, blobs)
-        except StoreCorruptError as error:
+        except (StoreCorruptError, StoreIOError) as error:
             _log.warning("nothing is collected: %s", error)
             return 0
         freed = 0
         for path in sorted(layout.blobs.iterdir()):
             digest = f"sha256:{path.name}"
             if digest not in needed and (among is None or digest in among):
-                freed += path.stat().st_size
-                path.unlink()
+                freed += _remove(path)
         sync_folder(layout.blobs)
         _drop_stale_partials(layout.incoming)
         reserve.set_aside(layout.reserve)
     return freed
+
+
+def _remove(path: Path) -> int:
+    """Remove what is no folder, which nothing of ours makes here, and return its size."""
+    status = path.lstat()
+    if stat.S_ISDIR(status.st_mode):
+        return 0
+    path.unlink()
+    return status.st_size
 
 
 def _needed(index_file: IndexFile, blobs: BlobFolder) -> set[str]:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pyrunner
 from pyrunner.models import collection, index, leases
-from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, write_durably
+from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors
 from pyrunner.models.index import IndexFile
 from pyrunner.models.layout import Layout
 from pyrunner.models.store import Store
 from pyrunner.models.stored import read_manifest
-from pyrunner.registry.manifest import INDEX_TYPE, Index, encode
 
 _LIBRARIES = ("*.so*", "*.dylib", "*.pyd", "*.dll")
 
@@ -30,17 +29,18 @@ def purge(store: Store) -> Purged:
     Works on a store with a damaged index too. What a running model uses stays until it ends.
 
     Raises:
-        StoreIOError: The folder is no store, or cannot be written.
+        StoreFormatError: The folder is no store.
+        StoreIOError: It cannot be written.
     """
     layout = Layout(store.path)
     if not layout.exists():
         return Purged(0, 0)
+    index_file = IndexFile(layout.index, layout.index_lock)
     with os_errors(store.path):
         with locked(layout.index_lock, timeout_s=LOCK_TIMEOUT_S):
-            empty = Index(schema_version=2, media_type=INDEX_TYPE, manifests=())
-            write_durably(layout.index, encode(empty))
+            index_file.replace(())
         freed = _drop_partials(layout)
-    freed += collection.collect(layout, IndexFile(layout.index, layout.index_lock), store.blobs)
+    freed += collection.collect(layout, index_file, store.blobs)
     with os_errors(store.path):
         return Purged(freed, sum(1 for _ in layout.blobs.iterdir()))
 

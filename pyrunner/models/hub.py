@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyrunner import gguf, units
-from pyrunner.errors import DigestMismatchError, HubNotFoundError, ModelFileError
+from pyrunner.errors import DigestMismatchError, HubNotFoundError, ModelFileError, StoreCorruptError
 from pyrunner.models import artifact
 from pyrunner.models.arriving import bring
 from pyrunner.models.hub_choice import Choice, choose, tags
@@ -101,7 +101,7 @@ def _present(store: Store, reference: Reference, main: HubRevision) -> StoredMod
     """The whole model that an earlier pull from this repository left under the reference."""
     try:
         model = store.find(str(reference))
-    except LookupError:
+    except (LookupError, StoreCorruptError):
         return None
     is_ours = model.manifest.annotations.get(SOURCE) == main.page
     is_whole = all(store.blobs.has(each) for each in model.manifest.blobs)

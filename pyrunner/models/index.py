@@ -60,14 +60,17 @@ class IndexFile:
             before = change.entries
             yield change
             if change.entries != before:
-                index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=change.entries)
-                content = encode(index)
+                content = _encoded(change.entries)
                 if len(content) > MAX_MANIFEST_BYTES:
                     raise StoreIOError(
                         path=str(self._path),
                         problem="holds no more names; remove some with: pyrunner rm",
                     )
                 self._write(content, is_smaller=len(change.entries) <= len(before))
+
+    def replace(self, entries: Entries) -> None:
+        """Write these entries, whatever the file holds; the caller holds the lock."""
+        self._write(_encoded(entries), is_smaller=True)
 
     def _write(self, content: bytes, *, is_smaller: bool) -> None:
         try:
@@ -79,6 +82,10 @@ class IndexFile:
             # What removes something has to work on a full disk; the next collection, which
             # makes room, sets it aside again.
             write_durably(self._path, content)
+
+
+def _encoded(entries: Entries) -> bytes:
+    return encode(Index(schema_version=2, media_type=INDEX_TYPE, manifests=entries))
 
 
 class Change:

@@ -14,7 +14,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pyrunner.errors import StoreIOError
+from pyrunner.errors import StoreFormatError
 from pyrunner.models import reserve
 from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors, sync_folder, write_durably
 from pyrunner.registry.manifest import INDEX_TYPE, Index, encode
@@ -22,9 +22,12 @@ from pyrunner.registry.manifest import INDEX_TYPE, Index, encode
 _MAX_VERSION_DIGITS = 9
 LAYOUT_FILE = "oci-layout"
 LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
+EMPTY_INDEX = encode(Index(schema_version=2, media_type=INDEX_TYPE, manifests=()))
 
 FORMAT = 1
 """The format that this version of pyrunner reads and writes."""
+
+_WRITE_BACK = f"write {FORMAT} into it, if this version of pyrunner used the store last"
 
 Upgrade = Callable[["Layout"], None]
 
@@ -51,14 +54,14 @@ class Layout:
         """Whether a store is here; one of an older format is upgraded first.
 
         Raises:
-            StoreIOError: Something else is here, or a store of a newer format.
+            StoreFormatError: Something else is here, or a store of a newer format.
             StoreReadOnlyError: It would have to be upgraded and cannot be written.
         """
         with os_errors(self.root):
             version = self._read_version()
             if version is None:
                 self._refuse_foreign()
-                return False
+                return self._version.exists()  # made meanwhile
             if version < FORMAT:
                 self._upgrade()
         return True
@@ -69,13 +72,18 @@ class Layout:
         except FileNotFoundError:
             return None
         except NotADirectoryError as error:
-            raise StoreIOError(
+            raise StoreFormatError(
                 path=str(self.root), problem="is a file where the model store should be"
             ) from error
         digits = content.strip()
-        version = int(digits) if digits.isdigit() and len(digits) <= _MAX_VERSION_DIGITS else None
-        if version is None or version > FORMAT:
-            raise StoreIOError(
+        if not digits.isdigit() or len(digits) > _MAX_VERSION_DIGITS:
+            raise StoreFormatError(
+                path=str(self._version),
+                problem=f"holds no number; {_WRITE_BACK}",
+            )
+        version = int(digits)
+        if version > FORMAT:
+            raise StoreFormatError(
                 path=str(self.root),
                 problem="was written by a newer version of pyrunner; use that one, or another "
                 "PYRUNNER_HOME",
@@ -91,7 +99,7 @@ class Layout:
             version = self._read_version()
             while version is not None and version < FORMAT:
                 if version not in UPGRADES:
-                    raise StoreIOError(
+                    raise StoreFormatError(
                         path=str(self.root),
                         problem=f"has the format {version}, which this version of pyrunner "
                         "cannot read; use another PYRUNNER_HOME",
@@ -110,15 +118,16 @@ class Layout:
             self.own.mkdir(parents=True, exist_ok=True)
             with locked(self.index_lock, timeout_s=LOCK_TIMEOUT_S):
                 if not self._version.exists():
+                    self._refuse_foreign()
                     self._write_files()
+            sync_folder(self.root.parent)
 
     def _write_files(self) -> None:
         for folder in (self.blobs, self.leases, self.incoming):
             folder.mkdir(parents=True, exist_ok=True)
         write_durably(self.root / LAYOUT_FILE, LAYOUT_CONTENT)
         sync_folder(self.blobs.parent)
-        index = Index(schema_version=2, media_type=INDEX_TYPE, manifests=())
-        write_durably(self.index, encode(index))
+        write_durably(self.index, EMPTY_INDEX)
         reserve.set_aside(self.reserve)
         # Last: its presence means that everything else is here.
         write_durably(self._version, f"{FORMAT}\n".encode())
@@ -128,10 +137,23 @@ class Layout:
             return
         if not self.root.is_dir():
             problem = "is a file where the model store should be"
-        elif not any(self.root.iterdir()) or self.own.exists():  # in this order: see `create`
+        elif not any(self.root.iterdir()):
+            return
+        elif self.own.exists():  # after the line above: see `create`
+            self._refuse_unversioned()
             return
         elif (self.root / LAYOUT_FILE).exists():
             problem = "is an OCI image layout that another program made; choose another folder"
         else:
             problem = "is not empty and holds no model store; choose another folder"
-        raise StoreIOError(path=str(self.root), problem=problem)
+        raise StoreFormatError(path=str(self.root), problem=problem)
+
+    def _refuse_unversioned(self) -> None:
+        """Tell a store that lost its version from one that was not made to its end."""
+        holds_blobs = self.blobs.exists() and any(self.blobs.iterdir())
+        holds_names = self.index.exists() and self.index.read_bytes() != EMPTY_INDEX
+        if (holds_blobs or holds_names) and not self._version.exists():
+            raise StoreFormatError(
+                path=str(self._version),
+                problem=f"is missing; {_WRITE_BACK}",
+            )

@@ -5,6 +5,7 @@ manifests that are whole. What is lost is said.
 """
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,14 +19,11 @@ from pyrunner.models.store import Store
 from pyrunner.models.verification import Damage, Part, Report
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import (
-    INDEX_TYPE,
     MANIFEST_TYPE,
     MAX_MANIFEST_BYTES,
     REF_NAME,
     Descriptor,
-    Index,
     decode_manifest,
-    encode,
 )
 from pyrunner.registry.reference import Reference
 
@@ -60,6 +58,8 @@ def repair(store: Store, report: Report) -> list[str]:
                 done.extend(_rebuild_index(layout))
             elif damage.part is Part.BLOB:
                 done.extend(_drop(layout, damage))
+            elif damage.part is Part.UNREADABLE:
+                done.append(f"Left {damage.path} alone: {damage.problem}, so it may be whole.")
         done.extend(_forget_untagged(layout, report.damages))
     return done
 
@@ -100,15 +100,15 @@ def _rebuild_index(layout: Layout) -> list[str]:
     with locked(layout.index_lock, timeout_s=LOCK_TIMEOUT_S):
         content = _read(layout.index)
         saved = layout.own / SAVED_INDEX
-        write_durably(saved, content)
+        saved.unlink(missing_ok=True)
+        if content:
+            _keep(layout.index, saved)
         entries = tuple(_manifests(layout.blobs))
         names = _names(content)
         entries = _with_names(entries, names)
-        write_durably(
-            layout.index,
-            encode(Index(schema_version=2, media_type=INDEX_TYPE, manifests=entries)),
-        )
-    done = [f"Rebuilt {layout.index}; what it held is in {saved}."]
+        IndexFile(layout.index, layout.index_lock).replace(entries)
+    held = f"what it held is in {saved}" if content else "it was missing or empty"
+    done = [f"Rebuilt {layout.index}; {held}."]
     for digest in index.digests(entries):
         called = index.names(entries, digest)
         if called:
@@ -126,6 +126,14 @@ def _rebuild_index(layout: Layout) -> list[str]:
         if digest not in found
     )
     return done
+
+
+def _keep(path: Path, saved: Path) -> None:
+    """Keep what a file holds that is about to be replaced; a link takes no room on the disk."""
+    try:
+        saved.hardlink_to(path)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, saved)
 
 
 def _read(path: Path) -> bytes:

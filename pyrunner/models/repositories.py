@@ -46,8 +46,8 @@ class Repositories:
 
     def names(self) -> list[str]:
         """Every repository once, in ASCII order."""
-        references = {Reference.parse(each) for each in self._store.names()}
-        names = {self._name(each) for each in references if not each.registry.startswith("[")}
+        found = self._store.names()
+        names = {self._name(each) for each in found if not each.registry.startswith("[")}
         return sorted(names)
 
     def find(self, name: str) -> Repository | None:
@@ -59,8 +59,7 @@ class Repositories:
         wanted = self._decode(name)
         tags: dict[str, Digest] = {}
         digests = set()
-        for text, digest in self._store.names().items():
-            reference = Reference.parse(text)
+        for reference, digest in self._store.names().items():
             if reference.name == wanted:
                 digests.add(digest)
                 if reference.digest is None and reference.tag is not None:

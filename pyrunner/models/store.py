@@ -17,6 +17,8 @@ from pyrunner.errors import (
     ModelNotFoundError,
     MultipleTagsError,
     StoreCorruptError,
+    StoreIOError,
+    StoreLockedError,
     StoreReadOnlyError,
 )
 from pyrunner.models import index, leases, lookup
@@ -26,9 +28,9 @@ from pyrunner.models.files import os_errors
 from pyrunner.models.index import Entries, IndexFile
 from pyrunner.models.layout import Layout
 from pyrunner.models.leases import Lease
-from pyrunner.models.stored import Removed, StoredModel, read_manifest, read_model
+from pyrunner.models.stored import Removed, StoredModel, read_manifest, read_model, readable
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import MANIFEST_TYPE, REF_NAME, Descriptor, decode_manifest
+from pyrunner.registry.manifest import MANIFEST_TYPE, Descriptor, decode_manifest
 from pyrunner.registry.reference import Reference
 
 __all__ = ["BuiltinModel", "Lease", "Removed", "Store", "StoredModel"]
@@ -68,6 +70,14 @@ class Store:
         self._index = IndexFile(self._layout.index, self._layout.index_lock)
         self.blobs = BlobFolder(self._layout.blobs, self._layout.incoming)
 
+    def exists(self) -> bool:
+        """Whether a store is here; False in an empty folder.
+
+        Raises:
+            StoreFormatError: Something else is here, or a store of a newer format.
+        """
+        return self._layout.exists()
+
     def parse(self, text: str) -> Reference:
         """Read a reference, completed with this store's defaults.
 
@@ -101,7 +111,7 @@ class Store:
         for digest in index.digests(entries):
             try:
                 models.append(self._read(entries, digest))
-            except StoreCorruptError as error:
+            except (StoreCorruptError, StoreIOError) as error:
                 _log.warning("%s is left out of the list: %s", digest, error)
             except ModelNotFoundError:
                 continue  # removed since the index was read
@@ -155,10 +165,14 @@ class Store:
         """The id of the model that has exactly this name, None when there is none."""
         return index.owner(self._entries(), str(reference))
 
-    def names(self) -> dict[str, Digest]:
-        """Every name in canonical form, and the id of the model that has it; one small read."""
-        named = ((each.annotations.get(REF_NAME), each.digest) for each in self._entries())
-        return {name: digest for name, digest in named if name}
+    def names(self) -> dict[Reference, Digest]:
+        """Every name, and the id of the model that has it; one small read."""
+        entries = self._entries()
+        return {
+            reference: digest
+            for digest in index.digests(entries)
+            for reference in readable(index.names(entries, digest))
+        }
 
     def tag(self, source_text: str, target_text: str) -> Reference:
         """Give a model one more name; a name that another model had moves.
@@ -226,7 +240,10 @@ class Store:
                 removed.append(Removed("Deleted", digest.text))
             else:
                 change.entries = index.without_name(change.entries, gone[0])
-        self.collect()
+        try:
+            self.collect()
+        except StoreLockedError as error:  # the model is gone all the same
+            _log.warning("nothing is collected: %s", error)
         return removed
 
     def collect(self, among: Collection[str] | None = None) -> int:

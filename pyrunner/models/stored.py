@@ -1,10 +1,12 @@
 """A model in the store, as everything above sees it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pyrunner.errors import RegistryProtocolError, StoreCorruptError
+from pyrunner import log
+from pyrunner.errors import InvalidReferenceError, RegistryProtocolError, StoreCorruptError
 from pyrunner.models.artifact import (
     MAX_CONFIG_BYTES,
     LayerKind,
@@ -19,6 +21,8 @@ from pyrunner.models.shards import shard_position
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import MAX_MANIFEST_BYTES, Descriptor, Manifest, decode_manifest
 from pyrunner.registry.reference import Reference
+
+_log = log.get("models")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,17 @@ def read_manifest(blobs: BlobFolder, digest: str) -> Manifest:
         raise StoreCorruptError(path=str(blobs.path(digest)), problem=error.problem) from error
 
 
+def readable(names: Iterable[str]) -> tuple[Reference, ...]:
+    """Leave out the names that are none; only another program puts such a name into an index."""
+    found = []
+    for name in names:
+        try:
+            found.append(Reference.parse(name))
+        except InvalidReferenceError as error:
+            _log.warning("the name %.100r of the store is left out: %s", name, error.problem)
+    return tuple(found)
+
+
 def read_model(blobs: BlobFolder, digest: str, names: list[str]) -> StoredModel:
     """Read manifest and config of one model; the layers are not opened.
 
@@ -96,7 +111,7 @@ def read_model(blobs: BlobFolder, digest: str, names: list[str]) -> StoredModel:
     paths = {kind: _paths(blobs, manifest, config, kind) for kind in LayerKind}
     return StoredModel(
         id=Digest(digest).text,
-        references=tuple(Reference.parse(name) for name in names),
+        references=readable(names),
         manifest=manifest,
         config=config,
         created=artifact.created,

@@ -159,7 +159,7 @@ def _from_hub(
 def _is_here(store: Store, reference: Reference) -> bool:
     try:
         model = store.find(str(reference))
-    except LookupError:
+    except (LookupError, StoreCorruptError):
         return False
     return all(store.blobs.has(each) for each in model.manifest.blobs)
 

@@ -41,6 +41,7 @@ class Part(Enum):
     INDEX = "index"
     ENTRY = "entry"
     BLOB = "blob"
+    UNREADABLE = "unreadable"
     MISSING = "missing"
 
 
@@ -92,7 +93,8 @@ def verify(store: Store, on_bytes: OnBytes = lambda _done, _total: None) -> Repo
         on_bytes: Called after each MiB read.
 
     Raises:
-        StoreIOError: The folder is no store, or the disk cannot be read.
+        StoreFormatError: The folder is no store.
+        StoreIOError: The disk cannot be read.
     """
     layout = Layout(store.path)
     if not layout.exists():
@@ -145,7 +147,8 @@ def _collect_needs(store: Store, entries: Entries, findings: _Findings) -> None:
     for digest in index.digests(entries):
         called = labels(entries, digest)
         findings.users.setdefault(digest.text, []).extend(called)
-        with contextlib.suppress(StoreCorruptError):  # found again when its blob is hashed
+        # One that cannot be read is found again when its blob is hashed.
+        with contextlib.suppress(StoreCorruptError, StoreIOError):
             for blob in read_manifest(store.blobs, digest).blobs:
                 findings.users.setdefault(blob.digest.text, []).extend(called)
                 findings.sizes[blob.digest.text] = blob.size
@@ -154,22 +157,28 @@ def _collect_needs(store: Store, entries: Entries, findings: _Findings) -> None:
 def _check_blobs(layout: Layout, findings: _Findings, on_bytes: OnBytes) -> tuple[int, int, int]:
     with os_errors(layout.blobs):
         paths = sorted(layout.blobs.iterdir())
-        total = sum(each.lstat().st_size for each in paths if each.exists())
+        total = sum(_size_bytes(each) or 0 for each in paths)
     n_blobs = done = unneeded = 0
     for path in paths:
+        users = tuple(findings.users.get(f"sha256:{path.name}", ()))
         try:
-            size_bytes, damage = _check_blob(path, partial(_add, on_bytes, done, total))
+            size_bytes, damage = _check_blob(path, users, partial(_add, on_bytes, done, total))
         except FileNotFoundError:
             continue  # removed since the folder was read
         done += size_bytes
         n_blobs += 1
-        users = tuple(findings.users.get(f"sha256:{path.name}", ()))
         unneeded += 0 if users else size_bytes
         if damage is not None:
-            problem, identity = damage
-            remedy = _remedy(users) or "Drop it with: pyrunner store verify --repair"
-            findings.damages.append(Damage(Part.BLOB, path, problem, users, remedy, identity))
+            findings.damages.append(damage)
     return n_blobs, done, unneeded
+
+
+def _size_bytes(path: Path) -> int | None:
+    """Size of what is there, links not followed; None when nothing is."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _add(on_bytes: OnBytes, before: int, total: int, n_bytes: int) -> None:
@@ -177,12 +186,20 @@ def _add(on_bytes: OnBytes, before: int, total: int, n_bytes: int) -> None:
 
 
 def _check_blob(
-    path: Path, on_bytes: Callable[[int], None]
-) -> tuple[int, tuple[str, tuple[int, int]] | None]:
+    path: Path, users: tuple[str, ...], on_bytes: Callable[[int], None]
+) -> tuple[int, Damage | None]:
     status = path.lstat()
-    identity = (status.st_ino, status.st_mtime_ns)
+    remedy = _remedy(users) or "Drop it with: pyrunner store verify --repair"
+    damaged = partial(
+        Damage,
+        Part.BLOB,
+        path,
+        models=users,
+        remedy=remedy,
+        identity=(status.st_ino, status.st_mtime_ns),
+    )
     if not stat.S_ISREG(status.st_mode):
-        return 0, ("it is no regular file", identity)
+        return 0, damaged(problem="it is no regular file")
     n_bytes = 0
     digest = hashlib.sha256()
     try:
@@ -194,23 +211,26 @@ def _check_blob(
     except FileNotFoundError:
         raise
     except OSError as error:
-        return n_bytes, (f"it cannot be read ({error.strerror})", identity)
+        remedy = "Look at its permissions and at the disk, and verify again."
+        problem = f"it cannot be read ({error.strerror})"
+        return n_bytes, Damage(Part.UNREADABLE, path, problem, users, remedy)
     if digest.hexdigest() == path.name:
         return n_bytes, None
-    return n_bytes, (f"its {n_bytes} bytes have the digest sha256:{digest.hexdigest()}", identity)
+    problem = f"its {n_bytes} bytes have the digest sha256:{digest.hexdigest()}"
+    return n_bytes, damaged(problem=problem)
 
 
 def _check_references(store: Store, entries: Entries, findings: _Findings) -> None:
     damaged = {each.path for each in findings.damages}
     for text, users in findings.users.items():
         path = store.blobs.path(text)
-        size_bytes = findings.sizes.get(text)
         if path in damaged:
             continue
-        if not path.exists():
+        promised, found = findings.sizes.get(text), _size_bytes(path)
+        if found is None:
             _add_missing(findings, path, "the blob is missing", users)
-        elif size_bytes is not None and path.stat().st_size != size_bytes:
-            _add_missing(findings, path, f"a manifest promises {size_bytes} bytes", users)
+        elif promised not in {None, found}:
+            _add_missing(findings, path, f"a manifest promises {promised} bytes", users)
     broken = {each.path for each in findings.damages}
     for digest in index.digests(entries):
         _check_entry(store, entries, digest, findings, broken)
@@ -222,17 +242,27 @@ def _check_entry(
     called = labels(entries, digest)
     path = store.blobs.path(digest)
     problems = [problem for name in index.names(entries, digest) if (problem := _unusable(name))]
+    problems += _wrong_sizes(entries, digest, _size_bytes(path))
     if not problems and path not in broken:
         try:
             manifest = read_manifest(store.blobs, digest)
             if store.blobs.path(manifest.config.digest) not in broken:
                 read_model(store.blobs, digest, [])
-        except StoreCorruptError as error:
+        except (StoreCorruptError, StoreIOError) as error:
             problems.append(error.problem)
     remedy = f"Remove it with: pyrunner rm --force {digest.text}"
     for problem in problems:
         damage = Damage(Part.ENTRY, path, problem, tuple(called), remedy)
         findings.damages.append(damage)
+
+
+def _wrong_sizes(entries: Entries, digest: Digest, found: int | None) -> list[str]:
+    promised = {each.size for each in entries if each.digest == digest}
+    return [
+        f"index.json promises {size_bytes} bytes of a manifest that has {found}"
+        for size_bytes in sorted(promised - {found})
+        if found is not None
+    ]
 
 
 def _unusable(name: str) -> str:

@@ -66,6 +66,7 @@ TABLE: dict[type[PyrunnerError], Row] = {
     errors.ServerAnswerError: Row(502, _UPSTREAM),
     errors.StoreLockedError: Row(503, _SERVER),
     errors.StoreCorruptError: Row(500, _SERVER),
+    errors.StoreFormatError: Row(500, _SERVER),
     errors.StoreFullError: Row(507, _SERVER),
     errors.StoreIOError: Row(500, _SERVER),
     errors.StoreReadOnlyError: Row(500, _SERVER),

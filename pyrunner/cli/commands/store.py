@@ -108,7 +108,7 @@ def purge_command(*, force: bool) -> None:
 
     settings = config.load()
     store = catalog.open_store(settings)
-    store.collect()  # refuses what is no store before anything is asked
+    store.exists()  # refuses what is no store before anything is asked
     if not force:
         click.echo("WARNING! This will remove the entire models directory.")
         click.echo("Are you sure you want to continue? [y/N] ", nl=False)

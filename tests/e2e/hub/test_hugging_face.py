@@ -19,6 +19,7 @@ from pyrunner.errors import (
     RegistryProtocolError,
     RegistryUnavailableError,
 )
+from pyrunner.models import verification
 from pyrunner.models.hub import COMMIT, SOURCE
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.hugging_face import MAX_FILES
@@ -93,6 +94,16 @@ def test_model_removed_from_the_store_comes_back(store, client):
     pull_model(store, client)
     store.remove("huggingface.co/org/model-gguf")
     assert not pull_model(store, client).is_cached
+
+
+@pytest.mark.parametrize("part", ["manifest", "config"])
+def test_model_that_lost_a_small_blob_comes_back(store, client, part):
+    model = pull_model(store, client).model
+    lost = {"manifest": model.id, "config": model.manifest.config.digest}[part]
+    store.blobs.path(lost).unlink()
+    outcome = pull_model(store, client)
+    assert (outcome.model, outcome.is_cached) == (model, False)
+    assert verification.verify(store).damages == ()
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,12 @@ from pyrunner.errors import (
     ModelNotFoundError,
     MultipleTagsError,
     StoreCorruptError,
+    StoreFormatError,
     StoreIOError,
 )
+from pyrunner.models import collection
 from pyrunner.models.artifact import CONFIG_V01
+from pyrunner.models.files import locked
 from pyrunner.models.store import Store
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import MAX_MANIFEST_BYTES, REF_NAME, Manifest, encode
@@ -203,24 +206,77 @@ def test_put_with_a_config_that_cannot_be_read_says_so_and_changes_nothing(store
 def test_foreign_folder_is_refused_in_one_sentence_and_left_alone(store, name, content):
     store.path.mkdir()
     (store.path / name).write_text(content)
-    with pytest.raises(StoreIOError, match="choose another folder"):
+    with pytest.raises(StoreFormatError, match="choose another folder"):
         store.list()
-    with pytest.raises(StoreIOError, match="choose another folder"):
+    with pytest.raises(StoreFormatError, match="choose another folder"):
         add(store, "x", b"1")
     assert [each.name for each in store.path.iterdir()] == [name]
 
 
 def test_file_in_place_of_the_store_is_refused(store):
     store.path.write_text("x")
-    with pytest.raises(StoreIOError, match="is a file"):
+    with pytest.raises(StoreFormatError, match="is a file"):
         store.list()
 
 
 def test_store_of_a_newer_version_is_refused(store):
     add(store, "x", b"1")
     (store.path / ".pyrunner" / "version").write_text("2\n")
-    with pytest.raises(StoreIOError, match="a newer version"):
+    with pytest.raises(StoreFormatError, match="a newer version"):
         store.list()
+
+
+@pytest.mark.parametrize("lost", [(), ("index.json",)], ids=["version", "version and index"])
+def test_store_that_lost_its_version_is_refused_and_loses_nothing_else(store, lost):
+    model = add(store, "x", b"1")
+    content = (store.path / "index.json").read_bytes()
+    version = store.path / ".pyrunner" / "version"
+    for path in (version, *(store.path / name for name in lost)):
+        path.unlink()
+    for act in (store.list, store.collect, lambda: add(store, "y", b"2")):
+        with pytest.raises(StoreFormatError, match=r"version is missing; write 1 into it"):
+            act()
+    version.write_text("1\n")
+    if lost:
+        (store.path / "index.json").write_bytes(content)
+    assert [each.id for each in store.list()] == [model.id]
+
+
+def test_store_that_was_not_made_to_its_end_is_made_to_its_end(store):
+    add(store, "x", b"1")
+    store.remove("x")
+    (store.path / ".pyrunner" / "version").unlink()
+    assert store.list() == []
+    assert add(store, "x", b"1") in store.list()
+
+
+def test_name_that_is_none_hides_nothing_else(store):
+    model = add(store, "x", b"1")
+    add(store, "y", b"2")
+    path = store.path / "index.json"
+    path.write_bytes(path.read_bytes().replace(b"docker.io/ai/x:latest", b"UPPER CASE"))
+    assert [each.tags for each in store.list()] == [[], ["docker.io/ai/y:latest"]]
+    assert [str(each) for each in store.names()] == ["docker.io/ai/y:latest"]
+    store.remove(model.id)
+    assert len(store.list()) == 1
+
+
+def test_what_is_no_blob_does_not_stop_a_removal(store):
+    add(store, "x", b"1")
+    blobs = store.path / "blobs" / "sha256"
+    (blobs / "folder").mkdir()
+    (blobs / "dangling").symlink_to("nowhere")
+    assert [each.kind for each in store.remove("x")] == ["Untagged", "Deleted"]
+    assert [each.name for each in blobs.iterdir()] == ["folder"]
+
+
+def test_removal_is_done_although_its_collection_has_to_wait_too_long(store, monkeypatch, caplog):
+    add(store, "x", b"1")
+    monkeypatch.setattr(collection, "LOCK_TIMEOUT_S", 0.0)
+    with locked(store.path / ".pyrunner" / "collection.lock", timeout_s=0):
+        assert [each.kind for each in store.remove("x")] == ["Untagged", "Deleted"]
+    assert "nothing is collected" in caplog.text
+    assert store.collect() > 0
 
 
 def test_name_that_would_make_the_index_unreadable_is_refused(store):
@@ -245,7 +301,7 @@ def test_index_that_is_no_json_is_named(store):
 def test_folder_that_cannot_be_made_is_an_error_of_the_store(tmp_path):
     (tmp_path / "file").write_text("x")
     store = Store(tmp_path / "file" / "store", NAMES)
-    with pytest.raises(StoreIOError):
+    with pytest.raises(StoreFormatError, match="is a file"):
         add(store, "x", b"1")
 
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 from support.artifacts import add, new_store
 
-from pyrunner.errors import StoreIOError
+from pyrunner.errors import StoreFormatError
 from pyrunner.models import layout, verification
 from pyrunner.models.files import LOCK_TIMEOUT_S, locked
 from pyrunner.models.layout import Layout
@@ -86,14 +86,20 @@ def test_upgrade_waits_for_the_lock_and_runs_once(older, monkeypatch):
     assert [each.tags for each in older.list()] == [["docker.io/ai/x:latest"]]
 
 
-@pytest.mark.parametrize("version", ["2\n", "99999999999999999999\n", "one\n", "", "-1\n"])
-def test_newer_or_unreadable_version_is_refused(older, version):
+def test_newer_version_is_refused(older):
+    (older.path / ".pyrunner" / "version").write_text("2\n")
+    with pytest.raises(StoreFormatError, match="a newer version"):
+        older.list()
+
+
+@pytest.mark.parametrize("version", ["99999999999999999999\n", "one\n", "", "-1\n"])
+def test_version_that_is_none_is_refused(older, version):
     (older.path / ".pyrunner" / "version").write_text(version)
-    with pytest.raises(StoreIOError, match="a newer version"):
+    with pytest.raises(StoreFormatError, match=r"version holds no number; write 1 into it"):
         older.list()
 
 
 def test_version_that_nothing_upgrades_is_refused(older, monkeypatch):
     monkeypatch.setattr(layout, "UPGRADES", {})
-    with pytest.raises(StoreIOError, match="has the format 0"):
+    with pytest.raises(StoreFormatError, match="has the format 0"):
         older.list()

@@ -1,5 +1,10 @@
 """``store verify`` and its repair: what is damaged is found, named and honestly mended."""
 
+import errno
+import json
+import os
+from pathlib import Path
+
 import pytest
 from support.artifacts import add, blob_names, new_store
 
@@ -50,6 +55,37 @@ def test_damaged_blob_is_dropped_and_comes_back_with_the_next_pull(store):
     assert _found(store) == [(Part.MISSING, ("docker.io/ai/x:latest",))]
     add(store, "x", b"weights")
     assert _found(store) == []
+
+
+def test_blob_that_cannot_be_read_is_said_and_left(store, monkeypatch):
+    model = add(store, "x", b"weights")
+    opened = Path.open
+
+    def refused(path, *args, **kwargs):
+        if path == model.weight_paths[0]:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refused)
+    report = verification.verify(store)
+    [damage] = report.damages
+    assert (damage.part, damage.models) == (Part.UNREADABLE, ("docker.io/ai/x:latest",))
+    assert "Permission denied" in damage.problem
+    [said] = recovery.repair(store, report)
+    assert said.startswith(f"Left {damage.path} alone")
+    monkeypatch.undo()
+    assert _found(store) == []
+
+
+def test_size_that_only_the_index_has_is_found(store):
+    model = add(store, "x", b"weights")
+    path = store.path / "index.json"
+    document = json.loads(path.read_bytes())
+    document["manifests"][0]["size"] += 1
+    path.write_text(json.dumps(document))
+    [damage] = verification.verify(store).damages
+    assert (damage.part, damage.path) == (Part.ENTRY, store.blobs.path(model.id))
+    assert damage.problem.startswith("index.json promises")
 
 
 def test_blob_that_was_replaced_since_it_was_read_is_not_dropped(store):
