@@ -13,6 +13,9 @@ import msgspec
 JsonText = str
 """A string that holds one JSON document; passed on, not parsed, below the server."""
 
+MAX_CHAT_TEMPLATE_BYTES = 1024 * 1024
+"""Longest chat template file that is packaged, imported, pulled or rendered."""
+
 
 class FinishReason(StrEnum):
     """Why a sequence ended; the values are OpenAI's where OpenAI has one."""

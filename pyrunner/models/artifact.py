@@ -35,6 +35,8 @@ FILE_UNTESTED = "org.cncf.model.file.mediatype.untested"
 
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 """Largest config blob that is read."""
+MAX_CONTEXT_SIZE = 2**31 - 1
+"""Tokens; Docker's `context_size` has 32 bits."""
 
 
 class LayerKind(Enum):

@@ -37,6 +37,7 @@ from pyrunner.registry.manifest import (
     decode_manifest,
     encode,
 )
+from pyrunner.types import MAX_CHAT_TEMPLATE_BYTES
 from pyrunner.user_files import user_file_errors
 
 _OLLAMA = "application/vnd.ollama.image."
@@ -48,7 +49,6 @@ _DROPPED = {
     "params": "its parameters",
     "messages": "its example messages",
 }
-_MAX_TEMPLATE_BYTES = 1024 * 1024
 _PATH_PARTS = 4
 
 
@@ -207,7 +207,7 @@ def _ollama_blob(root: Path, digest: Digest) -> Path:
 
 def _is_jinja(path: Path, size_bytes: int) -> bool:
     """Whether a template is one we can use: Go's have no ``{%``."""
-    return size_bytes <= _MAX_TEMPLATE_BYTES and b"{%" in _small(path)
+    return size_bytes <= MAX_CHAT_TEMPLATE_BYTES and b"{%" in _small(path)
 
 
 def _small(path: Path) -> bytes:

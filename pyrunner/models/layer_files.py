@@ -18,9 +18,10 @@ from pyrunner.models.progress import LayerProgress, OnProgress, ProgressEvent
 from pyrunner.models.store import Store
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import Descriptor
+from pyrunner.types import MAX_CHAT_TEMPLATE_BYTES
 from pyrunner.user_files import user_file_errors
 
-MAX_TEXT_BYTES = 1024 * 1024
+MAX_TEXT_BYTES = MAX_CHAT_TEMPLATE_BYTES
 """Largest chat template or licence."""
 _CHUNK_BYTES = 1024 * 1024
 _MIB = 1024 * 1024

@@ -23,7 +23,6 @@ MAX_FILES = 4096
 MAX_DEPTH = 16
 """Folders inside each other."""
 
-_MAX_CONTEXT = 2**31 - 1
 _ZIP_MAGIC = b"PK\x03\x04"
 _LICENSE_WORDS = ("license", "licence", "copying", "notice")
 
@@ -55,6 +54,7 @@ def from_gguf(path: Path, reader: LayerReader) -> Weights:
 def gguf_config(headers: Sequence[GgufHeader]) -> ModelConfig:
     """What the headers of all shards say, in Docker's words."""
     first = headers[0]
+    n_ctx_train = first.n_ctx_train
     main = max(headers, key=lambda each: each.tensor_bytes)
     return ModelConfig(
         format="gguf",
@@ -63,7 +63,7 @@ def gguf_config(headers: Sequence[GgufHeader]) -> ModelConfig:
         architecture=first.architecture,
         size=units.format_bytes(sum(each.tensor_bytes for each in headers)),
         gguf=gguf.config_metadata(first),
-        context_size=first.n_ctx_train if 0 < first.n_ctx_train <= _MAX_CONTEXT else None,
+        context_size=n_ctx_train if 0 < n_ctx_train <= artifact.MAX_CONTEXT_SIZE else None,
     )
 
 

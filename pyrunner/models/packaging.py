@@ -33,7 +33,6 @@ from pyrunner.registry.manifest import Descriptor
 from pyrunner.registry.reference import Reference
 
 OnMessage = Callable[[str], None]
-_MAX_CONTEXT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +110,10 @@ def _check(options: PackageOptions) -> None:
             problem="or '--safetensors-dir' or '--dduf' or '--from' is needed, and only one",
         )
     size = options.context_size
-    if size is not None and size != -1 and not 1 <= size <= _MAX_CONTEXT:
+    if size is not None and size != -1 and not 1 <= size <= artifact.MAX_CONTEXT_SIZE:
         raise InvalidParameterError(
-            param="--context-size", problem=f"is {size}; write 1 to {_MAX_CONTEXT}, or -1"
+            param="--context-size",
+            problem=f"is {size}; write 1 to {artifact.MAX_CONTEXT_SIZE}, or -1",
         )
     if size is not None and options.format == "cncf":
         raise InvalidParameterError(

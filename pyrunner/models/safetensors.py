@@ -13,6 +13,7 @@ from typing import Annotated, Any, Never
 import msgspec
 
 from pyrunner.errors import ModelFileError
+from pyrunner.models.artifact import MAX_CONTEXT_SIZE
 from pyrunner.user_files import user_file_errors
 
 MAX_HEADER_BYTES = 32 * 1024 * 1024
@@ -31,7 +32,6 @@ _CONTEXT_KEYS = (
     "model_max_length",
 )
 """Of ``config.json``, the first that is there (reference, section 2.3)."""
-_MAX_CONTEXT = 2**31 - 1
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
@@ -82,7 +82,7 @@ def context_size(config: Mapping[str, Any]) -> int | None:
     found = next((config[key] for key in _CONTEXT_KEYS if key in config), None)
     if not isinstance(found, int) or isinstance(found, bool):
         return None
-    return found if 0 < found <= _MAX_CONTEXT else None
+    return found if 0 < found <= MAX_CONTEXT_SIZE else None
 
 
 def read_config_json(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyrunner import log
 from pyrunner.errors import ContextLengthError, ModelFileError
-from pyrunner.types import ChatRequest, ModelMode
+from pyrunner.types import MAX_CHAT_TEMPLATE_BYTES, ChatRequest, ModelMode
 from pyrunner.wire.launch import Launch
 from pyrunner.worker.ports import Loop, OnProgress, Prompts, Rendered
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from pyrunner._native import Model
     from pyrunner.chat.conversation import ChatFormat
-
-MAX_TEMPLATE_BYTES = 1024 * 1024
-"""Longest chat template file that is read."""
 
 _native_logger = log.get("native")
 
@@ -118,10 +115,11 @@ def _template(path: str | None) -> str | None:
         return None
     try:
         with Path(path).open("rb") as file:
-            data = file.read(MAX_TEMPLATE_BYTES + 1)
+            data = file.read(MAX_CHAT_TEMPLATE_BYTES + 1)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelFileError(path=path, problem=str(error)) from error
-    if len(data) > MAX_TEMPLATE_BYTES:
-        raise ModelFileError(path=path, problem=f"is longer than {MAX_TEMPLATE_BYTES} bytes")
+    if len(data) > MAX_CHAT_TEMPLATE_BYTES:
+        problem = f"is longer than {MAX_CHAT_TEMPLATE_BYTES} bytes"
+        raise ModelFileError(path=path, problem=problem)
     return text
