@@ -19,8 +19,8 @@ from pyrunner.models.store import Store
 pytestmark = pytest.mark.slow
 
 N_KILLS_PER_VERB = 20
-"""Of each of five verbs: 100 moments."""
-_LONGEST_S = {"tag": 0.06, "rm": 0.08, "gc": 0.06, "pull": 0.12, "push": 0.12}
+"""Of each of six verbs: 120 moments."""
+_LONGEST_S = {"tag": 0.06, "rm": 0.08, "gc": 0.06, "pull": 0.12, "ranged": 0.15, "push": 0.12}
 """About two rounds of each verb on an idle machine; every moment of a round can be hit."""
 
 
@@ -64,12 +64,12 @@ def test_store_is_clean_after_kill_9_and_the_operation_then_completes(store, tar
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_two_processes_doing_200_random_operations_leave_a_clean_store(store, seed):
+def test_two_processes_doing_200_random_operations_leave_a_clean_store(store, target, seed):
     with (
-        _start(store, "random", f"{seed} one") as one,
-        _start(store, "random", f"{seed} two") as two,
+        _start(store, "random", f"{seed}-one {target}") as one,
+        _start(store, "random", f"{seed}-two {target}") as two,
     ):
-        assert [one.wait(60), two.wait(60)] == [0, 0]
+        assert [one.wait(120), two.wait(120)] == [0, 0]
     assert verification.verify(store).damages == ()
     assert all(store.blobs.has(blob) for each in store.list() for blob in each.manifest.blobs)
     housekeeping.clean(store)

@@ -1,6 +1,7 @@
 """Work on a store to be killed in, or to do beside others: ``store_work.py STORE VERB ARGUMENT``.
 
 Says ``ready``, then does its verb again and again; ``random`` does 200 operations and ends.
+Everything that the verbs need is imported by then, so that work is killed and no start.
 `once` does one round of a verb, for the test that completes what was killed.
 """
 
@@ -10,13 +11,18 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pyrunner.config import RegistryConfig
 from pyrunner.errors import ModelNotFoundError
-from pyrunner.models import housekeeping
+from pyrunner.models import housekeeping, verification
 from pyrunner.models.store import Store
+from pyrunner.models.transfer import pull, push
+from pyrunner.registry.client import RegistryClient
 from pyrunner.registry.digest import Digest
 from support.artifacts import NAMES, add, described
 
 WEIGHTS = b"weights" * 30_000
+RANGED = RegistryConfig(n_ranges=3, range_bytes=64 * 1024, ranges_above_bytes=64 * 1024)
+"""`WEIGHTS` come in four ranges."""
 N_OPERATIONS = 200
 N_NAMES = 6
 
@@ -45,20 +51,14 @@ def _gc(store: Store, _argument: str) -> None:
     housekeeping.clean(store)
 
 
-def _pull(store: Store, argument: str) -> None:
-    from pyrunner.models.transfer import pull
-    from pyrunner.registry.client import RegistryClient
-
+def _pull(store: Store, argument: str, config: RegistryConfig = NAMES) -> None:
     with contextlib.suppress(ModelNotFoundError):
         store.remove(argument)
-    with RegistryClient(NAMES) as client:
+    with RegistryClient(config) as client:
         pull(store, client, argument, lambda _event: None)
 
 
 def _push(store: Store, argument: str) -> None:
-    from pyrunner.models.transfer import push
-    from pyrunner.registry.client import RegistryClient
-
     add(store, argument, WEIGHTS)
     with RegistryClient(NAMES) as client:
         push(store, client, argument, lambda _event: None)
@@ -69,6 +69,7 @@ VERBS: Mapping[str, Callable[[Store, str], None]] = {
     "rm": _rm,
     "gc": _gc,
     "pull": _pull,
+    "ranged": lambda store, argument: _pull(store, argument, RANGED),
     "push": _push,
 }
 
@@ -78,28 +79,46 @@ def once(store: Store, verb: str, argument: str) -> None:
     VERBS[verb](store, argument)
 
 
-def _add(store: Store, name: str, other: str) -> None:
-    add(store, name, f"{name} {other}".encode())
+def _pull_again(store: Store, name: str) -> None:
+    with RegistryClient(RANGED) as client:
+        pull(store, client, name, lambda _event: None)
 
 
-_OPERATIONS: Mapping[str, Callable[[Store, str, str], object]] = {
-    "add": _add,
-    "tag": lambda store, name, other: store.tag(name, other),
-    "remove": lambda store, name, _other: store.remove(name),
-    "use": lambda store, name, _other: _read_leased(store, name),
-    "list": lambda store, _name, _other: store.list(),
-    "collect": lambda store, _name, _other: store.collect(),
+def _push_as(store: Store, name: str, target: str) -> None:
+    store.tag(name, target)
+    with RegistryClient(NAMES) as client:
+        push(store, client, target, lambda _event: None)
+
+
+def _verify(store: Store) -> None:
+    damages = verification.verify(store).damages
+    assert damages == (), damages
+
+
+_OPERATIONS: Mapping[str, Callable[[Store, str, str, str], object]] = {
+    "add": lambda store, name, other, _target: add(store, name, f"{name} {other}".encode()),
+    "tag": lambda store, name, other, _target: store.tag(name, other),
+    "remove": lambda store, name, _other, _target: store.remove(name),
+    "use": lambda store, name, _other, _target: _read_leased(store, name),
+    "list": lambda store, _name, _other, _target: store.list(),
+    "collect": lambda store, _name, _other, _target: store.collect(),
+    "gc": lambda store, _name, _other, _target: housekeeping.clean(store),
+    "purge": lambda store, _name, _other, _target: housekeeping.purge(store),
+    "verify": lambda store, _name, _other, _target: _verify(store),
+    "pull": lambda store, _name, _other, target: _pull_again(store, target),
+    "push": lambda store, name, other, target: _push_as(store, name, f"{target}-{other}"),
+    "remove pulled": lambda store, _name, _other, target: store.remove(target),
 }
 
 
-def do_random(store: Store, seed: str) -> None:
+def do_random(store: Store, seed: str, target: str) -> None:
     """200 random operations; that a model is gone, because the other process took it, is fine."""
     numbers = random.Random(seed)
     for _ in range(N_OPERATIONS):
         name, other = (f"m{numbers.randrange(N_NAMES)}" for _ in range(2))
         operation = numbers.choice(sorted(_OPERATIONS))
         with contextlib.suppress(ModelNotFoundError):
-            _OPERATIONS[operation](store, name, other)
+            _OPERATIONS[operation](store, name, other, target)
 
 
 def _read_leased(store: Store, name: str) -> None:
@@ -112,13 +131,10 @@ def _read_leased(store: Store, name: str) -> None:
 def _main() -> None:
     store = Store(Path(sys.argv[1]), NAMES)
     verb, argument = sys.argv[2:]
-    if verb in {"pull", "push"}:
-        import pyrunner.models.transfer
-        import pyrunner.registry.client  # noqa: F401 - before "ready", so that work is killed
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     if verb == "random":
-        do_random(store, argument)
+        do_random(store, *argument.split())
         return
     while True:
         once(store, verb, argument)
