@@ -3,7 +3,7 @@
 The types are exact (reference, sections 2.1 to 2.4); those of CNCF are in `modelpack`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -37,6 +37,9 @@ MAX_CONFIG_BYTES = 4 * 1024 * 1024
 """Largest config blob that is read."""
 MAX_CONTEXT_SIZE = 2**31 - 1
 """Tokens; Docker's `context_size` has 32 bits."""
+
+_SHOWN_TEXTS = ("quantization", "parameters", "architecture", "size")
+_SHOWN_OBJECTS = ("gguf", "safetensors", "diffusers")
 
 
 class LayerKind(Enum):
@@ -81,14 +84,9 @@ class ArtifactConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds, 0 when unknown."""
 
 
-class _Descriptor(msgspec.Struct):
-    created: str | None = None
-    created_at: str | None = msgspec.field(name="createdAt", default=None)
-
-
 class _File(msgspec.Struct):
-    config: msgspec.Raw = msgspec.Raw(b"{}")
-    descriptor: _Descriptor = msgspec.field(default_factory=_Descriptor)
+    config: dict[str, msgspec.Raw] | None = None
+    descriptor: msgspec.Raw = msgspec.Raw(b"{}")
     modelfs: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -143,6 +141,10 @@ def _unsupported(name: str, media_type: str) -> UnsupportedArtifactError:
 def parse_config(content: bytes, *, source: str) -> ArtifactConfig:
     """Read a config blob of Docker's or ModelPack's form.
 
+    Strict in what is used: the format, which decides what the layers are, and the context. The rest
+    is only shown, and what of it makes no sense is left out: a model can be pulled, listed and
+    pushed without.
+
     Args:
         content: The bytes, already compared with their digest.
         source: Where they came from, for the error.
@@ -152,19 +154,21 @@ def parse_config(content: bytes, *, source: str) -> ArtifactConfig:
     """
     try:
         file = msgspec.json.decode(content, type=_File)
+        said = file.config or {}
+        about = _object(file.descriptor)
         if modelpack.is_config(
-            bytes(file.config),
+            said,
             has_modelfs=bytes(file.modelfs) != b"",
-            has_created_at=file.descriptor.created_at is not None,
+            has_created_at=about.get("createdAt") is not None,
         ):
-            config = _flatten(msgspec.json.decode(file.config, type=modelpack.Config))
+            config = _flatten(modelpack.read_config(said))
         else:
-            config = msgspec.json.decode(file.config, type=ModelConfig)
+            config = _docker_config(said)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RegistryProtocolError(
             registry=source, problem=f"a model config that cannot be read ({error})"
         ) from error
-    created = file.descriptor.created or file.descriptor.created_at
+    created = about.get("created") or about.get("createdAt")
     return ArtifactConfig(config=config, created=_unix_seconds(created))
 
 
@@ -250,6 +254,27 @@ def _suffix(name: str) -> str:
     return name.rpartition(".")[2]
 
 
+def _docker_config(said: Mapping[str, msgspec.Raw]) -> ModelConfig:
+    used = {
+        key: msgspec.json.decode(said[key])
+        for key in ("format", "context_size", "is_context_chosen")
+        if key in said
+    }
+    return msgspec.convert(
+        {key: value for key, value in used.items() if value is not None}
+        | {key: modelpack.shown(said.get(key)) for key in _SHOWN_TEXTS}
+        | {key: _object(said.get(key)) for key in _SHOWN_OBJECTS},
+        ModelConfig,
+    )
+
+
+def _object(value: msgspec.Raw | None) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(value or b"{}", type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
 def _flatten(config: modelpack.Config) -> ModelConfig:
     return ModelConfig(
         format=config.format,
@@ -259,8 +284,8 @@ def _flatten(config: modelpack.Config) -> ModelConfig:
     )
 
 
-def _unix_seconds(text: str | None) -> int:
+def _unix_seconds(said: Any) -> int:
     try:
-        return max(0, int(datetime.fromisoformat(text or "").timestamp()))
-    except (ValueError, OverflowError):
+        return max(0, int(datetime.fromisoformat(said).timestamp()))
+    except (TypeError, ValueError, OverflowError):
         return 0

@@ -6,7 +6,7 @@ type and never unpacked.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 
@@ -19,30 +19,55 @@ CONFIG_FILE = "application/vnd.cncf.model.weight.config.v1.raw"
 DOC = "application/vnd.cncf.model.doc.v1.raw"
 
 
-class Config(msgspec.Struct):
-    """The ``config`` object of a ModelPack config blob, as far as we show it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The ``config`` object of a ModelPack config blob, as far as we need it."""
 
-    architecture: str = ""
-    format: str = ""
-    param_size: str = msgspec.field(name="paramSize", default="")
-    precision: str = ""
-    quantization: str = ""
+    architecture: str
+    format: str
+    param_size: str
+    precision: str
+    quantization: str
 
 
-def is_config(config: bytes, *, has_modelfs: bool, has_created_at: bool) -> bool:
+def is_config(
+    config: Mapping[str, msgspec.Raw], *, has_modelfs: bool, has_created_at: bool
+) -> bool:
     """Whether a config blob is ModelPack's rather than Docker's.
 
     Args:
-        config: The JSON of its ``config`` key.
+        config: What its ``config`` key holds.
         has_modelfs: It has that key.
         has_created_at: Its descriptor has ``createdAt``.
+    """
+    return has_modelfs or has_created_at or "paramSize" in config
+
+
+def read_config(config: Mapping[str, msgspec.Raw]) -> Config:
+    """Read the ``config`` object; what is only shown may be anything.
 
     Raises:
-        msgspec.DecodeError: `config` is no JSON object.
+        msgspec.DecodeError: The format, which decides what the layers are, is no text.
     """
-    if has_modelfs or has_created_at:
-        return True
-    return "paramSize" in msgspec.json.decode(config, type=dict[str, msgspec.Raw])
+    return Config(
+        architecture=shown(config.get("architecture")),
+        format=msgspec.json.decode(config.get("format", b"null"), type=str | None) or "",
+        param_size=shown(config.get("paramSize")),
+        precision=shown(config.get("precision")),
+        quantization=shown(config.get("quantization")),
+    )
+
+
+def shown(value: msgspec.Raw | None) -> str:
+    """A value that is shown to people and nothing else: text, or a number as text.
+
+    Anything else is as good as missing. A model is not refused for it.
+    """
+    try:
+        found = msgspec.json.decode(value or b"null", type=str | int | float | None)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return "" if found is None else str(found)
 
 
 def encode_config(
@@ -61,10 +86,3 @@ def encode_config(
         "config": {key: value for key, value in config.items() if value},
     }
     return msgspec.json.encode(document)
-
-
-def with_layers(document: dict[str, Any], diff_ids: Sequence[str]) -> bytes:
-    """An existing config for other layers; whatever else it says is kept."""
-    return msgspec.json.encode(
-        document | {"modelfs": {"type": "layers", "diffIds": list(diff_ids)}}
-    )

@@ -2,19 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from pyrunner import gguf
-from pyrunner.models import artifact, modelpack
+from pyrunner.models import artifact, modelpack, rewriting
 from pyrunner.models.artifact import LayerKind, ModelConfig, layer_kind
 from pyrunner.models.layer_types import to_cncf, to_docker
 from pyrunner.models.package_sources import gguf_config
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.digest import Digest
-from pyrunner.registry.manifest import MANIFEST_TYPE, Descriptor, Manifest, encode
+from pyrunner.registry.manifest import (
+    MANIFEST_TYPE,
+    Descriptor,
+    Manifest,
+    decode_manifest,
+    encode,
+)
 
 Form = Literal["docker", "cncf"]
 
@@ -39,11 +45,8 @@ class Written:
     config: Descriptor
     config_content: bytes
     manifest: Manifest
-
-    @property
-    def manifest_content(self) -> bytes:
-        """Its bytes, which make the model's id."""
-        return encode(self.manifest)
+    manifest_content: bytes
+    """The manifest's bytes, which make the model's id."""
 
 
 def form_of(config_type: str) -> Form:
@@ -74,29 +77,21 @@ def rewrite(
 ) -> Written:
     """Write a model of the store with other layers or context, in the form it has.
 
-    Whatever else its config and manifest say is kept, also what we do not know.
+    Whatever else its config, manifest and descriptors say is kept, also what we do not know.
     """
-    config = source.manifest.config
-    raw = store.blobs.read(config.digest, max_bytes=artifact.MAX_CONFIG_BYTES)
-    document: dict[str, Any] = msgspec.json.decode(raw)
-    if form_of(config.media_type) == "cncf":
-        kept = to_cncf(layers, source.config)
-        content = modelpack.with_layers(document, _digests(kept))
-    else:
-        kept = tuple(layers)
-        if context_size is not None:
-            document.setdefault("config", {}).update(
-                context_size=context_size, is_context_chosen=True
-            )
-        document["rootfs"] = {"type": "rootfs", "diff_ids": _digests(kept)}
-        content = msgspec.json.encode(document)
-    written = _written(config.media_type, content, kept)
-    manifest = msgspec.structs.replace(
-        written.manifest,
-        artifact_type=source.manifest.artifact_type,
-        annotations=source.manifest.annotations,
+    form = form_of(source.manifest.config.media_type)
+    typed = to_cncf(layers, source.config) if form == "cncf" else tuple(layers)
+    raw = store.blobs.read(source.manifest.config.digest, max_bytes=artifact.MAX_CONFIG_BYTES)
+    content = rewriting.config(raw, form, source.manifest.layers, typed)
+    if context_size is not None:
+        content = rewriting.with_context(content, context_size)
+    described = msgspec.structs.replace(
+        source.manifest.config, size=len(content), digest=Digest.of(content)
     )
-    return Written(written.config, content, manifest)
+    manifest = rewriting.manifest(
+        store.manifest_bytes(source), described, list(zip(layers, typed, strict=True))
+    )
+    return Written(described, content, decode_manifest(manifest, source="manifest"), manifest)
 
 
 def docker_config(source: StoredModel) -> tuple[ModelConfig, str]:
@@ -121,7 +116,7 @@ def _written(config_type: str, content: bytes, layers: Sequence[Descriptor]) -> 
         config=config,
         layers=tuple(layers),
     )
-    return Written(config, content, manifest)
+    return Written(config, content, manifest, encode(manifest))
 
 
 def _digests(layers: Sequence[Descriptor]) -> list[str]:

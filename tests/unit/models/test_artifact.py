@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from support.artifacts import add, described, new_store
@@ -20,7 +21,7 @@ from pyrunner.models.artifact import (
 from pyrunner.registry.manifest import Descriptor, Manifest, encode
 from pyrunner.registry.reference import Reference
 
-DOCKER = {
+DOCKER: dict[str, Any] = {
     "config": {
         "format": "gguf",
         "quantization": "IQ2_XXS/Q4_K_M",
@@ -66,7 +67,41 @@ def test_modelpack_config_is_flattened(document):
 
 
 @pytest.mark.parametrize(
-    "created", [None, "", "yesterday", "0001-01-01T00:00:00Z", "9999-99-99T00:00:00Z"]
+    ("said", "shown"),
+    [(None, ""), (7, "7"), (7.5, "7.5"), (True, ""), (["7b"], ""), ({"n": 7}, ""), ("7b", "7b")],
+)
+@pytest.mark.parametrize("key", ["architecture", "paramSize", "precision", "quantization"])
+def test_modelpack_value_that_is_only_shown_may_be_anything(key, said, shown):
+    document = {"modelfs": {}, "config": {"format": "gguf", key: said}}
+    config = parse_config(json.dumps(document).encode(), source="x").config
+    assert config.format == "gguf"
+    names = {"paramSize": "parameters", "precision": "quantization"}
+    assert getattr(config, names.get(key, key)) == shown
+
+
+@pytest.mark.parametrize("said", [None, 7, [], {"a": 1}])
+@pytest.mark.parametrize("key", ["quantization", "parameters", "size", "gguf", "safetensors"])
+def test_docker_value_that_is_only_shown_may_be_anything(key, said):
+    document = {"config": DOCKER["config"] | {key: said}}
+    config = parse_config(json.dumps(document).encode(), source="x").config
+    is_text = key in {"quantization", "parameters", "size"}
+    expected = ("7" if said == 7 else "") if is_text else (said if said == {"a": 1} else {})
+    assert getattr(config, key) == expected
+    assert (config.architecture, config.context_size) == ("llama", 8192)
+
+
+def test_number_that_no_machine_holds_is_left_out():
+    content = b'{"modelfs":{},"config":{"paramSize":1e999,"capabilities":{"n":1e999}}}'
+    assert parse_config(content, source="x").config == ModelConfig()
+
+
+@pytest.mark.parametrize("content", [b'{"config":null}', b'{"descriptor":null}', b"{}"])
+def test_config_that_says_nothing_is_one(content):
+    assert parse_config(content, source="x").config == ModelConfig()
+
+
+@pytest.mark.parametrize(
+    "created", [None, "", 7, {}, "yesterday", "0001-01-01T00:00:00Z", "9999-99-99T00:00:00Z"]
 )
 def test_time_that_is_none_is_unknown(created):
     document = {"config": {}, "descriptor": {"created": created}}
@@ -74,7 +109,12 @@ def test_time_that_is_none_is_unknown(created):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"config": 1}', b'{"config": {"format": 1}}', b"\xff", b"[" * 10_000]
+    "content",
+    [
+        *(b"", b"[]", b'{"config": 1}', b"\xff", b"[" * 10_000, b'{"x":' * 10_000),
+        *(b'{"config": {"format": 1}}', b'{"modelfs": {}, "config": {"format": 1}}'),
+        *(b'{"config": {"context_size": "64"}}', b'{"config": {"is_context_chosen": 1}}'),
+    ],
 )
 def test_config_that_cannot_be_read_names_its_source(content):
     with pytest.raises(RegistryProtocolError, match="blob-path"):

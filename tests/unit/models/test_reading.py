@@ -134,6 +134,24 @@ def test_artifact_that_cannot_run_is_stored_listed_and_says_why(
     assert str(caught.value).startswith("docker.io/org/x:latest: ")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"architecture":"transformer"', b'"architecture":null'),
+        (b'"paramSize":"8b"', b'"paramSize":8000000000'),
+        (b'"createdAt":"2026-01-02T03:04:05Z"', b'"createdAt":1767323045'),
+    ],
+)
+def test_modelpack_with_a_value_of_another_type_is_stored_and_listed(store, before, after):
+    config = (CNCF_CONFIG % (_hex(WEIGHTS), b"gguf")).replace(before, after)
+    assert after in config
+    manifest = _manifest(CNCF_V1, config, b"application/vnd.cncf.model.weight.v1.raw", b"m.gguf")
+    model = _put(store, manifest, config)
+    assert store.list() == [model]
+    assert store.manifest_bytes(model) == manifest
+    assert len(model.weight_paths) == 1
+
+
 def test_gguf_metadata_that_speaks_of_paramsize_makes_no_modelpack(store):
     config = (DOCKER_CONFIG % _hex(WEIGHTS)).replace(b"general.architecture", b"paramSize")
     manifest = _manifest(DOCKER_V01, config, b"application/vnd.docker.ai.gguf.v3", b"m.gguf")
