@@ -1,5 +1,6 @@
 """What keeps a store tidy: how much it holds, emptying it, cleaning up after the killed."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pyrunner.models.layout import Layout
 from pyrunner.models.store import Store
 from pyrunner.models.stored import read_manifest
 
+_BLOCK_BYTES = 512
+"""The unit of `st_blocks`, see stat(2)."""
 _LIBRARIES = ("*.so*", "*.dylib", "*.pyd", "*.dll")
 
 
@@ -64,9 +67,18 @@ def clean(store: Store) -> int:
 
 
 def models_bytes(store: Store) -> int:
-    """Bytes of all models, each blob once."""
-    sizes = {each.digest: each.size for model in store.list() for each in model.manifest.blobs}
-    return sum(sizes.values())
+    """Bytes that blobs take on the disk: those of models, of pulls that go on, and of nobody."""
+    layout = Layout(store.path)
+    if not layout.exists():
+        return 0
+    n_bytes = 0
+    with os_errors(store.path):
+        for path in (*layout.blobs.iterdir(), *layout.incoming.iterdir()):
+            with contextlib.suppress(FileNotFoundError):  # removed since the folder was read
+                status = path.lstat()
+                # What is on its way in may have holes.
+                n_bytes += min(status.st_size, status.st_blocks * _BLOCK_BYTES)
+    return n_bytes
 
 
 def engine_bytes() -> int:

@@ -192,5 +192,16 @@ def test_hostile_name_is_refused(api, name):
 def test_disk_usage_counts_each_blob_once(api, stored):
     api.store.tag("ai/tiny", "ai/other:v2")
     usage = api.get("/engines/df").json
-    assert usage["models_disk_usage"] == sum(blob.size for blob in stored.manifest.blobs)
+    blobs = [api.store.blobs.path(each) for each in stored.digests]
+    assert usage["models_disk_usage"] == sum(each.stat().st_size for each in blobs)
     assert usage["default_backend_disk_usage"] >= 0
+
+
+def test_disk_usage_counts_what_a_broken_pull_left(api, stored):
+    before = api.get("/engines/df").json["models_disk_usage"]
+    partial = api.store.path / ".pyrunner" / "incoming" / f"{'0' * 64}.partial"
+    with partial.open("wb") as file:
+        file.write(b"1" * 1_000_000)
+        file.truncate(1_000_000_000)
+    found = api.get("/engines/df").json["models_disk_usage"] - before
+    assert 1_000_000 <= found < 2_000_000
