@@ -61,14 +61,14 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
 
     Raises:
         InvalidParameterError: No such quantisation, or the file is quantised already.
+        ModelFileError: A shard is missing or damaged.
         ModelLoadError: llama.cpp refuses the file; says why.
     """
-    from pyrunner.gguf import read_header
     from pyrunner.models.shards import shard_position
     from pyrunner.runtime.quantizer import file_type_of, quantize
 
     file_type = file_type_of(quantization)
-    _check_full(read_header(source).quantization)  # one sentence, before a process is started
+    _check(source)
     folder = scratch.make(settings.home, "quantizing")
     try:
         # The name is recorded in the artifact: equal input has to give an equal name.
@@ -83,7 +83,16 @@ def quantized(settings: config.Settings, source: Path, quantization: str) -> Ite
         rmtree(folder, ignore_errors=True)
 
 
-def _check_full(quantization: str) -> None:
+def _check(source: Path) -> None:
+    """One sentence, before a process is started; llama.cpp opens all shards, and no other file."""
+    from pyrunner.gguf import read_header
+    from pyrunner.models.package_sources import check_shards
+    from pyrunner.models.shards import siblings
+
+    shards = siblings(source)
+    headers = [read_header(each) for each in shards]
+    check_shards(shards, headers)
+    quantization = headers[0].quantization
     if quantization and quantization not in _FULL:
         problem = f"needs weights in {', '.join(_FULL)}, and these are {quantization} already"
         raise InvalidParameterError(param="--quantize", problem=problem)

@@ -8,8 +8,10 @@ from pathlib import Path
 from pyrunner._native import Model
 from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
-from pyrunner.errors import ConfigError, ModelFileError, ModelLoadError, OutOfMemoryError
+from pyrunner.errors import ConfigError, ModelLoadError, OutOfMemoryError
+from pyrunner.gguf import read_header
 from pyrunner.types import ModelInfo
+from pyrunner.user_files import printable
 
 N_CTX_DEFAULT_MAX = 8192
 """Context used when nobody chose one: a model's full training context can fill a machine."""
@@ -22,7 +24,6 @@ _RANGES = {
     "n_threads": (0, 512),
     "n_gpu_layers": (-1, 2**16),
 }
-_GGUF_MAGIC = b"GGUF"
 
 
 def load_model(
@@ -31,6 +32,9 @@ def load_model(
     on_progress: Callable[[float], bool] | None = None,
 ) -> Model | None:
     """Load the shards of a model.
+
+    Every file's header passes our own bounded reader before native code sees the file; llama.cpp
+    opens no others.
 
     Args:
         paths: GGUF files, in shard order.
@@ -43,7 +47,7 @@ def load_model(
 
     Raises:
         ConfigError: A number of `config` is outside its range.
-        ModelFileError: Not a file, not readable, or not GGUF.
+        ModelFileError: Not a file, not readable, not GGUF, or its header is damaged.
         ModelLoadError: llama.cpp refused it; the sentence has its words.
         OutOfMemoryError: It does not fit.
     """
@@ -64,7 +68,7 @@ def load_model(
             raise OutOfMemoryError(during="loading the model")
         case _:
             problem = model.error or "llama.cpp gave no reason"
-            raise ModelLoadError(path=_printable(Path(paths[0])), problem=problem)
+            raise ModelLoadError(path=printable(Path(paths[0])), problem=problem)
 
 
 def _load_watched(
@@ -86,21 +90,8 @@ def _load_watched(
 
 
 def _checked(path: Path) -> bytes:
-    if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
-        raise ModelFileError(path=_printable(path), problem="is not a regular file")
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_GGUF_MAGIC))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ModelFileError(path=_printable(path), problem=f"cannot be read: {reason}") from error
-    if magic != _GGUF_MAGIC:
-        raise ModelFileError(path=_printable(path), problem="is not a GGUF file")
+    read_header(path)
     return os.fsencode(path)
-
-
-def _printable(path: Path) -> str:
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def check_config(config: EngineConfig) -> None:

@@ -8,6 +8,8 @@ _F16_BYTES = 2
 _F32_BYTES = 4
 _CELL_PADDING = 256
 """llama.cpp rounds the cells of a lane up to this."""
+_UNKNOWN_N_EMBD = 8192
+"""Taken where a header does not say: that of a model of 70 billion parameters."""
 _MAX_JOINED_ELEMENTS = 50
 _MAX_TEXT_BYTES = 256 * 1024
 """Longer strings are left out of the config: it has to stay readable."""
@@ -90,8 +92,10 @@ def _n_embd(header: GgufHeader) -> int:
     named = header.integer(f"{header.architecture}.embedding_length")
     if named > 0:
         return named
-    first = (each.shape[0] for each in header.tensors if each.name == "token_embd.weight")
-    return next(first, 8192)
+    shapes = (each.shape for each in header.tensors if each.name == "token_embd.weight")
+    shape = next(shapes, ())
+    # A tensor may have no dimensions, or one of 0.
+    return shape[0] if shape and shape[0] > 0 else _UNKNOWN_N_EMBD
 
 
 def _recurrent_bytes(header: GgufHeader) -> int:

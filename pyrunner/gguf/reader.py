@@ -13,7 +13,7 @@ from pyrunner.errors import ModelFileError
 from pyrunner.gguf.cursor import Cursor
 from pyrunner.gguf.header import GgufArray, GgufHeader, Scalar, TensorInfo, product
 from pyrunner.gguf.types import TENSOR_TYPES
-from pyrunner.user_files import user_file_errors
+from pyrunner.user_files import printable, user_file_errors
 
 MAX_KEYS = 4096
 """Real files have fewer than a hundred."""
@@ -32,6 +32,7 @@ _DEFAULT_ALIGNMENT = 32
 _MAX_ALIGNMENT = 1024 * 1024
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 _ALIGNMENT = "general.alignment"
+_ARCHITECTURE = "general.architecture"
 _SCALARS = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),
@@ -58,9 +59,9 @@ def read_header(path: Path) -> GgufHeader:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise ModelFileError(path=str(path), problem=f"is {what}")
+            raise ModelFileError(path=printable(path), problem=f"is {what}")
         with path.open("rb", buffering=0) as file:
-            return parse_header(file, path=str(path), size_bytes=status.st_size)
+            return parse_header(file, path=printable(path), size_bytes=status.st_size)
 
 
 def parse_header(file: BinaryIO, *, path: str, size_bytes: int) -> GgufHeader:
@@ -123,7 +124,7 @@ def _metadata(cursor: Cursor, n_keys: int) -> dict[str, Scalar | GgufArray]:
     metadata: dict[str, Scalar | GgufArray] = {}
     n_kept = 0
     for _ in range(n_keys):
-        key = cursor.string(max_bytes=MAX_KEY_BYTES, what="a metadata key")
+        key = _name(cursor, max_bytes=MAX_KEY_BYTES, what="a metadata key")
         if not key or key in metadata:
             cursor.refuse(
                 f"has the metadata key {key[:100]!r} twice" if key else "has an empty key"
@@ -140,9 +141,18 @@ def _metadata(cursor: Cursor, n_keys: int) -> dict[str, Scalar | GgufArray]:
     return metadata
 
 
+def _name(cursor: Cursor, *, max_bytes: int, what: str) -> str:
+    """A string that llama.cpp compares up to its first NUL, so that we would read another one."""
+    name = cursor.string(max_bytes=max_bytes, what=what)
+    if "\0" in name:
+        cursor.refuse(f"{what} holds a NUL character: {name[:100]!r}")
+    return name
+
+
 def _scalar(cursor: Cursor, kind: int, key: str) -> Scalar:
     if kind == _STRING:
-        return cursor.string(max_bytes=MAX_STRING_BYTES, what=f"the value of {key[:100]!r}")
+        read = _name if key == _ARCHITECTURE else Cursor.string  # it is part of further keys
+        return read(cursor, max_bytes=MAX_STRING_BYTES, what=f"the value of {key[:100]!r}")
     packed = _SCALARS.get(kind)
     if packed is None:
         cursor.refuse(f"has a value of the unknown type {kind} at {key[:100]!r}")
@@ -198,7 +208,7 @@ def _tensors(cursor: Cursor, n_tensors: int, alignment: int) -> tuple[TensorInfo
 
 
 def _tensor(cursor: Cursor) -> TensorInfo:
-    name = cursor.string(max_bytes=MAX_TENSOR_NAME_BYTES, what="a tensor name")
+    name = _name(cursor, max_bytes=MAX_TENSOR_NAME_BYTES, what="a tensor name")
     n_dimensions = cursor.unsigned(4)
     if n_dimensions > MAX_DIMENSIONS:
         cursor.refuse(f"has tensor {name!r} with {n_dimensions} dimensions")

@@ -28,7 +28,7 @@ class Footprint:
 
 
 def footprint(model: StoredModel, engine: EngineConfig, mode: ModelMode) -> Footprint:
-    """Work out context and memory of a model. Reads the headers once per process.
+    """Work out context and memory of a model. Reads the header of an unchanged file once.
 
     Every shard's header passes our own bounded reader here, before native code sees the file.
 
@@ -76,12 +76,15 @@ def _weights(model: StoredModel) -> tuple[Path, ...]:
 
 
 @lru_cache(_MAX_CACHED_HEADERS)
-def _cached_header(path: Path) -> GgufHeader:
-    # A blob's path is its digest, so what was read once stays true.
+def _cached_header(path: Path, _size_bytes: int, _mtime_ns: int) -> GgufHeader:
     return read_header(path)
 
 
 def _header(path: Path) -> GgufHeader:
-    if not path.exists():
-        raise StoreCorruptError(path=str(path), problem="the blob is missing")
-    return _cached_header(path)
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreCorruptError(path=str(path), problem="the blob is missing") from error
+    # Only blobs come here, whose paths are digests; but a damaged one may be replaced by a sound
+    # one, and a linked one be changed by its other name.
+    return _cached_header(path, status.st_size, status.st_mtime_ns)

@@ -49,7 +49,8 @@ def quantize(
 
     Args:
         source: A GGUF file with weights that are not quantised yet; of a sharded model the first
-            shard, with the others beside it.
+            shard, with the others beside it. Native code sees it next, so the caller has checked
+            the headers of all.
         target: The one file to write; taken away again when this does not succeed.
         file_type: See `file_type_of`.
         on_progress: Told the share of the tensors that is done, 0..1. When it raises, the work

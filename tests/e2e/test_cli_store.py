@@ -280,6 +280,17 @@ def test_package_quantizes_a_model_of_many_files(home, tmp_path):
     assert (answer.returncode, bool(answer.stdout)) == (0, True), answer.stderr
 
 
+def test_package_checks_every_file_before_it_quantizes(home, tmp_path):
+    path = tmp_path / "full.gguf"
+    write_random_model(path, vocab="llama-spm", quantize="F16", n_shard_tensors=4, **FULL)
+    first, second = sorted(tmp_path.glob("full-*.gguf"))[:2]
+    second.write_bytes(second.read_bytes().replace(b"split.count", b"split\0count"))
+    done = run("package", "--gguf", str(first), "--quantize", "Q4_K_M", "small", home=home)
+    assert done.returncode == 2
+    assert f"{second}: a metadata key holds a NUL character" in done.stderr
+    assert list(home.glob("quantizing-*")) == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -117,8 +117,19 @@ def test_file_that_is_no_sound_model_is_refused(good_file: Path, tmp_path: Path)
         assert raised in {"ModelLoadError", "ModelFileError"}, path.name
         assert str(path) in sentence
     said = dict(zip(BROKEN, [sentence for _, sentence in outcomes], strict=True))
-    assert "is not a GGUF file" in said["text"]
+    assert "is no GGUF file" in said["text"]
     assert "unknown model architecture: 'xlama'" in said["unknown-architecture"]
+
+
+def test_header_of_every_file_is_checked_before_native_code_sees_any(
+    good_file: Path, tmp_path: Path
+) -> None:
+    bad_file = tmp_path / "second.gguf"
+    key = b"general.architecture"  # llama.cpp itself takes it for one that is named "general"
+    bad_file.write_bytes(good_file.read_bytes().replace(key, key.replace(b".", b"\0"), 1))
+    for paths in ([bad_file], [good_file, bad_file]):
+        with pytest.raises(ModelFileError, match=r"second\.gguf: .* NUL"):
+            load_model(paths, CONFIG)
 
 
 def test_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -144,9 +155,9 @@ def test_error_about_a_name_that_is_not_utf8_can_be_sent_and_printed(
 ) -> None:
     text = tmp_path / os.fsdecode(b"text\xff.gguf")
     text.write_bytes(b"text")
-    cut = tmp_path / os.fsdecode(b"cut\xff.gguf")
-    cut.write_bytes(good_file.read_bytes()[:5000])
-    for path, kind in ((text, ModelFileError), (cut, ModelLoadError)):
+    other = tmp_path / os.fsdecode(b"other\xff.gguf")
+    other.write_bytes(BROKEN["unknown-architecture"](good_file.read_bytes()))
+    for path, kind in ((text, ModelFileError), (other, ModelLoadError)):
         with pytest.raises(kind) as caught:
             load_model([path], CONFIG)
         assert "\ufffd.gguf" in str(caught.value)

@@ -114,6 +114,14 @@ def test_kv_bytes_counts_recurrent_state_per_lane(header_of):
     assert kv_bytes(header_of(parts), 4096, 2) == 2 * 3 * 4 * (3 * (128 + 32) + 128 * 16)
 
 
+@pytest.mark.parametrize("shape", [None, (), (0, 2)], ids=["no tensor", "no dimension", "empty"])
+def test_kv_bytes_of_an_unknown_width_is_that_of_a_large_model(header_of, shape):
+    parts = _llama(block_count=2)
+    if shape is not None:
+        parts.tensor("token_embd.weight", shape)
+    assert kv_bytes_per_token(header_of(parts)) == 2 * 8192 * 2 * 2
+
+
 def test_kv_bytes_of_a_header_that_says_nothing_is_an_estimate_not_zero(header_of):
     parts = GgufBytes().tensor("token_embd.weight", (64, 2)).tensor("blk.3.attn_q.weight", (64,))
     assert kv_bytes_per_token(header_of(parts)) == 4 * 64 * 2 * 2

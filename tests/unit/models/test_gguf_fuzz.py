@@ -4,6 +4,7 @@
 """
 
 import io
+import itertools
 import os
 import random
 import struct
@@ -11,7 +12,7 @@ import tracemalloc
 
 import msgspec
 import pytest
-from support.gguf_damage import damaged
+from support.gguf_damage import NUMBERS, damaged
 from support.gguf_files import ARRAY, BOOL, UINT8, UINT64, GgufBytes, string, write_tiny_gguf
 
 from pyrunner.errors import ModelFileError
@@ -64,6 +65,22 @@ def test_damaged_header_is_read_rightly_or_refused(tmp_path, kind):
         except Exception as error:  # whatever it is, it has to name its seed
             error.add_note(f"{kind} file of seed {seed}")
             raise
+    assert outcomes == {"read", "x: "}
+
+
+def test_any_number_anywhere_in_a_header_is_read_rightly_or_refused():
+    # So small that every place is tried; the tensor is the one whose shape is looked at.
+    parts = GgufBytes().text("general.architecture", "llama").tensor("token_embd.weight", (1,))
+    content = parts.build()
+    outcomes: set[str] = set()
+    for at in range(_read(content).data_offset):
+        for number, n_bytes in itertools.product(NUMBERS, (4, 8)):
+            lie = (number % (1 << 8 * n_bytes)).to_bytes(n_bytes, "little")
+            try:
+                _check(content[:at] + lie + content[at + n_bytes :], outcomes)
+            except Exception as error:
+                error.add_note(f"{number} in {n_bytes} bytes at {at}")
+                raise
     assert outcomes == {"read", "x: "}
 
 

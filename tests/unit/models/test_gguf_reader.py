@@ -144,6 +144,12 @@ LIES = {
     "unaligned tensor": (GgufBytes().tensor("a", (1,)).tensor("b", (1,), offset=4), "32"),
     "same key twice": (GgufBytes().number("k", 1).number("k", 2), "twice"),
     "same tensor twice": (GgufBytes().tensor("t", (8,)).tensor("t", (8,)), "twice"),
+    "NUL in a key": (GgufBytes().number("k\0x", 1), r"metadata key holds a NUL .*'k\\x00x'"),
+    "NUL in a tensor name": (GgufBytes().tensor("t\0x", (8,)), r"tensor name holds a NUL"),
+    "NUL in the architecture": (
+        GgufBytes().text("general.architecture", "llama\0x"),
+        "the value of 'general.architecture' holds a NUL",
+    ),
     "long tensor name": (GgufBytes().tensor("t" * 64, (8,)), "tensor name"),
     "alignment 0": (GgufBytes().number("general.alignment", 0), "alignment"),
     "alignment 3": (GgufBytes().number("general.alignment", 3), "alignment"),
@@ -191,6 +197,13 @@ def test_long_strings_and_arrays_across_window_borders_are_read():
 def test_text_that_is_no_utf8_is_kept_readable():
     header = _header_of(GgufBytes().key("k", STRING, struct.pack("<Q", 2) + b"\xff\xfe").build())
     assert header.text("k") == "\ufffd\ufffd"
+
+
+def test_text_may_hold_a_nul_and_a_token_be_one():
+    tokens = struct.pack("<IQ", STRING, 2) + struct.pack("<Q", 1) + b"\0" + struct.pack("<Q", 0)
+    header = _header_of(GgufBytes().text("template", "a\0b").key("t", ARRAY, tokens).build())
+    assert header.text("template") == "a\0b"
+    assert header.metadata["t"] == GgufArray(2, ("\0", ""))
 
 
 def test_metadata_of_another_type_reads_as_absent():

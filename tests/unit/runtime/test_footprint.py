@@ -105,6 +105,16 @@ def test_footprint_file_of_nonsense_is_refused(tmp_path):
         footprint(model, EngineConfig(), ModelMode.COMPLETION)
 
 
+def test_footprint_blob_replaced_by_another_is_read_again(model, tmp_path):
+    assert context_size(model, EngineConfig()) == 512
+    (path,) = model.weight_paths
+    replacement = write_tiny_gguf(tmp_path / "other.gguf", n_ctx_train=1024)
+    n_bytes = path.stat().st_size
+    replacement.replace(path)
+    assert path.stat().st_size == n_bytes
+    assert context_size(model, EngineConfig()) == 1024
+
+
 def test_footprint_file_gone_is_corrupt_even_if_it_was_read_before(model):
     footprint(model, EngineConfig(), ModelMode.COMPLETION)
     model.weight_paths[0].unlink()
