@@ -1,16 +1,22 @@
 """Room that a store keeps for itself, so that a full disk can be cleaned and its models used.
 
-One file beside the locks. A removal, which writes a smaller index, may use all of it; a lease,
-which is one small file, a part of what is above half. Collections, which make room, fill it again.
+One file beside the locks, of random bytes: a file system that compresses, or leaves zeros out,
+would give nothing back for others. A removal, which writes a smaller index, may use all of it; a
+lease, which is one small file, a part of what no index needs. Collections, which make room, fill
+it again.
 """
 
 import errno
 import os
 from pathlib import Path
 
+from pyrunner.registry.manifest import MAX_MANIFEST_BYTES
+
 NAME = "reserve"
-SIZE_BYTES = 256 * 1024
+REMOVAL_BYTES = MAX_MANIFEST_BYTES
+"""For the largest index that can be: the new one is written beside the old one."""
 _LEASE_BYTES = 16 * 1024
+SIZE_BYTES = REMOVAL_BYTES + 16 * _LEASE_BYTES
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -26,8 +32,10 @@ def set_aside(path: Path) -> None:
     except OSError:
         return
     try:
-        if os.fstat(fd).st_size < SIZE_BYTES:
-            os.write(fd, bytes(SIZE_BYTES))
+        at = os.fstat(fd).st_size
+        if at < SIZE_BYTES:
+            while at < SIZE_BYTES:  # a disk that is nearly full takes a part of what it is given
+                at += os.pwrite(fd, os.urandom(SIZE_BYTES - at), at)
             os.fsync(fd)
     except OSError:
         path.unlink(missing_ok=True)
@@ -50,7 +58,7 @@ def give_some(path: Path) -> bool:
         size_bytes = path.stat().st_size - _LEASE_BYTES
     except FileNotFoundError:
         return False
-    if size_bytes < SIZE_BYTES // 2:
+    if size_bytes < REMOVAL_BYTES:
         return False
     os.truncate(path, size_bytes)
     return True
