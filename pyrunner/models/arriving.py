@@ -1,6 +1,7 @@
 """One blob from wherever it is into the store."""
 
-from pyrunner.errors import DigestMismatchError
+from pyrunner.errors import DigestMismatchError, RegistryUnavailableError
+from pyrunner.models.blobs import WaitCancelledError
 from pyrunner.models.layer_pool import Report
 from pyrunner.models.leases import Lease
 from pyrunner.models.store import Store
@@ -21,11 +22,14 @@ def bring(
 
     Raises:
         DigestMismatchError: The source has other bytes than promised; they are gone.
-        RegistryError: The source refuses, or broke off too often.
+        RegistryError: The source refuses, broke off too often, or the transfer was cancelled.
         StoreError: The disk is full, or worse.
     """
     while True:
-        sink = store.incoming(descriptor, lease, report.cancelled.is_set, report.on_bytes)
+        try:
+            sink = store.incoming(descriptor, lease, report.cancelled.is_set, report.on_bytes)
+        except WaitCancelledError as error:
+            raise RegistryUnavailableError(registry=source.name, problem="cancelled") from error
         if sink is None:
             break
         n_resumed = sink.n_bytes

@@ -1,7 +1,8 @@
 """Blobs: checked bytes under their digest, and the way in.
 
 A blob is written to a partial file outside ``blobs/``; `Incoming.publish` verifies, fsyncs and
-renames it, and nothing else gives a file its final name.
+renames it. The only other way to a final name is `adoption`'s: a hard link to a file of another
+program's store, hashed before.
 """
 
 import os
@@ -16,13 +17,20 @@ from pyrunner.models.incoming import Incoming
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import Descriptor
 
-__all__ = ["BlobFolder", "Incoming", "no_one"]
+__all__ = ["BlobFolder", "Incoming", "WaitCancelledError", "no_one"]
 
 _POLL_S = 0.2
 
 
 def no_one(_n_bytes: int) -> None:
     """Tell nobody how much is there."""
+
+
+class WaitCancelledError(Exception):
+    """Waiting for another writer of a blob was given up; whether it comes is open.
+
+    For whoever passed `is_cancelled`, who says what it means for the person.
+    """
 
 
 class BlobFolder:
@@ -86,22 +94,37 @@ class BlobFolder:
             on_waiting: Told as often how much the other one has.
 
         Returns:
-            A sink, or None when the blob is here, or when the wait was cancelled.
+            A sink, or None when the blob is here.
+
+        Raises:
+            WaitCancelledError: `is_cancelled` said so.
         """
         partial = self._partial(descriptor)
+        pause = threading.Event()
         with os_errors(partial):
             while not self.has(descriptor):
-                fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                # The name may have moved to blobs/ between open and lock; that file is not ours.
-                if try_lock(fd) and is_at(partial, fd):
-                    if not self.has(descriptor):
-                        return Incoming(descriptor, fd, partial, self.path(descriptor.digest))
-                    partial.unlink()
-                os.close(fd)
+                sink = self._try_open(descriptor, partial)
+                if sink is not None:
+                    return sink
                 if is_cancelled():
-                    return None
+                    raise WaitCancelledError
                 on_waiting(bytes_here(partial, descriptor.size))
-                threading.Event().wait(_POLL_S)
+                pause.wait(_POLL_S)
+        return None
+
+    def _try_open(self, descriptor: Descriptor, partial: Path) -> Incoming | None:
+        """Open the way in; None while somebody else writes the blob, or when it has just come."""
+        fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # The name may have moved to blobs/ between open and lock; that file is not ours.
+            if try_lock(fd) and is_at(partial, fd):
+                if not self.has(descriptor):
+                    return Incoming(descriptor, fd, partial, self.path(descriptor.digest))
+                partial.unlink()
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
         return None
 
     def _partial(self, descriptor: Descriptor) -> Path:

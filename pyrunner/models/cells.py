@@ -31,22 +31,30 @@ class Cells:
     def __init__(self, path: Path, size_bytes: int, here: bytes) -> None:
         self._path = path
         self._size_bytes = size_bytes
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._lock = threading.Lock()
         self._counts = array("I", bytes(4 * n_cells(size_bytes)))
         self._i_first_hole = 0
         self.n_bytes = 0
         self.end = 0
-        for i, each in enumerate(here):
-            if each:
-                self.add(i * CELL_BYTES, self._length(i))
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            for i, each in enumerate(here):
+                if each:
+                    self.add(i * CELL_BYTES, self._length(i))
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def begin(cls, path: Path, size_bytes: int, n_prefix: int) -> Self:
         """A new record of a file whose first `n_prefix` bytes are here."""
         path.unlink(missing_ok=True)
         cells = cls(path, size_bytes, b"")
-        cells.add(0, n_prefix)
+        try:
+            cells.add(0, n_prefix)
+        except BaseException:
+            cells.discard()
+            raise
         return cells
 
     @classmethod
@@ -69,6 +77,25 @@ class Cells:
                     os.pwrite(self._fd, _HERE, i)
                     self._move_end()
 
+    def forget_last(self, n_bytes: int) -> int:
+        """Forget at least so many of the bytes that are here, from the end, in whole cells.
+
+        Returns:
+            Where that begins, 0 when nothing is left; behind it nothing is here.
+        """
+        with self._lock:
+            i, n_forgotten = len(self._counts), 0
+            while i > 0 and n_forgotten < n_bytes:
+                i -= 1
+                n_forgotten += self._counts[i]
+                self._counts[i] = 0
+            # A shorter record needs no room, and what it does not mention is not here.
+            os.ftruncate(self._fd, i)
+            self.n_bytes -= n_forgotten
+            self._i_first_hole = min(i, self._i_first_hole)
+            self.end = min(i * CELL_BYTES, self.end)
+            return min(i * CELL_BYTES, self._size_bytes)
+
     def holes(self) -> list[Span]:
         """What is missing, in order."""
         holes: list[Span] = []
@@ -85,8 +112,8 @@ class Cells:
     def close(self) -> None:
         """Release the file and keep it."""
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            os.close(fd)
 
     def discard(self) -> None:
         """Close and remove the file."""

@@ -39,7 +39,7 @@ class Incoming:
         self._fd = fd
         self._partial = partial
         self._final = final
-        self._is_full = False
+        self._was_refused = False
         self._buffer = memoryview(bytearray(0))
         self._cells: Cells | None = None
         with os_errors(partial):
@@ -91,12 +91,17 @@ class Incoming:
             with os_errors(self._partial):
                 # The record first: one beside a shorter file counts for nothing.
                 size = self.descriptor.size
-                self._cells = Cells.begin(record_of(self._partial), size, self._length)
                 try:
-                    os.ftruncate(self._fd, size)
+                    cells = Cells.begin(record_of(self._partial), size, self._length)
+                    try:
+                        os.ftruncate(self._fd, size)
+                    except BaseException:
+                        cells.discard()
+                        raise
                 except OSError:
-                    self._is_full = True
+                    self._was_refused = True
                     raise
+                self._cells = cells
 
     def write_at(self, offset: int, chunk: bytes) -> None:
         """Put bytes where they belong; before `spread` that is the end.
@@ -117,7 +122,7 @@ class Incoming:
                 else:
                     self._length = at
             except OSError:
-                self._is_full = True
+                self._was_refused = True
                 raise
 
     def follow(self, max_bytes: int) -> bool:
@@ -147,8 +152,14 @@ class Incoming:
         with os_errors(self._partial):
             self._forget_from(0)
 
+    def give_up(self) -> None:
+        """Forget what is there, unless it has its final name already. The owner only."""
+        with os_errors(self._partial):
+            if self._fd >= 0 and is_at(self._partial, self._fd):
+                self._forget_from(0)
+
     def publish(self) -> Path:
-        """Give the blob its final name, durably. The only way to one. The owner only.
+        """Give the blob its final name, durably. The owner only.
 
         Raises:
             DigestMismatchError: Size or digest is wrong; the partial is gone.
@@ -174,15 +185,19 @@ class Incoming:
         if self._fd < 0:
             return
         with os_errors(self._partial):
-            if self._is_full:
-                self._give_back()
-            if self._cells is not None:
-                self._cells.close()
-            if self.n_bytes == 0 and is_at(self._partial, self._fd):
-                self._forget_from(0)
-                self._partial.unlink(missing_ok=True)
-            os.close(self._fd)
-            self._fd = -1
+            try:
+                if self._was_refused:
+                    self._give_back()
+                if self.n_bytes == 0 and is_at(self._partial, self._fd):
+                    self._forget_from(0)
+                    self._partial.unlink(missing_ok=True)
+            finally:
+                fd, self._fd = self._fd, -1
+                try:
+                    if self._cells is not None:
+                        self._cells.close()
+                finally:
+                    os.close(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -201,17 +216,29 @@ class Incoming:
             self._cells.discard()
             self._cells = None
         self._length = length
+        self._unhash(length)
+
+    def _unhash(self, length: int) -> None:
         if self._n_hashed > length:
             self._hash = hashlib.sha256()
             self._n_hashed = 0
 
     def _give_back(self) -> None:
-        """Leave a full disk the room that a removal needs to write the index.
+        """Leave a full disk the room that others need for small files.
 
-        A hole cannot be kept: what lies behind the first one goes, too.
+        What is given back is the last of what is here; holes before that stay what they are.
         """
-        here = self._length if self._cells is None else self._cells.end
-        self._forget_from(max(0, here - _GIVEN_BACK_BYTES))
+        if self._cells is None:
+            self._forget_from(max(0, self._length - _GIVEN_BACK_BYTES))
+            return
+        kept = self._cells.forget_last(_GIVEN_BACK_BYTES)
+        os.ftruncate(self._fd, kept)
+        self._unhash(kept)
+        try:
+            os.ftruncate(self._fd, self.descriptor.size)
+        except OSError:
+            # A file system without sparse files: the record counts only with the full length.
+            self._forget_from(self._cells.end)
 
     def _throw_away(self, *, n_bytes: int, actual: str) -> None:
         self.restart()

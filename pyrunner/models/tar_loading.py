@@ -6,16 +6,16 @@ what names them, so they are published on the way and taken back if the end is n
 """
 
 import hashlib
-from collections.abc import Iterable
 
 from pyrunner.errors import (
     DigestMismatchError,
     InvalidReferenceError,
-    ModelFileError,
     RegistryProtocolError,
 )
 from pyrunner.models import artifact
 from pyrunner.models.artifact import MAX_CONFIG_BYTES
+from pyrunner.models.leases import Lease
+from pyrunner.models.room import require_room
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.models.tar_reading import Source, TarFile, TarReader
@@ -42,7 +42,8 @@ def load(store: Store, source: Source, name: str) -> StoredModel:
     Raises:
         ModelFileError: No tar, damaged, truncated, hostile, or no model in it. Nothing of it stays.
         UnsupportedArtifactError: A model of a kind that we do not know. Nothing of it stays.
-        StoreError: The disk is full, or worse. A partial blob may stay, as after a pull.
+        StoreFullError: A blob does not fit on the disk; nothing of the tar stays.
+        StoreError: The disk is full all the same, or worse. Nothing of it stays.
     """
     loading = _Loading(store, TarReader(source, name))
     try:
@@ -56,7 +57,7 @@ class _Loading:
         self._store = store
         self._reader = reader
         self._small: dict[str, bytes] = {}
-        self._lease = store.lease(())
+        self._leases = _Leases(store)
         self._published: set[Digest] = set()
 
     def run(self) -> StoredModel:
@@ -67,15 +68,17 @@ class _Loading:
             elif file.path in {MANIFEST, INDEX}:
                 self._take_small(file)
         content = self._manifest_content()
-        manifest = self._check(content)
-        self._protect([Digest.of(content)])
-        model = self._store.put(content, None, self._lease)
-        self._published -= {Digest.of(content), *(each.digest for each in manifest.blobs)}
+        manifest = self._manifest(content)
+        digests = {Digest.of(content), *(each.digest for each in manifest.blobs)}
+        with self._store.lease(digests) as lease:
+            self._check_blobs(manifest)
+            model = self._store.put(content, None, lease)
+        self._published -= digests
         return model
 
     def close(self) -> None:
-        """End the lease, and take back what no model needs."""
-        self._lease.close()
+        """End the leases, and take back what no model needs."""
+        self._leases.close()
         if self._published:
             self._store.collect(among=self._published)
 
@@ -86,12 +89,14 @@ class _Loading:
             self._reader.refuse(f"holds the blob {text[:100]!r}: {error.sentence}")
 
     def _take_blob(self, file: TarFile, digest: Digest) -> None:
-        self._protect([digest])
+        lease = self._leases.cover(digest)
         descriptor = Descriptor(media_type=_BLOB_TYPE, size=file.size_bytes, digest=digest)
-        sink = self._store.incoming(descriptor, self._lease)
+        require_room(self._store, [descriptor])
+        sink = self._store.incoming(descriptor, lease)
         if sink is None:
             self._compare(digest)
             return
+        self._published.add(digest)
         with sink:
             # A stream cannot continue in the middle, and a broken one leaves nothing.
             sink.restart()
@@ -101,10 +106,9 @@ class _Loading:
                 sink.publish()
             except DigestMismatchError as error:
                 self._wrong(digest, error.actual)
-            except (ModelFileError, KeyboardInterrupt):
-                sink.restart()
+            except BaseException:
+                sink.give_up()
                 raise
-        self._published.add(digest)
 
     def _compare(self, digest: Digest) -> None:
         actual = hashlib.sha256()
@@ -140,28 +144,58 @@ class _Loading:
             self._missing(entry)
         return self._store.blobs.read(entry.digest, max_bytes=MAX_MANIFEST_BYTES)
 
-    def _check(self, content: bytes) -> Manifest:
+    def _manifest(self, content: bytes) -> Manifest:
         name = self._reader.name
         try:
-            manifest = artifact.check_model(content, name=name, source=name)
-            self._protect(each.digest for each in manifest.blobs)
-            for each in manifest.blobs:
-                if not self._store.blobs.has(each):
-                    self._missing(each)
-            config = self._store.blobs.read(manifest.config.digest, max_bytes=MAX_CONFIG_BYTES)
-            artifact.parse_config(config, source=name)
+            return artifact.check_model(content, name=name, source=name)
         except RegistryProtocolError as error:
             self._reader.refuse(f"holds {error.problem}")
-        return manifest
+
+    def _check_blobs(self, manifest: Manifest) -> None:
+        for each in manifest.blobs:
+            if not self._store.blobs.has(each):
+                self._missing(each)
+        config = self._store.blobs.read(manifest.config.digest, max_bytes=MAX_CONFIG_BYTES)
+        try:
+            artifact.parse_config(config, source=self._reader.name)
+        except RegistryProtocolError as error:
+            self._reader.refuse(f"holds {error.problem}")
 
     def _missing(self, blob: Descriptor) -> None:
         self._reader.refuse(
             f'missing blob "{blob.digest}" for manifest - refusing to write unless all blobs exist'
         )
 
-    def _protect(self, digests: Iterable[Digest]) -> None:
-        # A lease cannot grow: a larger one takes its place before it ends.
-        wanted = self._lease.digests | set(digests)
-        if wanted != self._lease.digests:
-            former, self._lease = self._lease, self._store.lease(wanted)
-            former.close()
+
+class _Leases:
+    """Leases on digests that become known one by one. One thread.
+
+    A lease cannot grow. Two of equal size are replaced by one on both, so that there are never
+    more than log2(n) + 2, and each digest is written as often.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # The first on nothing: a store that cannot be written says so before anything is read.
+        self._leases = [store.lease(())]
+
+    def cover(self, digest: Digest) -> Lease:
+        """A lease that names this digest; it lasts until the next call."""
+        for each in self._leases:
+            if digest in each.digests:
+                return each
+        self._leases.append(self._store.lease([digest]))
+        while len(self._leases) > 1 and self._are_last_two_equal():
+            both = self._store.lease(self._leases[-2].digests | self._leases[-1].digests)
+            self._leases.append(both)
+            for _ in range(2):
+                self._leases.pop(-2).close()
+        return self._leases[-1]
+
+    def close(self) -> None:
+        """End them all."""
+        while self._leases:
+            self._leases.pop().close()
+
+    def _are_last_two_equal(self) -> bool:
+        return len(self._leases[-2].digests) == len(self._leases[-1].digests)

@@ -1,12 +1,11 @@
-import contextlib
 import errno
 import os
-import resource
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from support.artifacts import add, blob_names, described, made, new_store
+from support.disk_limit import limited_files
 
 from pyrunner.errors import (
     DigestMismatchError,
@@ -15,6 +14,7 @@ from pyrunner.errors import (
     StoreIOError,
     StoreLockedError,
 )
+from pyrunner.models.blobs import WaitCancelledError
 from pyrunner.models.collection import STALE_PARTIAL_S, collect
 from pyrunner.models.files import locked, os_errors
 from pyrunner.models.index import Entries, IndexFile
@@ -36,17 +36,6 @@ def store(tmp_path):
 def lease(store):
     with store.lease([BLOB.digest]) as lease:
         yield lease
-
-
-@contextlib.contextmanager
-def _no_file_above(size_bytes: int) -> Iterator[None]:
-    """A disk that is full, as far as a process can make one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _partials(store: Store) -> list[str]:
@@ -111,7 +100,7 @@ def test_partial_file_longer_than_the_blob_starts_again(store, lease):
 def test_blob_that_fills_the_disk_leaves_room_for_a_removal_and_can_be_continued(store):
     large = described(bytes(4 * MIB))
     with store.lease([large.digest]) as lease:
-        with _no_file_above(3 * MIB), store.incoming(large, lease) as sink:
+        with limited_files(3 * MIB), store.incoming(large, lease) as sink:
             sink.write(bytes(3 * MIB - 1))
             with pytest.raises(StoreIOError):
                 sink.write(bytes(2))
@@ -141,8 +130,8 @@ def test_second_writer_of_a_blob_waits_and_then_finds_it(store, lease):
 
 
 def test_waiting_for_another_writer_can_be_cancelled(store, lease):
-    with store.incoming(BLOB, lease):
-        assert store.incoming(BLOB, lease, lambda: True) is None
+    with store.incoming(BLOB, lease), pytest.raises(WaitCancelledError):
+        store.incoming(BLOB, lease, lambda: True)
 
 
 def test_blob_without_a_lease_is_a_bug(store, lease):

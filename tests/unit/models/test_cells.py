@@ -1,4 +1,7 @@
+import os
+
 import pytest
+from support.disk_limit import n_open_files, refuse
 
 from pyrunner.models.cells import CELL_BYTES, Cells, bytes_here, record_of
 from pyrunner.registry.ranges import Span
@@ -81,3 +84,33 @@ def test_bytes_of_a_partial_file_are_its_length_or_what_its_record_says(tmp_path
     assert bytes_here(partial, SIZE) == 2 * CELL_BYTES
     record_of(partial).unlink()
     assert bytes_here(partial, SIZE) == SIZE
+
+
+def test_last_bytes_are_forgotten_in_whole_cells_and_holes_stay(path, cells):
+    cells.add(0, CELL_BYTES)
+    cells.add(2 * CELL_BYTES, CELL_BYTES + 3)
+    assert cells.forget_last(4) == 2 * CELL_BYTES
+    assert (cells.n_bytes, cells.end) == (CELL_BYTES, CELL_BYTES)
+    assert cells.holes() == [Span(CELL_BYTES, SIZE)]
+    again = Cells.resume(path, SIZE)
+    assert again is not None
+    assert again.holes() == cells.holes()
+    again.close()
+
+
+def test_more_can_be_forgotten_than_there_is(cells):
+    cells.add(CELL_BYTES, 5)
+    assert cells.forget_last(CELL_BYTES) == 0
+    assert (cells.n_bytes, cells.end, cells.holes()) == (0, 0, [Span(0, SIZE)])
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "of an earlier process"])
+def test_record_that_cannot_be_written_leaves_no_open_file(path, monkeypatch, *, is_new):
+    if not is_new:
+        path.write_bytes(b"\1")
+    n_open = n_open_files()
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        Cells.begin(path, SIZE, CELL_BYTES) if is_new else Cells.resume(path, SIZE)
+    assert n_open_files() == n_open
+    assert path.exists() == (not is_new)

@@ -6,9 +6,16 @@ import tarfile
 import pytest
 from support import tars
 from support.artifacts import add, blob_names, described, made, new_store
+from support.disk_limit import limited_files
 
-from pyrunner.errors import ModelFileError, ModelNotFoundError, UnsupportedArtifactError
-from pyrunner.models import artifact
+from pyrunner.errors import (
+    ModelFileError,
+    ModelNotFoundError,
+    StoreFullError,
+    StoreIOError,
+    UnsupportedArtifactError,
+)
+from pyrunner.models import artifact, leases
 from pyrunner.models.tar_loading import load
 from pyrunner.models.tar_reading import MAX_EXTENDED_BYTES
 from pyrunner.models.tar_writing import ModelTar
@@ -224,6 +231,38 @@ def test_refused_tar_takes_nothing_away_that_was_here(store):
     with pytest.raises(ModelFileError, match="truncated"):
         load(store, io.BytesIO(CONFIG + LAYER + _blob(b"new")), "t")
     assert blob_names(store) == before
+
+
+def test_disk_that_refuses_a_blob_leaves_nothing(store):
+    with limited_files(8192), pytest.raises(StoreIOError):
+        load(store, tars.stream([CONFIG, _blob(b"x" * 9000)]), "t")
+    _assert_empty(store)
+
+
+def test_blob_larger_than_the_disk_is_refused_before_it_is_read(store):
+    huge = tars.entry(LAYER_NAME, size=2**55)
+    with pytest.raises(StoreFullError) as caught:
+        load(store, tars.stream([CONFIG, huge]), "t")
+    assert caught.value.needed_bytes == 2**55
+    _assert_empty(store)
+
+
+def test_leases_of_a_tar_with_many_blobs_cost_little(store, monkeypatch):
+    n_blobs = 256
+    taken = []
+    take = leases.take
+
+    def counting(folder, lock, digests):
+        taken.append(take(folder, lock, digests))
+        n_held.append(len(list(folder.iterdir())))
+        return taken[-1]
+
+    n_held: list[int] = []
+    monkeypatch.setattr(leases, "take", counting)
+    parts = [_blob(b"%d" % i) for i in range(n_blobs)]
+    load(store, tars.stream([*parts, *GOOD]), "t")
+    assert max(n_held) <= 12
+    assert sum(len(each.digests) for each in taken) <= n_blobs * 10
 
 
 def _assert_empty(store) -> None:
