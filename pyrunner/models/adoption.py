@@ -1,16 +1,14 @@
 """Bringing a file of another store in as a blob, without a second copy where that is possible."""
 
-import contextlib
 import errno
 import hashlib
 import os
-import stat
-from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
 from pyrunner.errors import DigestMismatchError, ModelFileError
 from pyrunner.models.files import os_errors, sync_folder
+from pyrunner.models.foreign import opened
 from pyrunner.models.leases import Lease
 from pyrunner.models.store import Store
 from pyrunner.registry.manifest import Descriptor
@@ -43,7 +41,7 @@ def adopt(store: Store, descriptor: Descriptor, path: Path, lease: Lease) -> Ado
     Args:
         store: Where it goes.
         descriptor: What it has to be.
-        path: The file; a symbolic link is followed.
+        path: The file; `foreign.check_inside` has seen where its symbolic links lead.
         lease: Covers the digest.
 
     Raises:
@@ -52,31 +50,13 @@ def adopt(store: Store, descriptor: Descriptor, path: Path, lease: Lease) -> Ado
     """
     if store.blobs.has(descriptor):
         return Adoption.PRESENT
-    with _opened(path) as fd:
+    with opened(path) as fd:
         before = os.fstat(fd)
-        if _digest(path, fd) != descriptor.digest.hex or before.st_size != descriptor.size:
+        if before.st_size != descriptor.size or _digest(path, fd) != descriptor.digest.hex:
             raise ModelFileError(path=str(path), problem="has other bytes than its name promises")
-        final = store.blobs.path(descriptor.digest)
-        if _is_unchanged(before, fd) and _link(fd, final):
-            if _is_unchanged(before, fd):
-                return Adoption.LINKED
-            with os_errors(final):
-                final.unlink()
-            raise ModelFileError(path=str(path), problem="changed while it was read; try again")
-        _copy(store, descriptor, path, fd, lease)
-        return Adoption.COPIED
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    with user_file_errors(path):
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ModelFileError(path=str(path), problem="is no regular file")
-        yield fd
-    finally:
-        os.close(fd)
+        if _link(fd, store.blobs.path(descriptor.digest), before):
+            return Adoption.LINKED
+        return _copy(store, descriptor, path, fd, lease)
 
 
 def _digest(path: Path, fd: int) -> str:
@@ -94,12 +74,18 @@ def _is_unchanged(before: os.stat_result, fd: int) -> bool:
     return (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
 
 
-def _link(fd: int, final: Path) -> bool:
-    """Give the open file, and no other that took its name since, one more name; durably."""
+def _link(fd: int, final: Path, before: os.stat_result) -> bool:
+    """Give the open file, and no other that took its name since, one more name; durably.
+
+    It is compared with `before` for the last time before it has the name and never afterwards:
+    from then on others may count on the name, so it can no longer be taken away.
+    """
     with os_errors(final):
         folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
+            if not _is_unchanged(before, fd):
+                return False  # the copy says so
             # Given a folder, Python calls linkat with AT_SYMLINK_FOLLOW, so that the link leads
             # to the open file itself.
             os.link(f"/proc/self/fd/{fd}", final.name, dst_dir_fd=folder, follow_symlinks=True)
@@ -115,15 +101,19 @@ def _link(fd: int, final: Path) -> bool:
     return True
 
 
-def _copy(store: Store, descriptor: Descriptor, path: Path, fd: int, lease: Lease) -> None:
+def _copy(store: Store, descriptor: Descriptor, path: Path, fd: int, lease: Lease) -> Adoption:
     sink = store.incoming(descriptor, lease)
     if sink is None:
-        return
+        return Adoption.PRESENT
     with sink:
         try:
-            while chunk := os.pread(fd, _CHUNK_BYTES, sink.n_bytes):
-                sink.write(chunk)
+            with user_file_errors(path):
+                offset = sink.append_from()
+                while chunk := os.pread(fd, _CHUNK_BYTES, offset):
+                    sink.write(chunk)
+                    offset += len(chunk)
             sink.publish()
         except DigestMismatchError as error:
             problem = "changed while it was read; try again"
             raise ModelFileError(path=str(path), problem=problem) from error
+    return Adoption.COPIED
