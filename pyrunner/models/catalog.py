@@ -1,5 +1,6 @@
 """What the server and the command line open: this machine's store and a registry client."""
 
+import threading
 from typing import TYPE_CHECKING
 
 from pyrunner.config import Settings
@@ -16,14 +17,19 @@ def open_store(settings: Settings) -> Store:
     return Store(settings.store_path, settings.registry, DemoModel())
 
 
-def open_client(settings: Settings, token: "GivenToken | None" = None) -> "RegistryClient":
+def open_client(
+    settings: Settings,
+    token: "GivenToken | None" = None,
+    cancelled: threading.Event | None = None,
+) -> "RegistryClient":
     """A client with these settings and the credentials of Docker's configuration. Close it.
 
     Args:
         settings: Time limits, mirrors and so on.
         token: Goes to its registry in place of those credentials.
+        cancelled: Set by another thread to end what the client waits for.
     """
     # requests costs 0.17 s to import, which `pyrunner ls` must not pay.
     from pyrunner.registry.client import RegistryClient  # noqa: PLC0415 - see above
 
-    return RegistryClient(settings.registry, token=token)
+    return RegistryClient(settings.registry, token=token, cancelled=cancelled)

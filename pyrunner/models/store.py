@@ -162,8 +162,8 @@ class Store:
             return leases.unneeded(digests)
 
     def holder(self, reference: Reference) -> Digest | None:
-        """The id of the model that has exactly this name, None when there is none."""
-        return index.owner(self._entries(), str(reference))
+        """The id of the model that has the name which `put` would give for this reference."""
+        return index.owner(self._entries(), reference.stored_name)
 
     def names(self) -> dict[Reference, Digest]:
         """Every name, and the id of the model that has it; one small read."""

@@ -21,6 +21,7 @@ from pyrunner.models.room import require_room
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.client import FetchedManifest, RegistryClient
+from pyrunner.registry.digest import Digest
 from pyrunner.registry.download import RegistryBlob
 from pyrunner.registry.hugging_face import HuggingFace
 from pyrunner.registry.manifest import (
@@ -75,7 +76,8 @@ def pull(
     if store.is_builtin(reference):
         return _cached(store.find(reference_text), on_progress)
     if reference.digest and _is_here(store, reference):
-        return _cached(_named(store, reference), on_progress)
+        replaced = store.holder(reference)
+        return _cached(_named(store, reference), on_progress, replaced)
     if reference.registry == HUGGING_FACE:
         return _from_hub(store, client, reference, on_progress)
     fetched = client.manifest(reference)
@@ -83,14 +85,14 @@ def pull(
     with store.lease([fetched.digest, *(each.digest for each in manifest.blobs)]) as lease:
         missing = [each for each in manifest.blobs if not store.blobs.has(each)]
         if not missing and _has_model(store, fetched):
-            return _cached(store.put(fetched.content, reference, lease), on_progress)
+            replaced = store.holder(reference)
+            model = store.put(fetched.content, reference, lease)
+            return _cached(model, on_progress, replaced)
         require_room(store, manifest.blobs)
         _fetch_all(store, client, reference, manifest, lease, on_progress)
         replaced = store.holder(reference)
         model = store.put(fetched.content, reference, lease)
-    if replaced is not None and replaced != model.id:
-        message = f"Updated: {replaced.short} is now {fetched.digest.short}"
-        on_progress(ProgressEvent(type="progress", message=message, mode="pull"))
+    _tell_update(replaced, model, on_progress)
     on_progress(_success("Model pulled successfully", "pull"))
     return PullOutcome(model, is_cached=False)
 
@@ -224,7 +226,16 @@ def _send_blob(
     report.on_bytes(descriptor.size)
 
 
-def _cached(model: StoredModel, on_progress: OnProgress) -> PullOutcome:
+def _tell_update(replaced: Digest | None, model: StoredModel, on_progress: OnProgress) -> None:
+    if replaced is not None and replaced != model.id:
+        message = f"Updated: {replaced.short} is now {model.short_id}"
+        on_progress(ProgressEvent(type="progress", message=message, mode="pull"))
+
+
+def _cached(
+    model: StoredModel, on_progress: OnProgress, replaced: Digest | None = None
+) -> PullOutcome:
+    _tell_update(replaced, model, on_progress)
     size = units.format_bytes_decimal(model.size_bytes)
     on_progress(_success(f"Using cached model: {size}", "pull"))
     return PullOutcome(model, is_cached=True)

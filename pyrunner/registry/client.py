@@ -58,6 +58,8 @@ class RegistryClient:
         credentials: Instead of Docker's own (tests).
         transport: Instead of a new one (tests).
         token: Goes to its registry in place of whatever credentials there are for it.
+        cancelled: Set by another thread to end the waits of calls that bring no event of their
+            own.
     """
 
     def __init__(
@@ -67,10 +69,12 @@ class RegistryClient:
         transport: Transport | None = None,
         *,
         token: GivenToken | None = None,
+        cancelled: threading.Event | None = None,
     ) -> None:
         self.config = config
+        self.cancelled = cancelled or threading.Event()
         self.transport = transport or Transport(config)
-        self._mirrors = Mirrors(config.mirrors)
+        self._mirrors = Mirrors(config.mirrors, config.insecure)
         self._token = token
         self._authorizer = Authorizer(
             config, self.transport, credentials or DockerCredentials(), token=token
@@ -186,7 +190,7 @@ class RegistryClient:
             RegistryAuthError: 401 although the newest credentials were sent.
             RegistryUnavailableError: No answer within the attempts.
         """
-        cancelled = cancelled or threading.Event()
+        cancelled = cancelled or self.cancelled
         call = _Call(method, headers or {}, make_body, actions, mount_from, cancelled)
         if actions == PULL and "://" not in path:
             for mirror in self._mirrors.of(reference):

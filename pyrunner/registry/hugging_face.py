@@ -97,7 +97,8 @@ class HuggingFace:
     """Asks the hub. Any thread.
 
     Args:
-        client: Lends its transport and its limits, and the token that it was given for the hub.
+        client: Lends its transport, its limits and its event to cancel, and the token that it was
+            given for the hub.
         environment: Gives one environment variable, None when unset or empty: ``HF_ENDPOINT``, and
             what `hub_token` reads.
 
@@ -112,6 +113,7 @@ class HuggingFace:
     ) -> None:
         self.config = client.config
         self.transport = client.transport
+        self._cancelled = client.cancelled
         self._endpoint = _endpoint(environment("HF_ENDPOINT"), client.config.insecure)
         self._token = client.token_for(HUGGING_FACE) or hub_token(environment)
         self.name = urlsplit(self._endpoint).netloc
@@ -245,7 +247,7 @@ class HuggingFace:
         if self._token is not None:
             sent["Authorization"] = bearer(self._token)
         request = Request(method="GET", url=url, registry=self.name, headers=sent)
-        return self.transport.send(request, cancelled or threading.Event())
+        return self.transport.send(request, cancelled or self._cancelled)
 
     def _decode(self, response: Response, kind: type[T]) -> T:
         try:

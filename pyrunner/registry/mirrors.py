@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pyrunner import log
 from pyrunner.errors import ConfigError, InvalidReferenceError
+from pyrunner.registry.hosts import is_plain_http
 from pyrunner.registry.reference import DOCKER_HUB, Reference
 
 _log = log.get("registry")
@@ -21,11 +22,11 @@ class Mirror:
     """Whose credentials it gets: its own."""
 
     @classmethod
-    def parse(cls, text: str) -> "Mirror":
+    def parse(cls, text: str, insecure: Iterable[str]) -> "Mirror":
         """Read ``[scheme://]host[:port][/path]``; without a scheme it is https.
 
         Raises:
-            ConfigError: It is no such address.
+            ConfigError: It is no such address, or one without TLS that is not `insecure`.
         """
         url = (text if "://" in text else f"https://{text}").rstrip("/")
         try:
@@ -36,6 +37,13 @@ class Mirror:
             raise _no_mirror(text) from error
         if parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
             raise _no_mirror(text)
+        if parts.scheme == "http" and not is_plain_http(host, tuple(insecure)):
+            raise ConfigError(
+                key="registry.mirrors",
+                source="settings",
+                problem=f"{text[:200]!r} would be sent credentials without TLS; write https, or "
+                f"name {host} in registry.insecure, too",
+            )
         return cls(url, host)
 
     def name_of(self, reference: Reference) -> Reference:
@@ -50,8 +58,8 @@ class Mirror:
 class Mirrors:
     """The mirrors that still answer. Any thread."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._mirrors = tuple(Mirror.parse(each) for each in texts)
+    def __init__(self, texts: Iterable[str], insecure: Iterable[str] = ()) -> None:
+        self._mirrors = tuple(Mirror.parse(each, insecure) for each in texts)
         self._silent: set[Mirror] = set()
 
     def of(self, reference: Reference) -> list[Mirror]:

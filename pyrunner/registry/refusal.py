@@ -25,7 +25,7 @@ def explanation(content: bytes) -> str:
     """
     try:
         errors = msgspec.json.decode(content, type=_Errors).errors
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     said = "; ".join(f"{each.code}: {each.message}" for each in errors)
     if not said:
@@ -39,8 +39,8 @@ def retry_after_s(header: str) -> float:
         return float(header[:9])
     try:
         at = parsedate_to_datetime(header)
-    except ValueError:
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):  # no date, or one that no clock shows
         return 0.0
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())

@@ -102,9 +102,15 @@ class Upload:
                     n_failed, self._cancelled, registry=self._reference.registry
                 )
                 kept = None if session.is_spoilt else self._resumed(session, descriptor)
+                # An upload that is over may have succeeded: its answer can be late or lost.
+                if kept is None and self._has(descriptor):
+                    return
                 session = kept or self._begin()
                 if session.n_sent >= n_best + PROGRESS_BYTES:
                     n_failed, n_best = 0, session.n_sent
+
+    def _has(self, descriptor: Descriptor) -> bool:
+        return self._client.has_blob(self._reference, descriptor.digest, self._cancelled)
 
     def _mount(self, descriptor: Descriptor, source: str) -> _Session | None:
         """Ask for the blob of another repository; None when that was all."""

@@ -1,6 +1,7 @@
 """The application: which path is answered by what."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import falcon
 
@@ -50,7 +51,7 @@ def open_dependencies(settings: Settings) -> Dependencies:
         settings=settings,
         runtime=Runtime(settings, store),
         store=store,
-        open_client=lambda token: catalog.open_client(settings, token),
+        open_client=partial(catalog.open_client, settings),
         admission=Admission(n_streams=settings.server.n_streams),
     )
 

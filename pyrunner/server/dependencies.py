@@ -1,5 +1,6 @@
 """What a server is made of."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,8 +25,9 @@ class Dependencies:
     settings: Settings
     runtime: Models
     store: Store
-    open_client: Callable[[GivenToken | None], RegistryClient]
-    """Makes a registry client for one transfer, with the token that its request brought."""
+    open_client: Callable[[GivenToken | None, threading.Event], RegistryClient]
+    """Makes a registry client for one transfer, with the token that its request brought; the event
+    ends what it waits for."""
     admission: Admission
     clock: Callable[[], float] = field(default=unix_clock)
     """Unix seconds."""

@@ -1,4 +1,4 @@
-"""A pull brings back what a damaged store lost."""
+"""Pulling what was here already: lost, damaged, or under another name."""
 
 import pytest
 from support.recording import ImpatientClient, Told
@@ -36,3 +36,20 @@ def test_blob_that_a_repair_dropped_is_pulled_again(store, registry, part, by, h
     assert (outcome.model.id, outcome.is_cached) == (model.id, False)
     assert model.weight_paths[0].read_bytes() == WEIGHTS
     assert verification.verify(store).damages == ()
+
+
+@pytest.mark.parametrize("is_by_digest", [False, True])
+def test_tag_that_moved_to_a_model_that_is_here_says_so(store, registry, is_by_digest):
+    name = f"{registry.host}/a/b:1"
+    registry.hold("a/b:1", WEIGHTS)
+    registry.hold("a/b:2", b"another")
+    with ImpatientClient() as client:
+        first = pull(store, client, name, Told()).model
+        second = pull(store, client, f"{registry.host}/a/b:2", Told()).model
+        registry.hold("a/b:1", b"another")
+        told = Told()
+        asked = f"{name}@{second.id}" if is_by_digest else name
+        assert pull(store, client, asked, told).is_cached
+    said = [each.message for each in told.events if each.type == "progress"]
+    assert said == [f"Updated: {first.short_id} is now {second.short_id}"]
+    assert store.find(name).id == second.id

@@ -1,5 +1,7 @@
 """The ways to a registry: mirrors, proxies, private authorities, and no way at all."""
 
+import traceback
+
 import pytest
 from support.artifacts import add
 from support.certificates import loopback_certificate
@@ -46,6 +48,13 @@ def proxy(monkeypatch):
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         yield proxy
+
+
+@pytest.fixture
+def no_proxies(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
 
 
 def _client(*mirrors: str, ca_bundle: str = "") -> ImpatientClient:
@@ -126,7 +135,9 @@ def test_mirror_with_other_bytes_is_refused(store, registry):
     assert store.list() == []
 
 
-@pytest.mark.parametrize("text", ["ftp://x", "https://", "a b", "https://u:p@x", "x?y", ""])
+@pytest.mark.parametrize(
+    "text", ["http://mirror.example", "ftp://x", "https://", "a b", "https://u:p@x", "x?y", ""]
+)
 def test_mirror_that_is_no_address_is_an_error_of_the_settings(text):
     with pytest.raises(ConfigError, match="mirrors"):
         _client(text)
@@ -191,6 +202,48 @@ def test_bundle_of_the_environment_that_is_missing_says_so(store, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     with _client() as client, pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE"):
         pull(store, client, "docker.io/a/b:1", Told())
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("socks5://me:hunter2@127.0.0.1:9", "'socks5://127.0.0.1:9' is a SOCKS proxy"),
+        ("http://me:hunter2@proxy:abc", "'http://proxy:abc' is no address"),
+        ("http://me:hunt/er2@proxy:99999", "'http://proxy:99999' is no address"),
+        ("foo bar", "'foo bar' is no address"),
+        ("http://", "'http://' is no address"),
+        ("proxy:3128", "'proxy:3128' is no address"),
+        ("ftp://127.0.0.1:9", "'ftp://127.0.0.1:9' is no address"),
+        ("http://a..b:9", "'http://a..b:9' is no address"),
+        ("http://\u20ac:hunter2@127.0.0.1:9", "'http://127.0.0.1:9' has a name or password"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.usefixtures("no_proxies")
+def test_proxy_that_is_none_is_an_error_of_the_variable_that_names_it(
+    store, monkeypatch, variable, address, shown
+):
+    monkeypatch.setenv(variable, address)
+    with _client() as client, pytest.raises(ConfigError) as caught:
+        pull(store, client, "reg.example/a/b:1", Told())
+    assert str(caught.value).startswith(f"Setting '{variable}' (environment): {shown}")
+    printed = "".join(traceback.format_exception(caught.value))
+    assert not any(each in printed for each in ("hunter2", "er2@", "\u20ac"))
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_proxy_of_http_is_named_for_a_registry_without_tls(store, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://")
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    config = RegistryConfig(max_attempts=1, insecure=("reg.example",))
+    with ImpatientClient(RIGHT, config) as client, pytest.raises(ConfigError, match="'HTTP_PROXY'"):
+        pull(store, client, "reg.example/a/b:1", Told())
+
+
+def test_proxy_that_is_none_does_not_matter_to_this_machine(store, registry, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "http://")
+    with _client() as client:
+        assert pull(store, client, f"{registry.host}/a/b:1", Told()).model.tags
 
 
 def test_pull_of_a_tag_without_a_way_fails_and_the_model_that_is_here_stays(store):

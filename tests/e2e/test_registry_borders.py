@@ -55,6 +55,18 @@ def _partial_bytes(store: Store) -> list[int]:
     return [each.stat().st_size for each in (store.path / ".pyrunner" / "incoming").iterdir()]
 
 
+def test_credentials_do_not_follow_a_redirect_that_parsers_read_differently(store, registry):
+    with scripted_registry() as other, ImpatientClient(RIGHT) as client:
+        target = f"http://{other.host}\\@{registry.host}/x"
+        registry.faults["manifests"] = [
+            lambda handler: handler.reply(401, WWW_Authenticate='Basic realm="r"'),
+            lambda handler: handler.reply(307, Location=target),
+        ]
+        with pytest.raises(RegistryProtocolError, match="no address"):
+            _pull(store, client, registry)
+        assert other.requests == []
+
+
 def _half(handler: Handler) -> None:
     """Promise all and send half."""
     handler.reply(200, handler.blob()[:HALF], Content_Length=str(len(WEIGHTS)))

@@ -160,6 +160,16 @@ def test_retry_after_is_followed(store, client, registry):
     assert client.waits_s[1] <= 1.5
 
 
+@pytest.mark.parametrize(
+    "asked",
+    ["Mon, 01 Jan 2024 00:00:00 +99999999999999999", "Mon, 01 Jan 99999999999 00:00:00 GMT"],
+)
+def test_retry_after_that_no_clock_shows_is_none(store, client, registry, asked):
+    registry.faults["manifests"] = [_fails(503, Retry_After=asked)]
+    _pull(store, client, registry)
+    assert client.waits_s[0] <= 1.5
+
+
 @pytest.mark.parametrize("asked", ["3600", "Fri, 31 Dec 9998 23:59:59 GMT", "9" * 400])
 def test_retry_after_that_is_too_long_gives_up_at_once(store, client, registry, asked):
     registry.faults["manifests"] = [_fails(429, Retry_After=asked)]

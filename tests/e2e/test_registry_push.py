@@ -140,6 +140,17 @@ def test_upload_that_cannot_be_continued_starts_again(registry, upload, answer):
     assert registry.blobs[BLOB.digest] == CONTENT
 
 
+def test_blob_whose_acknowledgement_was_lost_is_not_sent_again(registry, upload):
+    def commits_and_hangs_up(handler):
+        handler.take_and_break_off(len(CONTENT))
+        registry.blobs[BLOB.digest] = CONTENT
+
+    registry.faults["PUT"] = [commits_and_hangs_up]
+    registry.faults["GET"] = [lambda handler: handler.reply(404, b"{}")]
+    upload(chunk_bytes=len(CONTENT))
+    assert (_methods(registry).count("POST"), _methods(registry).count("PUT")) == (1, 1)
+
+
 def test_host_that_the_question_is_redirected_to_gets_nothing(registry, upload):
     with scripted_registry() as elsewhere:
         elsewhere.faults["GET"] = [lambda handler: handler.reply(204, Range="0-70000")]

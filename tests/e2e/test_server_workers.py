@@ -4,6 +4,7 @@ import http.client
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -55,7 +56,7 @@ def site(home: Path) -> Iterator[Site]:
             settings=settings,
             runtime=runtime,
             store=shop.store,
-            open_client=lambda token: catalog.open_client(settings, token),
+            open_client=partial(catalog.open_client, settings),
             admission=Admission(n_streams=settings.server.n_streams),
         )
         application = create_application(dependencies)

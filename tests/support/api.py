@@ -1,6 +1,7 @@
 """The application under test: scripted runtime, real store in a temporary folder."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def make_api(home: Path, **settings: object) -> Api:
         settings=loaded,
         runtime=runtime,
         store=store,
-        open_client=lambda token: catalog.open_client(loaded, token),
+        open_client=partial(catalog.open_client, loaded),
         admission=Admission(n_streams=loaded.server.n_streams),
         clock=lambda: 1_700_000_000.0,
     )

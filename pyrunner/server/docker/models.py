@@ -1,5 +1,7 @@
 """``/models``: list, inspect, delete, tag; pull and push are in `transferring`."""
 
+import threading
+
 import falcon
 
 from pyrunner.errors import ModelNotFoundError, MultipleTagsError, PyrunnerError
@@ -45,7 +47,8 @@ class ModelItem:
             return
         try:
             if flag(req, "remote"):
-                with self._transfers.admit(), self._dependencies.open_client(None) as client:
+                open_client = self._dependencies.open_client
+                with self._transfers.admit(), open_client(None, threading.Event()) as client:
                     document = rendering.remote_model(remote.describe(self._store, client, name))
             else:
                 document = rendering.model(self._store.find(name))

@@ -1,5 +1,7 @@
 """``POST /models/create`` (pull) and ``POST /models/{name}/push``."""
 
+import threading
+
 import falcon
 import msgspec
 
@@ -48,8 +50,8 @@ class Pulling:
             token = _token(asked, dependencies.store.parse(asked.source))
             watch = ClientWatch(req.env, dependencies.admission)
 
-            def pull(on_progress: transfer.OnProgress) -> None:
-                with dependencies.open_client(token) as client:
+            def pull(on_progress: transfer.OnProgress, cancelled: threading.Event) -> None:
+                with dependencies.open_client(token, cancelled) as client:
                     transfer.pull(dependencies.store, client, asked.source, on_progress)
 
             running = self._transfers.start("pull", pull, watch)
@@ -73,8 +75,8 @@ class Pushing:
             token = _token(asked, dependencies.store.parse(name))
             watch = ClientWatch(req.env, dependencies.admission)
 
-            def push(on_progress: transfer.OnProgress) -> None:
-                with dependencies.open_client(token) as client:
+            def push(on_progress: transfer.OnProgress, cancelled: threading.Event) -> None:
+                with dependencies.open_client(token, cancelled) as client:
                     transfer.push(dependencies.store, client, name, on_progress)
 
             running = self._transfers.start("push", push, watch)

@@ -1,6 +1,6 @@
 """Pulls and pushes: each on a thread of its own, its progress read by the request's thread.
 
-The thread ends when its work does, or at its next progress after nobody reads any more; what a
+The thread ends when its work does, or soon after nobody reads any more; what a
 pull had by then stays on disk, and the next one resumes from there.
 """
 
@@ -32,10 +32,14 @@ class _End:
     error: Exception | None
 
 
+Work = Callable[[OnProgress, threading.Event], object]
+"""A pull or a push: told whom to tell, and which event ends its waiting."""
+
+
 class Transfer:
     """One running pull or push. `lines` is for one thread; `cancel` and `join` for any."""
 
-    def __init__(self, work: Callable[[OnProgress], object], on_end: Callable[[], None]) -> None:
+    def __init__(self, work: Work, on_end: Callable[[], None]) -> None:
         self._work = work
         self._on_end = on_end
         self._queue: queue.Queue[ProgressEvent | _End] = queue.Queue(_MAX_LINES)
@@ -48,7 +52,7 @@ class Transfer:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Make the next progress of the work its last."""
+        """End what the work waits for, and make its next progress the last."""
         self._is_cancelled.set()
 
     def join(self, timeout_s: float) -> bool:
@@ -80,7 +84,7 @@ class Transfer:
 
     def _run(self) -> None:
         try:
-            self._work(self._on_progress)
+            self._work(self._on_progress, self._is_cancelled)
         except Exception as error:  # noqa: BLE001  # a thread's root; the reader raises it again
             self._put(_End(error))
         else:
@@ -126,9 +130,7 @@ class Transfers:
         """
         return self._admission.transfers.admit()
 
-    def start(
-        self, mode: Mode, work: Callable[[OnProgress], object], watch: ClientWatch
-    ) -> Transfer:
+    def start(self, mode: Mode, work: Work, watch: ClientWatch) -> Transfer:
         """Run `work` on a thread of its own, after waiting for a slot if it is a pull.
 
         Raises:

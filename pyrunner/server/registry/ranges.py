@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_BYTES = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})", re.IGNORECASE)
+_BYTES = re.compile(r"bytes\s*=\s*([0-9]{0,19})\s*-\s*([0-9]{0,19})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

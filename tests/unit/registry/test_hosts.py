@@ -56,6 +56,13 @@ def test_realm_that_a_registry_may_name_is_accepted(realm, registry):
         ("https://host.docker.internal/", "reg.example"),
         ("file:///etc/passwd", "localhost:5000"),
         ("https://me@auth.example/", "reg.example"),
+        ("https://127.1/", "reg.example"),
+        ("https://2130706433/", "reg.example"),
+        ("https://0x7f000001/", "reg.example"),
+        ("https://[::ffff:127.0.0.1]/", "reg.example"),
+        ("https://169.254.169.254./", "reg.example"),
+        ("https://localhost./", "reg.example"),
+        ("https://ip6-localhost/", "reg.example"),
         ("", "reg.example"),
         ("//auth.example/token", "reg.example"),
     ],
@@ -72,6 +79,13 @@ def test_redirect_that_drops_tls_is_refused():
         redirect_target("http://a.example/", "file:///etc/passwd", registry="a.example")
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "169.254.169.254", "localhost", "[::1]"])
+def test_redirect_of_a_host_out_there_to_this_machine_is_refused(host):
+    with pytest.raises(RegistryProtocolError, match="a redirect to"):
+        redirect_target("https://a.example/", f"https://{host}/x", registry="a.example")
+    assert redirect_target("http://127.0.0.1:5000/", f"http://{host}/x", registry="a.example")
+
+
 def test_redirect_leads_where_the_registry_says():
     target = redirect_target("https://a.example/v2/x", "../b?c", registry="a.example")
     assert target == "https://a.example/b?c"
@@ -83,6 +97,10 @@ NO_ADDRESS = [
     "https://a:99999/",
     "https://a:b/",
     "https://a\u2100b/",
+    "https://evil.example\\@a.example/",
+    "https://a.example\\.evil.example/",
+    "https://me@a.example/",
+    "https://a.example%2eb/",
 ]
 
 
@@ -102,6 +120,7 @@ def test_address_that_is_none_is_refused_as_a_redirect_and_as_a_realm(address):
         ("http://a.example", "https://a.example", False),
         ("http://a.example:1", "http://a.example:2", False),
         ("https://a.example", "https://a.example@b.example", False),
+        ("https://a.example", "https://evil.example\\@a.example", False),
     ],
 )
 def test_origin_is_scheme_host_and_port(first, second, expected):

@@ -197,7 +197,8 @@ def test_disk_usage_counts_each_blob_once(api, stored):
     assert usage["default_backend_disk_usage"] >= 0
 
 
-def test_disk_usage_counts_what_a_broken_pull_left(api, stored):
+@pytest.mark.usefixtures("stored")
+def test_disk_usage_counts_what_a_broken_pull_left(api):
     before = api.get("/engines/df").json["models_disk_usage"]
     partial = api.store.path / ".pyrunner" / "incoming" / f"{'0' * 64}.partial"
     with partial.open("wb") as file:

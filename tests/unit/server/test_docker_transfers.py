@@ -54,7 +54,7 @@ def _watch(admission: Admission, gone: Callable[[], bool] = lambda: False) -> Cl
 
 
 def test_progress_arrives_in_order_up_to_the_end(admission, transfers):
-    def work(on_progress: OnProgress) -> None:
+    def work(on_progress: OnProgress, _cancelled: threading.Event) -> None:
         for event in (_progress(1), _progress(10), DONE):
             on_progress(event)
 
@@ -66,7 +66,7 @@ def test_progress_arrives_in_order_up_to_the_end(admission, transfers):
 
 
 def test_error_of_the_work_comes_after_its_progress(admission, transfers):
-    def work(on_progress: OnProgress) -> None:
+    def work(on_progress: OnProgress, _cancelled: threading.Event) -> None:
         on_progress(_progress(1))
         raise FAILED
 
@@ -80,7 +80,7 @@ def test_error_of_the_work_comes_after_its_progress(admission, transfers):
 def test_cancelled_work_ends_at_its_next_progress(admission, transfers):
     ended, gate = threading.Event(), threading.Event()
 
-    def work(on_progress: OnProgress) -> None:
+    def work(on_progress: OnProgress, _cancelled: threading.Event) -> None:
         try:
             on_progress(_progress(1))
             gate.wait(PATIENCE_S)
@@ -99,8 +99,17 @@ def test_cancelled_work_ends_at_its_next_progress(admission, transfers):
     assert admission.transfers.n_active == 0
 
 
+def test_cancelled_work_need_not_wait_for_its_next_progress(admission, transfers):
+    def work(_on_progress: OnProgress, cancelled: threading.Event) -> None:
+        assert cancelled.wait(PATIENCE_S)
+
+    running = transfers.start("pull", work, _watch(admission))
+    running.cancel()
+    assert running.join(PATIENCE_S)
+
+
 def test_slow_reader_loses_progress_but_not_the_end(admission, transfers):
-    def work(on_progress: OnProgress) -> None:
+    def work(on_progress: OnProgress, _cancelled: threading.Event) -> None:
         for i in range(10_000):
             on_progress(_progress(i))
         on_progress(DONE)
@@ -117,7 +126,7 @@ def test_slow_reader_loses_progress_but_not_the_end(admission, transfers):
 def test_third_pull_waits_for_a_slot(admission, transfers):
     gate, started = threading.Event(), threading.Semaphore(0)
 
-    def work(_on_progress: OnProgress) -> None:
+    def work(_on_progress: OnProgress, _cancelled: threading.Event) -> None:
         started.release()
         gate.wait(PATIENCE_S)
 
@@ -139,9 +148,9 @@ def test_client_gone_while_waiting_for_a_slot_gives_its_place_back(admission, tr
     gate = threading.Event()
     watch = _watch(admission)
     for _ in range(2):
-        transfers.start("pull", lambda _: gate.wait(PATIENCE_S), watch)
+        transfers.start("pull", lambda *_: gate.wait(PATIENCE_S), watch)
     with pytest.raises(RequestCancelledError):
-        transfers.start("pull", lambda _: None, _watch(admission, lambda: True))
+        transfers.start("pull", lambda *_: None, _watch(admission, lambda: True))
     assert admission.transfers.n_active == 2
     gate.set()
 
@@ -150,8 +159,8 @@ def test_push_needs_no_slot_of_the_pulls(admission, transfers):
     gate = threading.Event()
     watch = _watch(admission)
     for _ in range(2):
-        transfers.start("pull", lambda _: gate.wait(PATIENCE_S), watch)
-    push = transfers.start("push", lambda on_progress: on_progress(DONE), watch)
+        transfers.start("pull", lambda *_: gate.wait(PATIENCE_S), watch)
+    push = transfers.start("push", lambda on_progress, _: on_progress(DONE), watch)
     assert list(push.lines(watch)) == [DONE]
     gate.set()
 
@@ -159,7 +168,7 @@ def test_push_needs_no_slot_of_the_pulls(admission, transfers):
 def test_one_transfer_too_many_is_refused(admission, transfers):
     tickets = [transfers.admit() for _ in range(4)]
     with pytest.raises(QueueFullError):
-        transfers.start("push", lambda _: None, _watch(admission))
+        transfers.start("push", lambda *_: None, _watch(admission))
     for ticket in tickets:
         ticket.release()
 
@@ -167,7 +176,7 @@ def test_one_transfer_too_many_is_refused(admission, transfers):
 def test_reader_ends_when_the_server_closes(admission, transfers):
     gate = threading.Event()
     watch = _watch(admission)
-    running = transfers.start("pull", lambda _: gate.wait(PATIENCE_S), watch)
+    running = transfers.start("pull", lambda *_: gate.wait(PATIENCE_S), watch)
     admission.close()
     with pytest.raises(ShuttingDownError):
         next(running.lines(watch))
@@ -175,7 +184,7 @@ def test_reader_ends_when_the_server_closes(admission, transfers):
 
 
 def _body(admission: Admission, transfers: Transfers, *, is_json: bool) -> list[bytes]:
-    def work(on_progress: OnProgress) -> None:
+    def work(on_progress: OnProgress, _cancelled: threading.Event) -> None:
         on_progress(_progress(1))
         raise FAILED
 
