@@ -8,6 +8,7 @@ from pyrunner.server.registry.ranges import Slice, UnsatisfiableError, parse_ran
     [
         ("bytes=0-0", Slice(0, 1)),
         ("bytes=0-9", Slice(0, 10)),
+        ("bytes=5-9223372036854775807", Slice(5, 5)),
         ("bytes=3-5", Slice(3, 3)),
         ("bytes=3-", Slice(3, 7)),
         ("bytes=3-99999999", Slice(3, 7)),
@@ -25,7 +26,7 @@ def test_range_is_read(header, expected):
     "header",
     [
         *(None, "", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-3", "lines=0-1", "bytes 0-1"),
-        *("bytes=0-1,3-4", "bytes=1--2", "bytes=" + "9" * 19 + "-", "bytes=0x1-2"),
+        *("bytes=0-1,3-4", "bytes=1--2", "bytes=" + "9" * 20 + "-", "bytes=0x1-2"),
     ],
 )
 def test_header_that_is_no_single_range_means_all(header):
