@@ -40,9 +40,19 @@ class DockerCredentials:
 
     @property
     def path(self) -> Path:
-        """Docker's ``config.json``, which need not exist."""
-        folder = self._environment("DOCKER_CONFIG")
-        return (Path(folder) if folder else Path("~/.docker").expanduser()) / "config.json"
+        """Docker's ``config.json``, which need not exist.
+
+        Raises:
+            ConfigError: There is no place for it: no home directory, and no ``DOCKER_CONFIG``.
+        """
+        path = self._path()
+        if path is None:
+            raise ConfigError(
+                key="registry credentials",
+                source="environment",
+                problem="there is no home directory to keep them in; set DOCKER_CONFIG to a folder",
+            )
+        return path
 
     def find(self, registry: str) -> Credential | None:
         """The credential for a registry host, None when there is none.
@@ -61,7 +71,8 @@ class DockerCredentials:
             The credential helper that has it now, None when it is in the file, unencrypted.
 
         Raises:
-            ConfigError: ``config.json`` is broken or cannot be written, or the helper failed.
+            ConfigError: ``config.json`` is broken, has no place or cannot be written, or the
+                helper failed.
         """
         server = _server(registry)
         name = _program(docker_config.read(self.path), registry)
@@ -84,7 +95,7 @@ class DockerCredentials:
         Raises:
             ConfigError: ``config.json`` is broken or cannot be written, or the helper failed.
         """
-        config = docker_config.read(self.path)
+        config = self._read()
         name = _program(config, registry)
         is_kept = any(_host(each) == _host(registry) for each in config.auths or ())
         if name and credential_program.get(name, _server(registry)) is not None:
@@ -93,6 +104,17 @@ class DockerCredentials:
         if is_kept:
             docker_config.change_auths(self.path, lambda auths: _drop(auths, registry))
         return is_kept
+
+    def _path(self) -> Path | None:
+        folder = self._environment("DOCKER_CONFIG")
+        try:
+            return (Path(folder) if folder else Path("~/.docker").expanduser()) / "config.json"
+        except RuntimeError:  # a container may run as a user whom nobody gave a home
+            return None
+
+    def _read(self) -> DockerConfig:
+        path = self._path()
+        return DockerConfig() if path is None else docker_config.read(path)
 
     def _from_environment(self, registry: str) -> Credential | None:
         username = self._environment("DOCKER_USERNAME")
@@ -103,28 +125,40 @@ class DockerCredentials:
         return None
 
     def _from_config(self, registry: str) -> Credential | None:
-        config = docker_config.read(self.path)
+        config = self._read()
         name = _program(config, registry)
         try:
             found = credential_program.get(name, _server(registry)) if name else None
         except ConfigError as error:
             _log.warning("%s; going on without it", error)
             found = None
-        if found is not None:
-            return found
-        for each, entry in (config.auths or {}).items():
-            if _host(each) == _host(registry) and entry is not None:
-                credential = entry.credential()
-                if credential is None and entry.auth:
-                    _log.warning("config.json: the entry of %s is no credential", each)
-                return credential
-        return None
+        return found or _from_file(config, registry)
+
+
+def _from_file(config: DockerConfig, registry: str) -> Credential | None:
+    """The first credential among the entries of a registry, whose own spelling comes first.
+
+    An empty entry is no answer: Docker leaves one where a credential helper has the secret.
+    """
+    entries = config.auths or {}
+    names = [name for name in entries if _host(name) == _host(registry)]
+    for name in sorted(names, key=lambda each: each != _server(registry)):
+        entry = entries[name]
+        credential = entry.credential() if entry else None
+        if credential is not None:
+            return credential
+        if entry and entry.auth:
+            _log.warning("config.json: the entry of %s is no credential", name)
+    return None
 
 
 def _program(config: DockerConfig, registry: str) -> str:
-    """The name of the credential helper for a registry, empty when there is none."""
+    """The name of the credential helper for a registry, empty when there is none.
+
+    An empty name in ``credHelpers`` is Docker's way to keep one registry out of ``credsStore``.
+    """
     programs = {_host(name): helper for name, helper in (config.cred_helpers or {}).items()}
-    return programs.get(_host(registry)) or config.creds_store
+    return programs.get(_host(registry), config.creds_store) or ""
 
 
 def _server(registry: str) -> str:

@@ -46,7 +46,7 @@ def get(name: str, server: str) -> Credential | None:
         return None
     try:
         answer = msgspec.json.decode(output, type=_Secret)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _failed(name, "gave an answer that cannot be read") from error
     if not answer.secret:
         return None

@@ -22,12 +22,12 @@ MAX_CONFIG_BYTES = 1024 * 1024
 
 
 class AuthEntry(msgspec.Struct):
-    """One value of ``auths``."""
+    """One value of ``auths``; null is what some writers put where they have nothing."""
 
-    auth: str = ""
-    username: str = ""
-    password: str = ""
-    identitytoken: str = ""
+    auth: str | None = None
+    username: str | None = None
+    password: str | None = None
+    identitytoken: str | None = None
 
     def credential(self) -> Credential | None:
         """What the entry means, None when it is empty or cannot be read."""
@@ -36,7 +36,7 @@ class AuthEntry(msgspec.Struct):
         if self.username and self.password:
             return Credential(self.username, self.password)
         try:
-            pair = base64.b64decode(self.auth, validate=True).decode()
+            pair = base64.b64decode(self.auth or "", validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return None
         username, _, password = pair.partition(":")
@@ -57,8 +57,8 @@ class DockerConfig(msgspec.Struct):
     """What ``config.json`` says about credentials."""
 
     auths: dict[str, AuthEntry | None] | None = None
-    creds_store: str = msgspec.field(name="credsStore", default="")
-    cred_helpers: dict[str, str] | None = msgspec.field(name="credHelpers", default=None)
+    creds_store: str | None = msgspec.field(name="credsStore", default=None)
+    cred_helpers: dict[str, str | None] | None = msgspec.field(name="credHelpers", default=None)
 
 
 def read(path: Path) -> DockerConfig:
@@ -84,12 +84,16 @@ def change_auths(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """
     content = _content(path)
     _decode(path, content)  # what `read` would refuse tomorrow is not written over today
-    document: dict[str, Any] = json.loads(content)
-    if document.get("auths") is None:
-        document["auths"] = {}
-    change(document["auths"])
     try:
-        _replace(path.resolve(), json.dumps(document, indent="\t", ensure_ascii=False).encode())
+        document: dict[str, Any] = json.loads(content)
+        if document.get("auths") is None:
+            document["auths"] = {}
+        change(document["auths"])
+        text = json.dumps(document, indent="\t", ensure_ascii=False)
+    except RecursionError as error:  # the last levels that were read leave no stack
+        raise _broken(path, "is nested too deeply to be changed") from error
+    try:
+        _replace(path.resolve(), text.encode())
     except OSError as error:
         raise _broken(path, f"cannot be written ({error.strerror})") from error
 
@@ -110,7 +114,7 @@ def _content(path: Path) -> bytes:
 def _decode(path: Path, content: bytes) -> DockerConfig:
     try:
         return msgspec.json.decode(content, type=DockerConfig)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _broken(path, f"cannot be read ({error})") from error
 
 

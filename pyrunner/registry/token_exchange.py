@@ -42,10 +42,11 @@ class Token:
 
 
 class _Answer(msgspec.Struct):
-    token: str = ""
-    access_token: str = ""
-    refresh_token: str = ""
-    expires_in: float | None = None
+    token: str | None = None
+    access_token: str | None = None
+    refresh_token: str | None = None
+    expires_in: msgspec.Raw = msgspec.Raw(b"null")
+    """Servers write numbers, numbers in quotes, and worse."""
 
 
 class TokenExchange:
@@ -137,14 +138,20 @@ def _with_password(
 def _token(content: bytes, registry: str, status: int) -> Token:
     try:
         answer = msgspec.json.decode(content, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = _Answer()
     text = answer.token or answer.access_token
     if not text or not text.isascii() or not text.isprintable():
         raise RegistryProtocolError(
             registry=registry, problem=f"no token from its token server (HTTP {status})"
         )
-    lifetime_s = answer.expires_in or 0.0
-    if lifetime_s <= 0:
-        lifetime_s = DEFAULT_LIFETIME_S
-    return Token(text, min(lifetime_s, _MAX_LIFETIME_S), answer.refresh_token)
+    return Token(text, _lifetime_s(answer.expires_in), answer.refresh_token or "")
+
+
+def _lifetime_s(said: msgspec.Raw) -> float:
+    try:
+        lifetime_s = msgspec.json.decode(said, type=float, strict=False)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return DEFAULT_LIFETIME_S
+    # A comparison with "nan" is false, so it counts as unsaid.
+    return min(lifetime_s, _MAX_LIFETIME_S) if lifetime_s > 0 else DEFAULT_LIFETIME_S

@@ -67,8 +67,17 @@ def _access(server: ScriptedRegistry, actions: str = PUSH) -> Access:
         ({"expires_in": 0}, 50),
         ({"expires_in": -5}, 50),
         ({"expires_in": 1e300}, 30 * 86400 - 10),
+        ({"expires_in": "300"}, 290),
+        ({"expires_in": "soon"}, 50),
+        ({"expires_in": "nan"}, 50),
+        ({"expires_in": [300]}, 50),
+        ({"expires_in": 10**400}, 50),
+        ({"expires_in": 300, "access_token": None, "refresh_token": None}, 290),
     ],
-    ids=["long", "short", "very short", "unsaid", "null", "zero", "negative", "for ever"],
+    ids=[
+        *["long", "short", "very short", "unsaid", "null", "zero", "negative", "for ever"],
+        *["quoted", "word", "no number", "list", "huge", "null beside it"],
+    ],
 )
 def test_token_is_used_until_shortly_before_it_expires(server, make, clock, said, good_s):
     server.faults["/token"] = [_gives("first", **said), _gives("second")]
@@ -192,12 +201,13 @@ def test_token_server_that_refuses_is_an_auth_error_without_the_secret(server, m
     "answer",
     [
         b"\x1f\x8b\x08" + b"\0" * 10_000,
-        b'{"token":"t","expires_in":"soon"}',
         b'{"token":["t"]}',
         b'{"token":"' + b"t" * 300_000 + b'"}',
+        b'{"token":null,"access_token":null}',
         b"[" * 100_000,
+        b'{"token":"t","x":' + b"[" * 2000 + b"]" * 2000 + b"}",
     ],
-    ids=["gzip", "lifetime", "list", "large", "nested"],
+    ids=["gzip", "list", "large", "null", "nested", "nested inside"],
 )
 def test_answer_of_a_token_server_that_is_none_is_a_typed_error(server, make, answer):
     server.faults["/token"] = [lambda handler: handler.reply(200, answer, Content_Encoding="gzip")]

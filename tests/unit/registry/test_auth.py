@@ -1,6 +1,7 @@
 import base64
 import json
 import os
+import pwd
 import stat
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 
 from pyrunner.errors import ConfigError
 from pyrunner.registry import credential_program
-from pyrunner.registry.auth import HUB_SERVER, DockerCredentials
+from pyrunner.registry.auth import HUB_SERVER, Credential, DockerCredentials
 
 SECRET = "hunter2-%s"
 """Looked for in everything that is printed; the percent sign is for careless formatting."""
+NOTHING: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -67,6 +69,35 @@ def test_auths_entry_of_every_kind(folder, entry, expected):
     assert _pair(_find(folder, "reg.example", {"auths": {"reg.example": entry}})) == expected
 
 
+@pytest.mark.parametrize("empty", [{}, None, {"auth": None}, {"auth": ""}, {"auth": "!!!"}])
+def test_entry_that_holds_nothing_does_not_hide_another_of_the_registry(folder, empty):
+    config = {"auths": {HUB_SERVER: empty, "docker.io": _basic("me:pw")}}
+    assert _pair(_find(folder, "docker.io", config)) == ("me", "pw", False)
+
+
+@pytest.mark.parametrize(
+    ("other", "own", "registry"),
+    [
+        ("docker.io", HUB_SERVER, "docker.io"),
+        ("https://reg.example/v1/", "reg.example", "reg.example"),
+    ],
+)
+def test_entry_under_the_registrys_own_name_comes_first(folder, other, own, registry):
+    config = {"auths": {other: _basic("old:pw"), own: _basic("me:pw")}}
+    assert _pair(_find(folder, registry, config)) == ("me", "pw", False)
+
+
+def test_null_is_nothing_said(folder):
+    nothing = dict.fromkeys(("auth", "username", "password", "identitytoken"))
+    config = {
+        "auths": {"other.example": nothing, "reg.example": nothing | _basic("me:pw")},
+        "credsStore": None,
+        "credHelpers": {"other.example": None},
+    }
+    assert _pair(_find(folder, "reg.example", config)) == ("me", "pw", False)
+    assert _find(folder, "other.example") is None
+
+
 @pytest.mark.parametrize("registry", ["other.example", "reg.example:5000", "docker.io"])
 def test_credential_of_one_host_is_not_used_for_another(folder, registry):
     config = {"auths": {"reg.example": _basic("me:pw")}}
@@ -89,7 +120,48 @@ def test_no_config_file_means_no_credential(folder):
     assert _find(folder / "nowhere", "docker.io") is None
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"auths": 1}', b"\xff", b" " * (2**20 + 1)])
+@pytest.fixture
+def _homeless(monkeypatch):
+    """A user of whom the system knows a number and nothing else."""
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+
+
+@pytest.mark.usefixtures("_homeless")
+def test_user_without_a_home_has_no_config_file():
+    docker = DockerCredentials(NOTHING.get)
+    assert docker.find("docker.io") is None
+    assert not docker.forget("docker.io")
+
+
+@pytest.mark.usefixtures("_homeless")
+def test_user_without_a_home_still_has_the_environments_pair():
+    given = {"DOCKER_USERNAME": "me", "DOCKER_PASSWORD": "pw"}
+    assert _pair(DockerCredentials(given.get).find("docker.io")) == ("me", "pw", False)
+
+
+@pytest.mark.usefixtures("_homeless")
+def test_user_without_a_home_is_told_where_a_login_could_be_kept():
+    with pytest.raises(ConfigError, match="no home directory to keep them in; set DOCKER_CONFIG"):
+        DockerCredentials(NOTHING.get).save("docker.io", Credential("me", "pw"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b'{"auths": 1}',
+        b"\xff",
+        b" " * (2**20 + 1),
+        b'{"x":' + b"[" * 2000 + b"]" * 2000 + b"}",
+    ],
+    ids=["cut", "list", "shape", "no text", "large", "nested"],
+)
 def test_broken_config_file_is_an_error_that_names_it(folder, content):
     (folder / "config.json").write_bytes(content)
     with pytest.raises(ConfigError, match=r"config\.json"):
@@ -129,6 +201,17 @@ def test_credential_helper_is_asked_by_its_protocol(folder, helper, config, regi
 def test_credential_helper_of_another_host_is_not_asked(folder, helper):
     helper(ANSWER)
     assert _find(folder, "other.example", {"credHelpers": {"reg.example": "fake"}}) is None
+
+
+@pytest.mark.parametrize("name", ["", None])
+def test_registry_with_an_empty_helper_name_is_in_the_file(folder, helper, name):
+    helper(ANSWER)
+    config = {
+        "auths": {"reg.example": _basic("me:pw")},
+        "credsStore": "fake",
+        "credHelpers": {"reg.example": name},
+    }
+    assert _pair(_find(folder, "reg.example", config)) == ("me", "pw", False)
 
 
 def test_credential_helper_can_give_an_identity_token(folder, helper):
@@ -177,9 +260,10 @@ def test_credential_helper_that_hangs_is_one_sentence_without_a_secret(
         (f"echo '{SECRET}'", "gave an answer that cannot be read"),
         (f"""echo '{{"Username": 1, "Secret": "{SECRET}"}}'""", "that cannot be read"),
         ("printf '\\377'", "gave an answer that cannot be read"),
+        ("printf '{\"x\":'; yes '[' | head -n 2000", "gave an answer that cannot be read"),
         ("exec yes", "gave more than 65536 bytes"),
     ],
-    ids=["crashes", "fails", "garbage", "shape", "no text", "endless"],
+    ids=["crashes", "fails", "garbage", "shape", "no text", "nested", "endless"],
 )
 def test_credential_helper_that_misbehaves_is_one_sentence_without_a_secret(
     folder, helper, script, problem, caplog

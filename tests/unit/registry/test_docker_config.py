@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import stat
+import sys
 from typing import Any
 
 import pytest
@@ -127,6 +128,23 @@ def test_broken_file_is_not_written_over(docker, content):
     assert docker.path.read_text() == content
 
 
+def test_file_that_is_nested_too_deeply_stays_as_it_is(docker):
+    docker.path.parent.mkdir()
+    refused = []
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 1):
+        content = f'{{"x":{"[" * depth}{"]" * depth}}}'
+        docker.path.write_text(content)
+        try:
+            docker.save("reg.example", PASSWORD)
+        except ConfigError as error:
+            refused.append(error.problem)
+            assert docker.path.read_text() == content
+    assert {each.split(" (")[0] for each in refused} == {
+        "is nested too deeply to be changed",
+        "cannot be read",
+    }
+
+
 @pytest.mark.parametrize("content", ["", "null", "\ufeff{}", '{"auths": {"\\ud800": {}}}'])
 def test_file_that_no_docker_writes_is_no_crash(docker, content):
     docker.path.parent.mkdir()
@@ -165,6 +183,13 @@ def test_credential_helper_keeps_the_secret_and_the_file_does_not(
     assert kept == {"ServerURL": server, "Username": "me", "Secret": PASSWORD.secret}
     assert _read(docker) == config | {"auths": {server: {}}}
     assert docker.find(registry) == PASSWORD
+
+
+def test_registry_with_an_empty_helper_name_is_kept_in_the_file(docker, program):
+    _write(docker, {"credsStore": "fake", "credHelpers": {"reg.example": ""}})
+    assert docker.save("reg.example", PASSWORD) is None
+    assert not (program.parent / "kept").exists()
+    assert docker.find("reg.example") == PASSWORD
 
 
 def test_credential_helper_is_told_which_secrets_are_identity_tokens(docker, program):
