@@ -28,6 +28,7 @@ from pyrunner.errors import (
 )
 from pyrunner.registry.heads import limit_heads
 from pyrunner.registry.hosts import is_plain_http, is_same_origin, redirect_target
+from pyrunner.registry.proxies import proxy_fault
 from pyrunner.registry.refusal import explanation, retry_after_s
 from pyrunner.registry.tls import added_trust
 
@@ -42,6 +43,13 @@ _MAX_HEAD_SILENCES = 2
 """Times `RegistryConfig.timeout_s` that status and headers of one answer may take."""
 _FIRST_DELAY_S = 0.5
 _CONNECT_TIMEOUT_S = 15.0
+_BAD_ADDRESSES = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    urllib3.exceptions.LocationValueError,
+    UnicodeError,
+)
+"""What the HTTP library raises for an address, the registry's or the proxy's, that is none."""
 _AUTHORIZATION = "Authorization"
 _USER_AGENT = "pyrunner"
 
@@ -279,7 +287,10 @@ class Transport:
                 allow_redirects=False,
                 proxies=self._proxies(url),
             )
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        except _BAD_ADDRESSES as error:
+            fault = self._proxy_fault(url)
+            if fault is not None:
+                raise fault from None  # the cause may quote the proxy's password
             raise RegistryProtocolError(
                 registry=request.registry, problem=f"the address {url[:200]!r}"
             ) from error
@@ -297,6 +308,11 @@ class Transport:
         # None for a key takes the environment's proxy away; this machine needs none for itself.
         without: dict[str, Any] = {"http": None, "https": None, "all": None}
         return without if is_plain_http(urlsplit(url).netloc, ()) else None
+
+    def _proxy_fault(self, url: str) -> ConfigError | None:
+        if self._proxies(url):
+            return None
+        return proxy_fault(url, requests.utils.get_environ_proxies(url, no_proxy=None))
 
 
 class _Session(requests.Session):

@@ -240,12 +240,6 @@ def test_proxy_of_http_is_named_for_a_registry_without_tls(store, monkeypatch):
         pull(store, client, "reg.example/a/b:1", Told())
 
 
-def test_proxy_that_is_none_does_not_matter_to_this_machine(store, registry, monkeypatch):
-    monkeypatch.setenv("ALL_PROXY", "http://")
-    with _client() as client:
-        assert pull(store, client, f"{registry.host}/a/b:1", Told()).model.tags
-
-
 def test_pull_of_a_tag_without_a_way_fails_and_the_model_that_is_here_stays(store):
     model = add(store, f"{NOBODY}/a/b:1", WEIGHTS)
     with _client() as client, pytest.raises(RegistryUnavailableError):
