@@ -1,7 +1,7 @@
 """This disk."""
 
 from pyrunner.errors.root import PyrunnerError
-from pyrunner.errors.wording import ended
+from pyrunner.errors.wording import ended, mib
 
 
 class StoreError(PyrunnerError, OSError):
@@ -28,11 +28,14 @@ class StoreCorruptError(StoreError):
 
     code = "store_corrupt"
 
-    def __init__(self, *, path: str, problem: str) -> None:
+    def __init__(
+        self, *, path: str, problem: str, remedy: str = "Remove the model and pull it again."
+    ) -> None:
         super().__init__(
-            f"{path} is damaged: {problem}. Remove the model and pull it again.",
+            f"{path} is damaged: {ended(problem)} {remedy}",
             path=path,
             problem=problem,
+            remedy=remedy,
         )
         self.path = path
         self.problem = problem
@@ -54,13 +57,22 @@ class StoreFullError(StoreError):
 
     code = "store_full"
 
-    def __init__(self, *, path: str, needed_bytes: int, free_bytes: int) -> None:
+    def __init__(
+        self, *, path: str, needed_bytes: int, kept_bytes: int, free_bytes: int, partial_bytes: int
+    ) -> None:
+        half = (
+            f", or the {mib(partial_bytes)} of unfinished transfers with: "
+            "pyrunner store gc --partial"
+        )
         super().__init__(
-            f"{path} has no room: {needed_bytes} bytes are needed and {free_bytes} are free. "
-            "Remove models with: pyrunner rm",
+            f"{path} has no room: {mib(needed_bytes)} are needed, {mib(kept_bytes)} have to stay "
+            f"free, and {mib(free_bytes)} are. Remove models with: pyrunner rm"
+            f"{half if partial_bytes else ''}",
             path=path,
             needed_bytes=needed_bytes,
+            kept_bytes=kept_bytes,
             free_bytes=free_bytes,
+            partial_bytes=partial_bytes,
         )
         self.path = path
         self.needed_bytes = needed_bytes

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyrunner.errors import StoreCorruptError
 from pyrunner.models.cells import bytes_here
-from pyrunner.models.files import is_at, os_errors, try_lock
+from pyrunner.models.files import allocated_bytes, is_at, os_errors, try_lock
 from pyrunner.models.incoming import Incoming
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.manifest import Descriptor
@@ -69,6 +69,11 @@ class BlobFolder:
         if len(content) > max_bytes or Digest.of(content) != digest:
             raise StoreCorruptError(path=str(path), problem="the blob has another digest")
         return content
+
+    def partial_bytes(self) -> int:
+        """What blobs on their way in take on the disk, those that were given up included."""
+        with os_errors(self._incoming):
+            return sum(allocated_bytes(each) for each in self._incoming.iterdir())
 
     def bytes_here(self, descriptor: Descriptor) -> int:
         """How much of a blob is here, whole or partial, to a MiB."""

@@ -19,6 +19,8 @@ from pyrunner.errors import (
 LOCK_TIMEOUT_S = 30.0
 """Longest wait for a lock of the store."""
 _POLL_S = 0.02
+_BLOCK_BYTES = 512
+"""The unit of `st_blocks`, see stat(2)."""
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -100,6 +102,15 @@ def try_lock(fd: int, *, is_shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def allocated_bytes(path: Path) -> int:
+    """What a file takes on the disk, holes not counted and links not followed; 0 if it is gone."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return 0
+    return min(status.st_size, status.st_blocks * _BLOCK_BYTES)
 
 
 def is_at(path: Path, fd: int) -> bool:

@@ -1,19 +1,16 @@
 """What keeps a store tidy: how much it holds, emptying it, cleaning up after the killed."""
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyrunner
 from pyrunner.models import collection, index, leases
-from pyrunner.models.files import LOCK_TIMEOUT_S, locked, os_errors
+from pyrunner.models.files import LOCK_TIMEOUT_S, allocated_bytes, locked, os_errors
 from pyrunner.models.index import IndexFile
 from pyrunner.models.layout import Layout
 from pyrunner.models.store import Store
 from pyrunner.models.stored import read_manifest
 
-_BLOCK_BYTES = 512
-"""The unit of `st_blocks`, see stat(2)."""
 _LIBRARIES = ("*.so*", "*.dylib", "*.pyd", "*.dll")
 
 
@@ -45,11 +42,16 @@ def purge(store: Store) -> Purged:
         freed = _drop_partials(layout)
     freed += collection.collect(layout, index_file, store.blobs)
     with os_errors(store.path):
-        return Purged(freed, sum(1 for _ in layout.blobs.iterdir()))
+        return Purged(freed, sum(1 for each in layout.blobs.iterdir() if each.is_file()))
 
 
-def clean(store: Store) -> int:
+def clean(store: Store, *, drops_partials: bool = False) -> int:
     """Remove every blob that nothing needs, and what killed processes left.
+
+    Args:
+        store: The store; one that does not exist is fine.
+        drops_partials: Also partial blobs that nobody is bringing in now; without it those that a
+            pull could still continue stay for seven days.
 
     Returns:
         Bytes set free.
@@ -63,7 +65,9 @@ def clean(store: Store) -> int:
         return 0
     for digest in index.digests(IndexFile(layout.index, layout.index_lock).read()):
         read_manifest(store.blobs, digest)  # a collection keeps everything silently
-    return store.collect()
+    with os_errors(store.path):
+        freed = _drop_partials(layout) if drops_partials else 0
+    return freed + store.collect()
 
 
 def models_bytes(store: Store) -> int:
@@ -71,14 +75,9 @@ def models_bytes(store: Store) -> int:
     layout = Layout(store.path)
     if not layout.exists():
         return 0
-    n_bytes = 0
     with os_errors(store.path):
-        for path in (*layout.blobs.iterdir(), *layout.incoming.iterdir()):
-            with contextlib.suppress(FileNotFoundError):  # removed since the folder was read
-                status = path.lstat()
-                # What is on its way in may have holes.
-                n_bytes += min(status.st_size, status.st_blocks * _BLOCK_BYTES)
-    return n_bytes
+        whole = sum(allocated_bytes(each) for each in layout.blobs.iterdir())
+    return whole + store.blobs.partial_bytes()
 
 
 def engine_bytes() -> int:
@@ -94,6 +93,6 @@ def _drop_partials(layout: Layout) -> int:
         wanted = {each.removeprefix("sha256:") for each in leases.leased(layout.leases)}
         for path in layout.incoming.iterdir():
             if path.name.partition(".")[0] not in wanted:
-                freed += path.stat().st_size
+                freed += allocated_bytes(path)
                 path.unlink()
     return freed

@@ -37,14 +37,22 @@ class IndexFile:
         """The entries now; no lock, because the file is only ever replaced whole.
 
         Raises:
-            StoreCorruptError: The file is no OCI index.
+            StoreCorruptError: The file is missing, or no OCI index.
         """
-        with os_errors(self._path), self._path.open("rb") as file:
-            content = file.read(MAX_MANIFEST_BYTES + 1)
+        with os_errors(self._path):
+            try:
+                with self._path.open("rb") as file:
+                    content = file.read(MAX_MANIFEST_BYTES + 1)
+            except FileNotFoundError as error:
+                raise self._damaged("it is missing") from error
         try:
             return decode_index(content, source=str(self._path)).manifests
         except RegistryProtocolError as error:
-            raise StoreCorruptError(path=str(self._path), problem=error.problem) from error
+            raise self._damaged(error.problem) from error
+
+    def _damaged(self, problem: str) -> StoreCorruptError:
+        remedy = "Rebuild it from the models with: pyrunner store verify --repair"
+        return StoreCorruptError(path=str(self._path), problem=problem, remedy=remedy)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator["Change"]:

@@ -133,6 +133,9 @@ class LayerReader:
                 raise ModelFileError(
                     path=str(file.path), problem="changed while it was read; try again"
                 ) from error
+            except BaseException:
+                sink.give_up()  # copying again costs less than half a file that nobody asks for
+                raise
 
     def _part_of(self, path: Path, *, n_done: int) -> Callable[[int], None]:
         size_bytes = self._sizes[path]

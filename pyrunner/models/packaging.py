@@ -26,6 +26,7 @@ from pyrunner.models.package_forms import (
 )
 from pyrunner.models.package_sources import Weights
 from pyrunner.models.progress import OnProgress
+from pyrunner.models.room import require_room
 from pyrunner.models.store import Store
 from pyrunner.models.stored import StoredModel
 from pyrunner.registry.digest import Digest
@@ -84,9 +85,11 @@ def package(
         UnsupportedParameterError: The source cannot be written in that format.
         ModelFileError: A file is missing, or is not what it should be.
         ModelNotFoundError: `source` is not in the store.
+        StoreFullError: The model does not fit on the disk.
     """
     _check(options)
     target = store.check_target(reference_text)
+    store.holder(target)  # a damaged index is found before the work, not after it
     reader = LayerReader(options.created_s or 0, on_progress)
     make = _from_files if options.source is None else _from_model
     model = make(store, options, target, _Intake(reader, on_message))
@@ -224,6 +227,7 @@ def _store(
     content = written.manifest_content
     digests = [Digest.of(content), *(each.digest for each in written.manifest.blobs)]
     with store.lease(digests) as lease:
+        require_room(store, written.manifest.blobs)
         for file in files:
             intake.reader.copy_in(store, file, lease)
         store.put_blob(written.config, written.config_content, lease)

@@ -32,4 +32,10 @@ def require_room(store: Store, descriptors: Iterable[Descriptor]) -> None:
     with os_errors(store.path):
         free = shutil.disk_usage(store.path).free
     if needed > 0 and needed + RESERVE_BYTES > free:
-        raise StoreFullError(path=str(store.path), needed_bytes=needed, free_bytes=free)
+        raise StoreFullError(
+            path=str(store.path),
+            needed_bytes=needed,
+            kept_bytes=RESERVE_BYTES,
+            free_bytes=free,
+            partial_bytes=store.blobs.partial_bytes(),
+        )

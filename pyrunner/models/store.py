@@ -201,6 +201,10 @@ class Store:
         target = self.parse(text)
         if target.digest is not None:
             raise InvalidParameterError(param="target", problem="names a digest; use a tag")
+        if not lookup.is_name(text):
+            raise InvalidParameterError(
+                param="target", problem="looks like the id of a model; write a name"
+            )
         if self.is_builtin(target):
             raise InvalidParameterError(
                 param="target", problem=f"is {target.familiar}, which ships with pyrunner"

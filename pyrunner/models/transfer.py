@@ -75,8 +75,8 @@ def pull(
     reference = store.parse(reference_text)
     if store.is_builtin(reference):
         return _cached(store.find(reference_text), on_progress)
+    replaced = store.holder(reference)
     if reference.digest and _is_here(store, reference):
-        replaced = store.holder(reference)
         return _cached(_named(store, reference), on_progress, replaced)
     if reference.registry == HUGGING_FACE:
         return _from_hub(store, client, reference, on_progress)
@@ -85,12 +85,10 @@ def pull(
     with store.lease([fetched.digest, *(each.digest for each in manifest.blobs)]) as lease:
         missing = [each for each in manifest.blobs if not store.blobs.has(each)]
         if not missing and _has_model(store, fetched):
-            replaced = store.holder(reference)
             model = store.put(fetched.content, reference, lease)
             return _cached(model, on_progress, replaced)
         require_room(store, manifest.blobs)
         _fetch_all(store, client, reference, manifest, lease, on_progress)
-        replaced = store.holder(reference)
         model = store.put(fetched.content, reference, lease)
     _tell_update(replaced, model, on_progress)
     on_progress(_success("Model pulled successfully", "pull"))

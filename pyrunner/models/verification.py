@@ -69,7 +69,8 @@ class Report:
     size_bytes: int = 0
     """Of all blobs, needed or not."""
     unneeded_bytes: int = 0
-    """Of blobs that no model needs: a pull that goes on, or something for ``store gc``."""
+    """Of blobs that no model needs: a pull that goes on, or something for ``store gc``. 0 when the
+    index is damaged, which says what is needed."""
     damages: tuple[Damage, ...] = ()
 
 
@@ -112,9 +113,14 @@ def verify(store: Store, on_bytes: OnBytes = lambda _done, _total: None) -> Repo
             n_models=len(index.digests(entries)),
             n_blobs=n_blobs,
             size_bytes=size_bytes,
-            unneeded_bytes=unneeded_bytes,
+            # With a damaged index nobody knows what is needed.
+            unneeded_bytes=0 if _is_index_lost(findings) else unneeded_bytes,
             damages=_still_true(layout, findings.damages),
         )
+
+
+def _is_index_lost(findings: _Findings) -> bool:
+    return any(each.part is Part.INDEX for each in findings.damages)
 
 
 def labels(entries: Entries, digest: Digest) -> list[str]:

@@ -234,8 +234,8 @@ class Transport:
                 continue
             if response.status not in _RETRYABLE:
                 return response
-            asked_s = retry_after_s(response.headers.get("Retry-After", ""))
             with response:
+                asked_s = retry_after_s(response.headers.get("Retry-After", ""))
                 if is_last or asked_s > MAX_DELAY_S:
                     raise _given_up(request.registry, response)
             self.pause(attempt, cancelled, registry=request.registry, at_least_s=asked_s)

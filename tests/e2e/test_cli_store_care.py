@@ -69,8 +69,46 @@ def test_repair_of_a_lost_index_ends_with_0_and_tells_how_to_name_the_model(home
 def test_purge_asks_first(home, answer, is_kept):
     done = run("purge", home=home, stdin=answer)
     assert done.stdout.startswith("WARNING! This will remove the entire models directory.\n")
+    assert f"That is: {home / 'store'}\n" in done.stdout
     assert ("Operation cancelled." in done.stdout) == is_kept
     assert (run("ls", "-q", home=home).stdout != "") == is_kept
+
+
+@pytest.mark.usefixtures("packaged")
+def test_purge_of_a_named_server_leaves_the_store_here_alone(home, tmp_path):
+    there = tmp_path / "there"
+    there.mkdir()
+    with serving(there):
+        [socket] = [each for each in there.rglob("*") if each.is_socket()]
+        server = f"unix://{socket}"
+        extra = {"MODEL_RUNNER_HOST": server}
+        assert run("pull", "pyrunner/demo", home=home, extra=extra).returncode == 0
+        done = run("purge", home=home, extra=extra, stdin="y\n")
+        assert f"That is: the one of {server}" in done.stdout
+        assert done.stdout.endswith(f"Removed all models of {server}.\n")
+        assert run("ls", "-q", home=home, extra=extra).stdout == ""
+    assert run("ls", "-q", home=home).stdout != ""
+
+
+def test_gc_names_what_a_broken_pull_left_and_drops_it_on_request(home, packaged):
+    partial = home / "store/.pyrunner/incoming" / f"{'0' * 64}.partial"
+    partial.write_bytes(b"1" * 2_000_000)
+    done = run("store", "gc", home=home)
+    assert (done.stdout, partial.exists()) == ("Freed 0B.\n", True)
+    assert done.stderr.startswith("2.00MB of unfinished transfers stay")
+    done = run("store", "gc", "--partial", home=home)
+    assert (done.stdout, done.stderr, partial.exists()) == ("Freed 2.00MB.\n", "", False)
+    assert json.loads(run("inspect", NAME, home=home).stdout) == packaged
+
+
+@pytest.mark.usefixtures("packaged")
+def test_lost_index_names_the_repair_and_gc_is_not_recommended(home):
+    (home / "store/index.json").unlink()
+    done = run("ls", home=home)
+    assert done.returncode == 7
+    assert "is missing. Rebuild it from the models with: pyrunner store verify" in done.stderr
+    assert "store gc" not in run("store", "verify", home=home).stdout
+    assert run("package", "--gguf", "x.gguf", "x", home=home).stderr == done.stderr
 
 
 def test_purge_refuses_what_is_no_store_before_it_asks(home):

@@ -21,6 +21,7 @@ from pyrunner.config import RegistryConfig
 from pyrunner.errors import StoreFullError, StoreIOError
 from pyrunner.models import housekeeping, reserve
 from pyrunner.models.packaging import PackageOptions, package
+from pyrunner.models.progress import OnProgress, ProgressEvent
 from pyrunner.models.store import Store, StoredModel
 from pyrunner.models.tar_loading import load
 from pyrunner.models.tar_writing import ModelTar
@@ -143,7 +144,7 @@ def test_ranges_that_came_whole_survive_behind_a_hole(store, disk):
 
 def test_pull_onto_a_full_disk_asks_for_nothing(store, disk, registry, is_clean):
     fill(disk)
-    with pytest.raises(StoreFullError, match="has no room: 9437465 bytes are needed"):
+    with pytest.raises(StoreFullError, match="has no room: 10 MiB are needed"):
         _pull(store, registry, RANGED)
     assert registry.headers_of("GET", BLOB) == []
     is_clean()
@@ -151,13 +152,21 @@ def test_pull_onto_a_full_disk_asks_for_nothing(store, disk, registry, is_clean)
 
 def test_package(store, disk, tmp_path, is_clean):
     options = PackageOptions(gguf=write_tiny_gguf(tmp_path / "x.gguf", n_vocab=12_000))
+
+    def fills(event: ProgressEvent) -> None:
+        if event.layer_current > event.layer_size // 2:
+            fill(disk)
+
+    def make(on_progress: OnProgress = lambda _: None) -> StoredModel:
+        return package(store, options, "org/x", lambda _: None, on_progress)
+
     fill(disk, but_bytes=2 * MIB)
-
-    def make() -> StoredModel:
-        return package(store, options, "org/x", lambda _: None)
-
-    with pytest.raises(StoreIOError, match=SENTENCE):
+    with pytest.raises(StoreFullError, match="has no room: 4 MiB are needed"):
         make()
+    (disk / "filler").unlink()
+    with pytest.raises(StoreIOError, match=SENTENCE):
+        make(fills)
+    assert store.blobs.partial_bytes() == 0
     is_clean()
     (disk / "filler").unlink()
     assert make().weight_paths[0].stat().st_size > 3 * MIB

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from pyrunner import config, units
-from pyrunner.cli import connect, render
+from pyrunner.cli import address, connect, render
 from pyrunner.models import catalog
 
 if TYPE_CHECKING:
     from pyrunner.models.importing import Outcome
+    from pyrunner.models.store import Store
     from pyrunner.models.verification import OnBytes, Report
 
 _DAMAGED = 1
@@ -53,15 +54,25 @@ def verify_command(*, is_repairing: bool) -> None:
 
 
 @store_command.command("gc")
-def gc_command() -> None:
+@click.option("--partial", "drops_partials", is_flag=True,
+              help="Also the parts of models that a pull would continue.")  # fmt: skip
+def gc_command(*, drops_partials: bool) -> None:
     """Remove blobs that no model needs, and what killed processes left.
 
     What a running model or a transfer uses stays.
     """
     from pyrunner.models import housekeeping
 
-    freed = housekeeping.clean(catalog.open_store(config.load()))
+    store = catalog.open_store(config.load())
+    freed = housekeeping.clean(store, drops_partials=drops_partials)
     click.echo(f"Freed {units.format_bytes_decimal(freed)}.")
+    left = store.blobs.partial_bytes() if store.exists() else 0
+    if left and not drops_partials:
+        click.echo(
+            f"{units.format_bytes_decimal(left)} of unfinished transfers stay, for pulls to "
+            "continue. Drop what nobody is bringing in now with: pyrunner store gc --partial",
+            err=True,
+        )
 
 
 @store_command.command("import")
@@ -100,24 +111,38 @@ def df_command() -> None:
 @click.command("purge")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 def purge_command(*, force: bool) -> None:
-    """Remove all models from the store of this machine.
+    """Remove all models from the store of this machine, or of MODEL_RUNNER_HOST.
 
     A running server unloads what is idle first. A folder that is no store is refused.
     """
-    from pyrunner.models import housekeeping
-
     settings = config.load()
+    named = address.named()
     store = catalog.open_store(settings)
-    store.exists()  # refuses what is no store before anything is asked
-    if not force:
-        click.echo("WARNING! This will remove the entire models directory.")
-        click.echo("Are you sure you want to continue? [y/N] ", nl=False)
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            click.echo("Operation cancelled.")
-            return
+    if named is None:
+        store.exists()  # refuses what is no store before anything is asked
+    if not force and not _is_sure(named, store.path):
+        click.echo("Operation cancelled.")
+        return
     client = connect.find_server(settings)
     if client is not None:
         client.call("POST", "/engines/unload", {"all": True})
+    if named is not None and client is not None:
+        client.call("DELETE", "/models/purge")
+        click.echo(f"Removed all models of {named}.")
+    else:
+        _purge_here(store)
+
+
+def _is_sure(named: address.Address | None, path: Path) -> bool:
+    click.echo("WARNING! This will remove the entire models directory.")
+    click.echo(f"That is: {f'the one of {named}' if named else path}")
+    click.echo("Are you sure you want to continue? [y/N] ", nl=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _purge_here(store: "Store") -> None:
+    from pyrunner.models import housekeeping
+
     purged = housekeeping.purge(store)
     click.echo(f"Freed {units.format_bytes_decimal(purged.freed_bytes)}.")
     if purged.n_kept_blobs:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from support.artifacts import add, described, new_store
 
@@ -30,4 +32,13 @@ def test_blobs_that_do_not_fit_are_refused_with_the_numbers(store):
         require_room(store, [HUGE, BLOB])
     assert caught.value.needed_bytes == 2**60 + 5000
     assert 0 < caught.value.free_bytes < 2**60
-    assert str(caught.value.free_bytes) in caught.value.sentence
+    numbers = r"1,099,511,627,777 MiB are needed, 16 MiB have to stay free, and [\d,]+ MiB are\."
+    assert re.search(rf"{numbers} Remove models with: pyrunner rm$", caught.value.sentence)
+
+
+def test_refusal_names_what_unfinished_transfers_hold(store):
+    big = described(bytes(3 * 1024 * 1024))
+    with store.lease([big.digest]) as lease, store.incoming(big, lease) as sink:
+        sink.write(b"1" * (2 * 1024 * 1024 + 1))
+    with pytest.raises(StoreFullError, match=r"or the 3 MiB of unfinished transfers with: .* gc"):
+        require_room(store, [HUGE])

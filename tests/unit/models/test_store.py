@@ -6,6 +6,7 @@ from support.artifacts import NAMES, add, blob_names, described, new_store
 
 from pyrunner.errors import (
     InvalidParameterError,
+    InvalidReferenceError,
     ModelNotFoundError,
     MultipleTagsError,
     StoreCorruptError,
@@ -240,6 +241,15 @@ def test_store_that_lost_its_version_is_refused_and_loses_nothing_else(store, lo
     if lost:
         (store.path / "index.json").write_bytes(content)
     assert [each.id for each in store.list()] == [model.id]
+
+
+@pytest.mark.parametrize("name", ["27627012062a", "sha256:" + "0" * 64, "0" * 64])
+def test_name_that_reads_like_an_id_is_refused(store, name):
+    add(store, "x", b"1")
+    with pytest.raises(
+        (InvalidParameterError, InvalidReferenceError), match="id"
+    ):
+        store.tag("x", name)
 
 
 def test_store_that_was_not_made_to_its_end_is_made_to_its_end(store):
