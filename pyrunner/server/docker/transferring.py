@@ -54,7 +54,7 @@ class Pulling:
                 with dependencies.open_client(token, cancelled) as client:
                     transfer.pull(dependencies.store, client, asked.source, on_progress)
 
-            running = self._transfers.start("pull", pull, watch)
+            running = self._transfers.start("pull", pull)
             progress.respond(req, resp, running, watch, "pull")
         except PyrunnerError as error:
             respond_error(req, resp, error, _text(error, "pull"))
@@ -79,7 +79,7 @@ class Pushing:
                 with dependencies.open_client(token, cancelled) as client:
                     transfer.push(dependencies.store, client, name, on_progress)
 
-            running = self._transfers.start("push", push, watch)
+            running = self._transfers.start("push", push)
             progress.respond(req, resp, running, watch, "push")
         except PyrunnerError as error:
             respond_error(req, resp, error, _text(error, "push"))

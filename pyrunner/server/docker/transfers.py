@@ -8,8 +8,8 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 from pyrunner import log
@@ -20,6 +20,10 @@ from pyrunner.server.waiting import POLL_S, ClientWatch
 
 N_PULLS = 2
 """Pulls that run at once; further ones wait for a slot, as many as `Admission` lets in."""
+
+QUIET_WAIT_S = 1.0
+"""A pull that waits longer for a slot says so."""
+_WAITING = "Waiting for a place among the pulls"
 
 _MAX_LINES = 256
 """Progress lines waiting for a slow reader; more are dropped, the last ones never."""
@@ -130,20 +134,15 @@ class Transfers:
         """
         return self._admission.transfers.admit()
 
-    def start(self, mode: Mode, work: Work, watch: ClientWatch) -> Transfer:
-        """Run `work` on a thread of its own, after waiting for a slot if it is a pull.
+    def start(self, mode: Mode, work: Work) -> Transfer:
+        """Run `work` on a thread of its own; a pull waits there for a slot, and says so.
 
         Raises:
             BusyError: All places are taken, or the server is ending.
-            RequestCancelledError: The client went away while waiting for a slot.
         """
-        with ExitStack() as stack:
-            stack.enter_context(self.admit())
-            if mode == "pull":
-                self._wait_for_slot(watch)
-                stack.callback(self._pull_slots.release)
-            cleanup = stack.pop_all()
-        transfer = Transfer(work, lambda: self._end(transfer, cleanup))
+        ticket = self.admit()
+        in_turn = partial(self._in_slot, work) if mode == "pull" else work
+        transfer = Transfer(in_turn, lambda: self._end(transfer, ticket))
         with self._lock:
             self._running.add(transfer)
         transfer.start(f"transfer-{next(self._numbers)}")
@@ -160,13 +159,23 @@ class Transfers:
             if not transfer.join(max(0.0, end - monotonic())):
                 _logger.warning("a transfer did not end in %g s", deadline_s)
 
-    def _wait_for_slot(self, watch: ClientWatch) -> None:
-        while not self._pull_slots.acquire(timeout=POLL_S):
-            watch.check_open()
-            if watch.is_gone():
-                raise RequestCancelledError(during="a transfer")
+    def _in_slot(self, work: Work, on_progress: OnProgress, is_cancelled: threading.Event) -> None:
+        self._wait_for_slot(on_progress, is_cancelled)
+        try:
+            work(on_progress, is_cancelled)
+        finally:
+            self._pull_slots.release()
 
-    def _end(self, transfer: Transfer, cleanup: ExitStack) -> None:
-        cleanup.close()
+    def _wait_for_slot(self, on_progress: OnProgress, is_cancelled: threading.Event) -> None:
+        say_at, is_said = monotonic() + QUIET_WAIT_S, False
+        while not self._pull_slots.acquire(timeout=POLL_S):
+            if is_cancelled.is_set():
+                raise RequestCancelledError(during="a transfer")
+            if not is_said and monotonic() >= say_at:
+                on_progress(ProgressEvent(type="progress", message=_WAITING, mode="pull"))
+                is_said = True
+
+    def _end(self, transfer: Transfer, ticket: Ticket) -> None:
+        ticket.release()
         with self._lock:
             self._running.discard(transfer)

@@ -59,7 +59,7 @@ def test_progress_arrives_in_order_up_to_the_end(admission, transfers):
             on_progress(event)
 
     watch = _watch(admission)
-    running = transfers.start("pull", work, watch)
+    running = transfers.start("pull", work)
     assert list(running.lines(watch)) == [_progress(1), _progress(10), DONE]
     assert running.join(PATIENCE_S)
     assert admission.transfers.n_active == 0
@@ -71,7 +71,7 @@ def test_error_of_the_work_comes_after_its_progress(admission, transfers):
         raise FAILED
 
     watch = _watch(admission)
-    lines = transfers.start("pull", work, watch).lines(watch)
+    lines = transfers.start("pull", work).lines(watch)
     assert next(lines) == _progress(1)
     with pytest.raises(RegistryUnavailableError):
         next(lines)
@@ -90,7 +90,7 @@ def test_cancelled_work_ends_at_its_next_progress(admission, transfers):
             raise
 
     watch = _watch(admission)
-    running = transfers.start("pull", work, watch)
+    running = transfers.start("pull", work)
     assert next(running.lines(watch)) == _progress(1)
     running.cancel()
     gate.set()
@@ -99,11 +99,11 @@ def test_cancelled_work_ends_at_its_next_progress(admission, transfers):
     assert admission.transfers.n_active == 0
 
 
-def test_cancelled_work_need_not_wait_for_its_next_progress(admission, transfers):
+def test_cancelled_work_need_not_wait_for_its_next_progress(transfers):
     def work(_on_progress: OnProgress, cancelled: threading.Event) -> None:
         assert cancelled.wait(PATIENCE_S)
 
-    running = transfers.start("pull", work, _watch(admission))
+    running = transfers.start("pull", work)
     running.cancel()
     assert running.join(PATIENCE_S)
 
@@ -115,7 +115,7 @@ def test_slow_reader_loses_progress_but_not_the_end(admission, transfers):
         on_progress(DONE)
 
     watch = _watch(admission)
-    running = transfers.start("pull", work, watch)
+    running = transfers.start("pull", work)
     until(running._queue.full)
     lines = list(running.lines(watch))
     assert lines[0] == _progress(0)
@@ -130,27 +130,36 @@ def test_third_pull_waits_for_a_slot(admission, transfers):
         started.release()
         gate.wait(PATIENCE_S)
 
-    watch = _watch(admission)
-    first, _second = (transfers.start("pull", work, watch) for _ in range(2))
-    waiting = threading.Thread(target=transfers.start, args=("pull", work, watch))
-    waiting.start()
+    first, _second = (transfers.start("pull", work) for _ in range(2))
     assert started.acquire(timeout=PATIENCE_S)
     assert started.acquire(timeout=PATIENCE_S)
-    until(lambda: admission.transfers.n_active == 3)
+    third = transfers.start("pull", work)
+    assert admission.transfers.n_active == 3
     assert not started.acquire(timeout=0.1)
     gate.set()
     assert first.join(PATIENCE_S)
     assert started.acquire(timeout=PATIENCE_S)
-    waiting.join(PATIENCE_S)
+    assert list(third.lines(_watch(admission))) == []
+
+
+def test_pull_that_waits_longer_for_a_slot_says_so_once(admission, transfers, monkeypatch):
+    monkeypatch.setattr("pyrunner.server.docker.transfers.QUIET_WAIT_S", 0.0)
+    gate = threading.Event()
+    for _ in range(2):
+        transfers.start("pull", lambda *_: gate.wait(PATIENCE_S))
+    lines = transfers.start("pull", lambda tell, _: tell(DONE)).lines(_watch(admission))
+    assert next(lines).message == "Waiting for a place among the pulls"
+    gate.set()
+    assert list(lines) == [DONE]
 
 
 def test_client_gone_while_waiting_for_a_slot_gives_its_place_back(admission, transfers):
     gate = threading.Event()
-    watch = _watch(admission)
     for _ in range(2):
-        transfers.start("pull", lambda *_: gate.wait(PATIENCE_S), watch)
-    with pytest.raises(RequestCancelledError):
-        transfers.start("pull", lambda *_: None, _watch(admission, lambda: True))
+        transfers.start("pull", lambda *_: gate.wait(PATIENCE_S))
+    waiting = transfers.start("pull", lambda *_: None)
+    waiting.cancel()
+    assert waiting.join(PATIENCE_S)
     assert admission.transfers.n_active == 2
     gate.set()
 
@@ -159,16 +168,16 @@ def test_push_needs_no_slot_of_the_pulls(admission, transfers):
     gate = threading.Event()
     watch = _watch(admission)
     for _ in range(2):
-        transfers.start("pull", lambda *_: gate.wait(PATIENCE_S), watch)
-    push = transfers.start("push", lambda on_progress, _: on_progress(DONE), watch)
+        transfers.start("pull", lambda *_: gate.wait(PATIENCE_S))
+    push = transfers.start("push", lambda on_progress, _: on_progress(DONE))
     assert list(push.lines(watch)) == [DONE]
     gate.set()
 
 
-def test_one_transfer_too_many_is_refused(admission, transfers):
+def test_one_transfer_too_many_is_refused(transfers):
     tickets = [transfers.admit() for _ in range(4)]
     with pytest.raises(QueueFullError):
-        transfers.start("push", lambda *_: None, _watch(admission))
+        transfers.start("push", lambda *_: None)
     for ticket in tickets:
         ticket.release()
 
@@ -176,7 +185,7 @@ def test_one_transfer_too_many_is_refused(admission, transfers):
 def test_reader_ends_when_the_server_closes(admission, transfers):
     gate = threading.Event()
     watch = _watch(admission)
-    running = transfers.start("pull", lambda *_: gate.wait(PATIENCE_S), watch)
+    running = transfers.start("pull", lambda *_: gate.wait(PATIENCE_S))
     admission.close()
     with pytest.raises(ShuttingDownError):
         next(running.lines(watch))
@@ -189,7 +198,7 @@ def _body(admission: Admission, transfers: Transfers, *, is_json: bool) -> list[
         raise FAILED
 
     watch = _watch(admission)
-    running = transfers.start("pull", work, watch)
+    running = transfers.start("pull", work)
     return list(ProgressBody(running.lines(watch), running, mode="pull", is_json=is_json))
 
 
