@@ -13,6 +13,7 @@ from pyrunner.errors import (
     RegistryAuthError,
     RegistryError,
     RegistryProtocolError,
+    RegistryUnavailableError,
 )
 from pyrunner.registry.access import PULL, PUSH, Access
 from pyrunner.registry.auth import DockerCredentials
@@ -20,8 +21,13 @@ from pyrunner.registry.challenge import parse_challenge
 from pyrunner.registry.credential import GivenToken
 from pyrunner.registry.digest import Digest
 from pyrunner.registry.hosts import base_url, is_same_origin
-from pyrunner.registry.manifest import ACCEPTED_TYPES, MAX_MANIFEST_BYTES
-from pyrunner.registry.mirrors import Mirror, Mirrors
+from pyrunner.registry.manifest import (
+    ACCEPTED_TYPES,
+    MAX_MANIFEST_BYTES,
+    decode_manifest,
+    index_media_type,
+)
+from pyrunner.registry.mirrors import Mirror, MirrorAnswer, Mirrors, reject
 from pyrunner.registry.reference import Reference
 from pyrunner.registry.refusal import explanation
 from pyrunner.registry.tokens import Authorizer, CredentialSource
@@ -98,20 +104,57 @@ class RegistryClient:
             RegistryProtocolError: More than 4 MiB, or no OCI answer.
         """
         headers = {"Accept": ", ".join(ACCEPTED_TYPES)}
-        with self.send(
-            reference, "GET", f"manifests/{reference.target}", headers=headers, cancelled=cancelled
-        ) as response:
-            if response.status != 200:
-                self.refuse(reference, response)
-            announced = response.headers.get("Docker-Content-Digest", "")
-            content = response.read(MAX_MANIFEST_BYTES)
-        digest = Digest.of(content)
-        for expected in (reference.digest, announced):
-            if expected and expected.startswith("sha256:") and expected != digest:
-                raise DigestMismatchError(
-                    expected=str(expected), actual=digest.text, size_bytes=len(content)
-                )
-        return FetchedManifest(content, digest)
+        content = self.read(
+            reference,
+            f"manifests/{reference.target}",
+            lambda response, content: _check_manifest(reference, response, content),
+            max_bytes=MAX_MANIFEST_BYTES,
+            headers=headers,
+            cancelled=cancelled,
+        )
+        return FetchedManifest(content, Digest.of(content))
+
+    def read(
+        self,
+        reference: Reference,
+        path: str,
+        check: Callable[[Response, bytes], None],
+        *,
+        max_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> bytes:
+        """Read something short of a repository; a mirror that answers wrongly is left out.
+
+        Args:
+            reference: The repository.
+            path: See `send`.
+            check: Raises a `RegistryError` when head and body are not what they have to be.
+            max_bytes: The longest body.
+            headers: See `send`.
+            cancelled: See `send`.
+
+        Raises:
+            ModelNotFoundError: The registry does not have it.
+            RegistryAuthError: 401 or 403 after one new token.
+            RegistryUnavailableError: No answer within the attempts, or it broke off.
+            RegistryProtocolError: A longer body, or another status.
+        """
+        cancelled = cancelled or self.cancelled
+        while True:  # a mirror that was left out is not asked again
+            with self.send(
+                reference, "GET", path, headers=headers, cancelled=cancelled
+            ) as response:
+                try:
+                    if response.status != 200:
+                        self.refuse(reference, response)
+                    content = response.read(max_bytes)
+                    check(response, content)
+                except RegistryError as error:
+                    if cancelled.is_set() or not reject(response, error):
+                        raise
+                else:
+                    return content
 
     def put_manifest(
         self,
@@ -170,7 +213,8 @@ class RegistryClient:
     ) -> Response:
         """Send one request of a repository, with a token or password once it is asked for.
 
-        What is only read is asked of the mirrors first, once each.
+        What is only read is asked of the mirrors first, once each. Their answers are 200 or 206
+        and `MirrorAnswer`s, for the caller to believe or to `reject`.
 
         Args:
             reference: The repository.
@@ -200,7 +244,14 @@ class RegistryClient:
         if "://" not in path:
             root = base_url(reference.registry, self.config.insecure)
             path = f"{root}/v2/{reference.repository}/{path}"
-        return self._send(reference, path, call, is_repeatable=is_repeatable)
+        try:
+            return self._send(reference, path, call, is_repeatable=is_repeatable)
+        except RegistryUnavailableError as error:
+            faults = self._mirrors.faults(reference)
+            if actions != PULL or not faults or cancelled.is_set():
+                raise
+            problem = "; ".join([error.problem, *faults])
+            raise RegistryUnavailableError(registry=error.registry, problem=problem) from error
 
     def _ask_mirror(
         self, mirror: Mirror, reference: Reference, path: str, call: "_Call"
@@ -212,10 +263,10 @@ class RegistryClient:
         except RegistryError as error:
             if call.cancelled.is_set():
                 raise
-            self._mirrors.give_up(mirror, str(error))
+            self._mirrors.give_up(mirror, error)
             return None
         if response.status in {200, 206}:
-            return response
+            return MirrorAnswer(response, mirror, self._mirrors)
         response.close()
         return None
 
@@ -281,6 +332,20 @@ class RegistryClient:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _check_manifest(reference: Reference, response: Response, content: bytes) -> None:
+    digest = Digest.of(content)
+    for expected in (reference.digest, response.headers.get("Docker-Content-Digest", "")):
+        if expected and expected.startswith("sha256:") and expected != digest:
+            raise DigestMismatchError(
+                expected=str(expected), actual=digest.text, size_bytes=len(content)
+            )
+    if isinstance(response, MirrorAnswer):
+        # What is no manifest of any kind comes from something that stands in the mirror's place.
+        source = response.mirror.host
+        if index_media_type(content, source=source) is None:
+            decode_manifest(content, source=source)
 
 
 def _explanation(response: Response) -> str:

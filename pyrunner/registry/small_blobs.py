@@ -22,16 +22,12 @@ def fetch_small_blob(client: RegistryClient, reference: Reference, descriptor: D
         RegistryAuthError: The registry wants (other) credentials.
         RegistryUnavailableError: It cannot be reached. Retryable.
     """
-    with client.send(reference, "GET", f"blobs/{descriptor.digest}") as response:
-        if response.status != 200:
-            client.refuse(reference, response)
-        content = response.read(descriptor.size)
-    actual = Digest.of(content)
-    if actual != descriptor.digest:
-        raise DigestMismatchError(
-            expected=descriptor.digest.text, actual=actual.text, size_bytes=len(content)
-        )
-    return content
+    return client.read(
+        reference,
+        f"blobs/{descriptor.digest}",
+        lambda _response, content: _check(descriptor, content),
+        max_bytes=descriptor.size,
+    )
 
 
 def push_small_blob(
@@ -51,3 +47,11 @@ def push_small_blob(
         file.flush()
         upload = Upload(client, reference, threading.Event(), lambda _: None)
         upload.run(descriptor, Path(file.name))
+
+
+def _check(descriptor: Descriptor, content: bytes) -> None:
+    actual = Digest.of(content)
+    if actual != descriptor.digest:
+        raise DigestMismatchError(
+            expected=descriptor.digest.text, actual=actual.text, size_bytes=len(content)
+        )
