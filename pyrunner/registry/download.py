@@ -12,14 +12,12 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Protocol
 
 from pyrunner.config import RegistryConfig
-from pyrunner.errors import (
-    DigestMismatchError,
-    RegistryProtocolError,
-    RegistryUnavailableError,
-)
+from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
+from pyrunner.registry.asking import Answer, another_length, ask
 from pyrunner.registry.manifest import Descriptor
+from pyrunner.registry.mirrors import reject
 from pyrunner.registry.pace import Pace
-from pyrunner.registry.ranges import RangePlan, Span, content_range
+from pyrunner.registry.ranges import RangePlan, Span
 from pyrunner.registry.source import BlobSource, RegistryBlob
 from pyrunner.registry.transport import Response
 
@@ -65,13 +63,18 @@ class _NoRangeError(Exception):
 
 
 class _TooLongError(Exception):
-    """More bytes than were asked for."""
+    """A whole blob with more bytes than promised."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
 
 
-class _Answer(NamedTuple):
-    span: Span
-    """What it brings."""
-    response: Response
+class _Copied(NamedTuple):
+    at: int
+    """How far a body came."""
+    error: RegistryUnavailableError
+    """Why not further, if that was not its end."""
 
 
 def fetch_blob(
@@ -84,8 +87,9 @@ def fetch_blob(
 ) -> None:
     """Fill a sink up to the descriptor's size, starting with what it has.
 
-    A source that ignores ranges and answers 200 restarts the transfer at zero, over one
-    connection. More bytes than promised end it, so an endless body ends there.
+    A source that ignores ranges and answers 200, twice if bytes are here, restarts the transfer
+    at zero, over one connection. A whole blob with more bytes than promised ends it, so an
+    endless body ends there. A mirror that errs or breaks off is left out and somebody else asked.
 
     Args:
         source: Where the blob is.
@@ -102,12 +106,14 @@ def fetch_blob(
         RegistryUnavailableError: Broken off too often, or cancelled. The sink can be continued.
     """
     can_continue, n_restarts = True, 0
+    whole = Span(0, descriptor.size)
     while sink.n_bytes < descriptor.size:
         holes = sink.missing()
         pieces = plan.cut(holes) if plan.is_for(holes) else holes
-        answer = _ask(source, descriptor, pieces[0], cancelled) if can_continue else None
-        if answer is None:
-            answer = _ask(source, descriptor, Span(0, descriptor.size), cancelled)
+        wanted = pieces[0] if can_continue else whole
+        answer = ask(source, descriptor, wanted, cancelled, keeps=sink.n_bytes > 0)
+        if answer is None and wanted != whole:
+            answer = ask(source, descriptor, whole, cancelled, keeps=False)
         if answer is None:
             raise RegistryProtocolError(registry=source.name, problem="no answer with a whole blob")
         is_whole = answer.span != pieces[0]
@@ -126,51 +132,18 @@ def fetch_blob(
                 raise RegistryUnavailableError(registry=source.name, problem=problem) from error
         except _TooLongError as error:
             sink.restart()
-            raise _another_length(descriptor, "of a longer blob", descriptor.size + 1) from error
+            wrong = another_length(descriptor, "of a longer blob", descriptor.size + 1)
+            if not reject(error.response, wrong):
+                raise wrong from error
     on_bytes(sink.n_bytes)
-
-
-def _ask(
-    source: BlobSource, descriptor: Descriptor, span: Span, cancelled: threading.Event
-) -> _Answer | None:
-    """Ask for a stretch.
-
-    Returns:
-        What was asked for, or the whole blob; None when it is another stretch or none.
-
-    Raises:
-        DigestMismatchError: The blob there has another length.
-    """
-    last = None if span.end == descriptor.size else span.end - 1
-    response = source.open(span.first, last, cancelled)
-    part = content_range(response.headers) if response.status == 206 else None
-    length = response.headers.get("Content-Length", "")
-    total: int | None = descriptor.size
-    answer = None
-    if response.status == 200:
-        total = int(length) if length.isdecimal() else None
-        answer = _Answer(Span(0, descriptor.size), response)
-    elif part is not None:
-        total = part.total
-        answer = _Answer(span, response) if part.span == span else None
-    if total not in {None, descriptor.size}:
-        response.close()
-        raise _another_length(descriptor, "of another length", total or 0)
-    if answer is None:
-        response.close()
-    return answer
-
-
-def _another_length(descriptor: Descriptor, actual: str, size_bytes: int) -> DigestMismatchError:
-    return DigestMismatchError(
-        expected=descriptor.digest.text, actual=actual, size_bytes=size_bytes
-    )
 
 
 class _Fetch:
     """The threads that bring the pieces of one blob, until all are there or one has failed.
 
-    `_lock` protects `_pieces` and `_open`.
+    One that the source turns away leaves its piece to the others, or, if those have ended, to
+    whoever looks at what is missing afterwards; the last one's failure is everybody's.
+    `_lock` protects `_pieces`, `_open` and `_n_workers`.
     """
 
     def __init__(
@@ -183,10 +156,12 @@ class _Fetch:
         self._lock = threading.Lock()
         self._pieces = deque(pieces)
         self._open: set[Response] = set()
+        self._n_workers = 1
+        """Threads that have not been turned away."""
 
     def run(
         self,
-        answer: _Answer,
+        answer: Answer,
         n_ranges: int,
         cancelled: threading.Event,
         on_bytes: Callable[[int], None],
@@ -199,6 +174,8 @@ class _Fetch:
         executor = ThreadPoolExecutor(1 + n_more, thread_name_prefix="range")
 
         def join() -> Iterator[Future[None]]:
+            with self._lock:
+                self._n_workers += n_more
             return (executor.submit(self._work, None) for _ in range(n_more))
 
         try:
@@ -223,7 +200,7 @@ class _Fetch:
         while pending:
             done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_EXCEPTION)
             if cancelled.is_set():
-                raise self._cancelled()
+                raise self._unavailable("cancelled")
             on_bytes(self._sink.n_bytes)
             for each in done:
                 each.result()
@@ -232,64 +209,89 @@ class _Fetch:
                 is_alone = False
             self._sink.follow(_FOLLOW_BYTES)
 
-    def _work(self, answer: _Answer | None) -> None:
-        if answer is not None:
-            self._bring(answer.span, answer.response)
-        while True:
-            with self._lock:
-                if not self._pieces or self._stop.is_set():
-                    return
-                span = self._pieces.popleft()
-            self._bring(span, None)
+    def _work(self, answer: Answer | None) -> None:
+        span, response = (self._next(), None) if answer is None else answer
+        while span is not None and self._bring(span, response):
+            span, response = self._next(), None
 
-    def _bring(self, span: Span, response: Response | None) -> None:
-        """Bring one piece, asking again for the rest when a body breaks off."""
+    def _next(self) -> Span | None:
+        with self._lock:
+            return None if self._stop.is_set() or not self._pieces else self._pieces.popleft()
+
+    def _hand_back(self, span: Span) -> bool:
+        """Leave a piece to the other threads; False when all of them were turned away before."""
+        with self._lock:
+            if self._n_workers == 1 or self._stop.is_set():
+                return False
+            self._n_workers -= 1
+            self._pieces.appendleft(span)
+            return True
+
+    def _bring(self, span: Span, response: Response | None) -> bool:
+        """Bring one piece, asking again for the rest when a body breaks off.
+
+        Returns:
+            Whether it came; else the source wants fewer connections, and others bring the rest.
+        """
         at, n_failed, problem = span.first, 0, ""
         while True:
             # Asking has had its attempts; only a body that breaks off is asked for again.
-            if response is None:
-                answer = _ask(self._source, self._descriptor, Span(at, span.end), self._stop)
-                if answer is None or answer.span != Span(at, span.end):
-                    raise _no_range(answer, problem)
-                response = answer.response
-            before = at
-            at, problem = self._copy(response, Span(at, span.end))
-            response = None
+            rest = Span(at, span.end)
+            try:
+                response = response or self._ask(rest, problem)
+            except RegistryUnavailableError:
+                if self._hand_back(rest):
+                    return False
+                raise
+            sender, response = response, None
+            at, error = self._copy(sender, rest)
             if at == span.end:
-                return
+                return True
             if self._stop.is_set():
-                raise self._cancelled()
-            n_failed = 1 if at - before >= PROGRESS_BYTES else n_failed + 1
+                raise self._unavailable("cancelled")
+            if reject(sender, error):
+                continue
+            problem = error.problem
+            n_failed = 1 if at - rest.first >= PROGRESS_BYTES else n_failed + 1
             if n_failed >= self._source.max_attempts:
-                raise RegistryUnavailableError(registry=self._source.name, problem=problem)
+                raise error
             self._source.pause(n_failed, self._stop)
 
-    def _copy(self, response: Response, span: Span) -> tuple[int, str]:
-        """Write a body; how far it came, and why not further."""
-        at, problem = span.first, "it broke off"
+    def _ask(self, span: Span, problem: str) -> Response:
+        answer = ask(self._source, self._descriptor, span, self._stop, keeps=True)
+        if answer is None:
+            raise _NoRangeError(problem)
+        if answer.span != span:
+            answer.response.close()
+            raise _NoRangeError(problem)
+        return answer.response
+
+    def _copy(self, response: Response, span: Span) -> _Copied:
+        """Write a body."""
+        at, error = span.first, self._unavailable("it broke off")
         with self._lock:
+            if self._stop.is_set():  # nobody would abort it any more
+                response.close()
+                return _Copied(at, error)
             self._open.add(response)
         try:
             with response:
                 for chunk in response.chunks():
+                    room = span.end - at
                     if self._stop.is_set():
                         break
-                    if at + len(chunk) > span.end:
-                        raise _TooLongError
-                    self._sink.write_at(at, chunk)
-                    at += len(chunk)
-        except RegistryUnavailableError as error:
-            problem = error.problem
+                    if len(chunk) > room and response.status == 200:
+                        raise _TooLongError(response)
+                    self._sink.write_at(at, chunk[:room])
+                    at += len(chunk[:room])
+                    if len(chunk) > room:
+                        break  # the stretch is whole; what follows it goes with the connection
+        except RegistryUnavailableError as caught:
+            error = caught
         finally:
             with self._lock:
                 self._open.discard(response)
-        return at, problem
+        return _Copied(at, error)
 
-    def _cancelled(self) -> RegistryUnavailableError:
-        return RegistryUnavailableError(registry=self._source.name, problem="cancelled")
-
-
-def _no_range(answer: _Answer | None, problem: str) -> _NoRangeError:
-    if answer is not None:
-        answer.response.close()
-    return _NoRangeError(problem)
+    def _unavailable(self, problem: str) -> RegistryUnavailableError:
+        return RegistryUnavailableError(registry=self._source.name, problem=problem)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pyrunner.config import RegistryConfig
+from pyrunner.errors import RegistryProtocolError
 
+_CONTENT_LENGTH = re.compile(r"([0-9]{1,19})(?:\s*,\s*\1)*")
+"""A proxy may have joined equal headers to a list (RFC 9110, section 8.6)."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
@@ -73,3 +76,23 @@ def content_range(headers: Mapping[str, str]) -> Part | None:
         return None
     total = None if match[3] == "*" else int(match[3])
     return Part(Span(int(match[1]), int(match[2]) + 1), total)
+
+
+def content_length(headers: Mapping[str, str], *, source: str) -> int | None:
+    """Read ``Content-Length``, None when there is none.
+
+    Args:
+        headers: Of an answer.
+        source: Who sent it, for the error.
+
+    Raises:
+        RegistryProtocolError: It is no length, or has more than 19 digits.
+    """
+    text = headers.get("Content-Length")
+    if text is None:
+        return None
+    match = _CONTENT_LENGTH.fullmatch(text.strip())
+    if match is None:
+        problem = "a Content-Length that is no length"
+        raise RegistryProtocolError(registry=source, problem=problem)
+    return int(match[1])

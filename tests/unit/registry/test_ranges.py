@@ -1,7 +1,8 @@
 import pytest
 
 from pyrunner.config import RegistryConfig
-from pyrunner.registry.ranges import Part, RangePlan, Span, content_range
+from pyrunner.errors import RegistryProtocolError
+from pyrunner.registry.ranges import Part, RangePlan, Span, content_length, content_range
 
 PLAN = RangePlan(n_ranges=4, range_bytes=10, threshold_bytes=20)
 
@@ -48,3 +49,23 @@ def test_plan_is_what_the_settings_say():
 )
 def test_content_range_is_read_or_not_believed(header, part):
     assert content_range({"Content-Range": header}) == part
+
+
+@pytest.mark.parametrize(
+    ("headers", "length"),
+    [
+        ({}, None),
+        ({"Content-Length": "0"}, 0),
+        ({"Content-Length": " 17 "}, 17),
+        ({"Content-Length": "9" * 19}, 10**19 - 1),
+        ({"Content-Length": "5, 5,5"}, 5),
+    ],
+)
+def test_content_length_is_read(headers, length):
+    assert content_length(headers, source="registry.example") == length
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "1_0", "5, 6", "5,", "1" + "0" * 19, "9" * 5000])
+def test_content_length_that_is_none_is_an_error(text):
+    with pytest.raises(RegistryProtocolError, match="no length"):
+        content_length({"Content-Length": text}, source="registry.example")
