@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distribution import programs
+from measuring import programs
+from measuring.pairs import report
+
 from distribution.models import Model
-from distribution.pairs import report
 from distribution.registry import Registry, running_registry
 from distribution.shaping_proxy import Shape
+
+NEEDED = ("skopeo", "docker-registry")
 
 MEMORY_MIB = 64
 """The smaller of the two blobs whose pulls may take equally much memory."""
@@ -102,7 +105,7 @@ def prepared(plan: Plan, work: Path) -> Iterator[Bench]:
     Raises:
         MeasurementError: A program or disk space is missing.
     """
-    programs.check_installed()
+    programs.check_installed(NEEDED)
     work.mkdir(parents=True, exist_ok=True)
     free_mib = shutil.disk_usage(work).free // 2**20
     if free_mib < plan.needed_mib:

@@ -4,15 +4,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from distribution import programs, single_stream
+from measuring import programs
+from measuring.pairs import Run, alternate, repeat
+from measuring.programs import pyrunner, timed_s
+from measuring.serving import running_server
+from measuring.table import Row
+
+from distribution import single_stream
 from distribution.bench import Bench
 from distribution.models import MIB, Model
-from distribution.pairs import Run, alternate, repeat
-from distribution.programs import pyrunner, timed_s
+from distribution.pulling import timed_pull_s
 from distribution.registry import running_registry
-from distribution.server import running_server
 from distribution.shaping_proxy import shaped
-from distribution.table import Row
 
 Measure = Callable[[Bench], list[Row]]
 
@@ -124,7 +127,7 @@ def pull_of_an_unchanged_model(bench: Bench) -> list[Row]:
 
     def again_ms() -> float:
         n_before = len(bench.registry.requests())
-        elapsed_s = server.pull(name)
+        elapsed_s = timed_pull_s(server, name)
         paths = [path for _, path in bench.registry.requests()[n_before:]]
         n_all.append(float(len(paths)))
         n_manifest.append(float(sum(path.startswith(manifests) for path in paths)))
@@ -216,7 +219,7 @@ def _growth(bench: Bench, model: Model) -> Callable[[], float]:
         with bench.empty_home() as variables, running_server(variables) as server:
             idle_bytes = server.memory_bytes()
             server.reset_peak()
-            server.pull(name)
+            timed_pull_s(server, name)
             return (server.peak_bytes() - idle_bytes) / MIB
 
     return growth_mib

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from measuring import programs
 from support.gguf_files import GgufBytes
 
-from distribution import programs
 from distribution.registry import Registry
 
 MIB = 1024 * 1024

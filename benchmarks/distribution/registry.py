@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from distribution.programs import MeasurementError
+from measuring.programs import MeasurementError
 
 _START_S = 20.0
 _SETTLE_S = 0.2

@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-NEEDED = ("skopeo", "docker-registry")
-
 _DEADLINE_S = 3600.0
 _OWN_SETTINGS = ("PYRUNNER_", "MODEL_RUNNER_HOST", "DOCKER_", "XDG_RUNTIME_DIR")
 
@@ -18,13 +16,13 @@ class MeasurementError(Exception):
     """Nothing can be measured here, or a program failed; the text says which and why."""
 
 
-def check_installed() -> None:
-    """Look for the programs that Python packages cannot bring.
+def check_installed(needed: Iterable[str]) -> None:
+    """Look for programs that Python packages cannot bring.
 
     Raises:
         MeasurementError: Some are missing; names all of them.
     """
-    missing = [name for name in NEEDED if shutil.which(name) is None]
+    missing = [name for name in needed if shutil.which(name) is None]
     if missing:
         raise MeasurementError(
             f"Not installed: {', '.join(missing)}. Try: apt install {' '.join(missing)}"

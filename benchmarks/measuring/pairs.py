@@ -1,12 +1,15 @@
-"""Two ways to do the same, run in turn so that whatever else the machine does hits both alike."""
+"""Several ways to do the same, run in turn so that what else the machine does hits all alike."""
 
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 Run = Callable[[], float]
 """Does it once, from nothing, and says how many seconds that took."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +35,35 @@ class Pairs:
         return {"own_s": self.own_s, "other_s": self.other_s}
 
 
+def take_turns(
+    runs: Mapping[str, Callable[[int], Result]],
+    n_rounds: int,
+    on_round: Callable[[dict[str, Result]], None],
+) -> dict[str, list[Result]]:
+    """Run all of them once per round; every second round begins with the last one.
+
+    Args:
+        runs: By name; each is told which round it is, from 0.
+        n_rounds: At least 1.
+        on_round: Gets the results of a round when it is over.
+    """
+    results: dict[str, list[Result]] = {name: [] for name in runs}
+    for i_round in range(n_rounds):
+        order = list(runs) if i_round % 2 == 0 else [*runs][::-1]
+        for name in order:
+            results[name].append(runs[name](i_round))
+        on_round({name: done[-1] for name, done in results.items()})
+    return results
+
+
 def alternate(title: str, own: Run, other: Run, n_pairs: int) -> Pairs:
     """Run both `n_pairs` times; every second pair begins with the other one."""
-    pairs = Pairs([], [])
-    for i_pair in range(n_pairs):
-        order = [(own, pairs.own_s), (other, pairs.other_s)]
-        for run, times_s in order if i_pair % 2 == 0 else reversed(order):
-            times_s.append(run())
-        report(f"{title}: {pairs.own_s[-1]:.2f} s, the other {pairs.other_s[-1]:.2f} s")
-    return pairs
+    times_s = take_turns(
+        {"own": lambda _: own(), "other": lambda _: other()},
+        n_pairs,
+        lambda last: report(f"{title}: {last['own']:.2f} s, the other {last['other']:.2f} s"),
+    )
+    return Pairs(times_s["own"], times_s["other"])
 
 
 def repeat(title: str, measure: Callable[[], float], n_runs: int, unit: str) -> list[float]:
