@@ -15,7 +15,7 @@ from pyrunner.config import RegistryConfig
 from pyrunner.errors import RegistryProtocolError, RegistryUnavailableError
 from pyrunner.registry.asking import Answer, another_length, ask
 from pyrunner.registry.manifest import Descriptor
-from pyrunner.registry.mirrors import reject
+from pyrunner.registry.mirrors import Mirror, MirrorAnswer, reject
 from pyrunner.registry.pace import Pace
 from pyrunner.registry.ranges import RangePlan, Span
 from pyrunner.registry.source import BlobSource, RegistryBlob
@@ -84,7 +84,7 @@ def fetch_blob(
     cancelled: threading.Event,
     on_bytes: Callable[[int], None],
     plan: RangePlan = DEFAULT_PLAN,
-) -> None:
+) -> Sequence[MirrorAnswer]:
     """Fill a sink up to the descriptor's size, starting with what it has.
 
     A source that ignores ranges and answers 200, twice if bytes are here, restarts the transfer
@@ -99,6 +99,9 @@ def fetch_blob(
         on_bytes: Told in this thread how much the sink has, many times a second.
         plan: How a large blob is divided.
 
+    Returns:
+        An answer of each mirror that sent any of it, to be given up if the digest is wrong.
+
     Raises:
         DigestMismatchError: The source has a blob of another length.
         ModelNotFoundError: It has none.
@@ -106,6 +109,7 @@ def fetch_blob(
         RegistryUnavailableError: Broken off too often, or cancelled. The sink can be continued.
     """
     can_continue, n_restarts = True, 0
+    senders: dict[Mirror, MirrorAnswer] = {}
     whole = Span(0, descriptor.size)
     while sink.n_bytes < descriptor.size:
         holes = sink.missing()
@@ -123,7 +127,7 @@ def fetch_blob(
                     sink.restart()  # only now: what is here outlives an answer that is no blob
                 elif len(pieces) > 1:
                     sink.spread()
-                fetch = _Fetch(source, descriptor, sink, [] if is_whole else pieces[1:])
+                fetch = _Fetch(source, descriptor, sink, [] if is_whole else pieces[1:], senders)
                 fetch.run(answer, plan.n_ranges, cancelled, on_bytes)
         except _NoRangeError as error:
             can_continue, n_restarts = False, n_restarts + 1
@@ -136,6 +140,7 @@ def fetch_blob(
             if not reject(error.response, wrong):
                 raise wrong from error
     on_bytes(sink.n_bytes)
+    return tuple(senders.values())
 
 
 class _Fetch:
@@ -143,11 +148,16 @@ class _Fetch:
 
     One that the source turns away leaves its piece to the others, or, if those have ended, to
     whoever looks at what is missing afterwards; the last one's failure is everybody's.
-    `_lock` protects `_pieces`, `_open` and `_n_workers`.
+    `_lock` protects `_pieces`, `_open`, `_senders` and `_n_workers`.
     """
 
     def __init__(
-        self, source: BlobSource, descriptor: Descriptor, sink: BlobSink, pieces: Sequence[Span]
+        self,
+        source: BlobSource,
+        descriptor: Descriptor,
+        sink: BlobSink,
+        pieces: Sequence[Span],
+        senders: dict[Mirror, MirrorAnswer],
     ) -> None:
         self._source = source
         self._descriptor = descriptor
@@ -156,6 +166,7 @@ class _Fetch:
         self._lock = threading.Lock()
         self._pieces = deque(pieces)
         self._open: set[Response] = set()
+        self._senders = senders
         self._n_workers = 1
         """Threads that have not been turned away."""
 
@@ -274,6 +285,8 @@ class _Fetch:
                 response.close()
                 return _Copied(at, error)
             self._open.add(response)
+            if isinstance(response, MirrorAnswer):
+                self._senders[response.mirror] = response
         try:
             with response:
                 for chunk in response.chunks():

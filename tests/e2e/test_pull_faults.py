@@ -223,7 +223,7 @@ ROWS = {
         RegistryUnavailableError,
     ),
     "more than this disk": Row(
-        _rewritten(b"%d" % MIB, b"%d" % 2**60), StoreFullError, str(2**60 - MIB)[:6]
+        _rewritten(b"%d" % MIB, b"%d" % 2**60), StoreFullError, "1,099,511,627,7"
     ),
     # The manifest.
     "manifest of 100 MB": Row(

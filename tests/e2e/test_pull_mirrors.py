@@ -62,6 +62,7 @@ BLOBS = {
     "a longer one": _always(BLOB, _longer),
     "a length that is none": _always(BLOB, _reply(200, WEIGHTS, Content_Length="9" * 5000)),
     "another part": _always(BLOB, _reply(206, b"x", Content_Range=f"bytes 1-1/{MIB}")),
+    "other bytes": lambda mirror: mirror.blobs.update({BLOB: bytes(MIB)}),
     "one that breaks off": _always(BLOB, _reply(200, b"", Content_Length=str(MIB))),
 }
 
@@ -161,8 +162,9 @@ def test_small_blob_of_other_bytes_from_the_registry_itself_is_an_error(good):
         (_always("manifests", _reply(403)), None),
         (_always("manifests", _reply(401)), r"it refused access \(HTTP 401\)"),
         (BLOBS["one that breaks off"], "the connection broke"),
+        (BLOBS["other bytes"], "it sent other bytes than promised"),
     ],
-    ids=["web page", "digest", "403", "401", "breaks off"],
+    ids=["web page", "digest", "403", "401", "breaks off", "other bytes"],
 )
 def test_registry_is_asked_then_and_its_error_names_the_mirror(store, liar, proxy, lie, why):
     lie(liar)
