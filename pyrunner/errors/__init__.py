@@ -7,6 +7,7 @@
     |  |- InvalidRequestError (ValueError)          the caller
     |  |  |- ContextLengthError  |- InvalidParameterError   |- InvalidReferenceError
     |  |  |- KeyFileError        |- ModelFileError          |- MultipleTagsError
+    |  |  |- NameNeededError     |- OutputFileError
     |  |  |- TemplateError       `- UnsupportedParameterError
     |  |- ConfigError (ValueError)                  the operator
     |  |- MissingPackageError                       the operator: install it
@@ -15,7 +16,7 @@
     |  |- BusyError                    retryable    nobody: wait
     |  |  |- MemoryBudgetError  |- ModelLoadingError  |- QueueFullError  `- ShuttingDownError
     |  |- RegistryError                             the far side
-    |  |  |- DigestMismatchError  |- HubAccessError  |- RegistryAuthError
+    |  |  |- DigestMismatchError  |- HubAccessError  |- PushRefusedError  |- RegistryAuthError
     |  |  |- RegistryProtocolError  |- RegistryUnavailableError  `- UnsupportedArtifactError
     |  |- SignatureError                            whoever signed, or did not
     |  |  |- SignatureMismatchError  `- SignatureNotFoundError
@@ -45,6 +46,7 @@ from pyrunner.errors.busy import (
     ShuttingDownError,
 )
 from pyrunner.errors.caller import (
+    REFETCH,
     ContextLengthError,
     InvalidParameterError,
     InvalidReferenceError,
@@ -52,6 +54,8 @@ from pyrunner.errors.caller import (
     KeyFileError,
     ModelFileError,
     MultipleTagsError,
+    NameNeededError,
+    OutputFileError,
     TemplateError,
     UnsupportedParameterError,
 )
@@ -74,6 +78,7 @@ from pyrunner.errors.native import (
 from pyrunner.errors.registry import (
     DigestMismatchError,
     HubAccessError,
+    PushRefusedError,
     RegistryAuthError,
     RegistryError,
     RegistryProtocolError,
@@ -95,6 +100,7 @@ from pyrunner.errors.store import (
 
 __all__ = [
     "LEAVES",
+    "REFETCH",
     "BackendNotFoundError",
     "BusyError",
     "ConfigError",
@@ -117,9 +123,12 @@ __all__ = [
     "ModelNotFoundError",
     "ModelTooLargeError",
     "MultipleTagsError",
+    "NameNeededError",
     "NativeError",
     "NotFoundError",
     "OutOfMemoryError",
+    "OutputFileError",
+    "PushRefusedError",
     "PyrunnerError",
     "QueueFullError",
     "RegistryAuthError",

@@ -3,6 +3,9 @@
 from pyrunner.errors.root import PyrunnerError
 from pyrunner.errors.wording import ended
 
+REFETCH = "Give another file, or fetch this one again."
+"""What helps against a file with wrong bytes in it."""
+
 
 class InvalidRequestError(PyrunnerError, ValueError):
     """What the caller asked for cannot be done; asking differently can."""
@@ -70,11 +73,48 @@ class ModelFileError(InvalidRequestError):
 
     code = "invalid_model_file"
 
-    def __init__(self, *, path: str, problem: str) -> None:
-        way_out = "Give another file, or fetch this one again."
-        super().__init__(f"{path}: {ended(problem)} {way_out}", path=path, problem=problem)
+    def __init__(self, *, path: str, problem: str, remedy: str = "") -> None:
+        way_out = f" {ended(remedy)}" if remedy else ""
+        super().__init__(
+            f"{path}: {ended(problem)}{way_out}", path=path, problem=problem, remedy=remedy
+        )
         self.path = path
         self.problem = problem
+        self.remedy = remedy
+
+
+class OutputFileError(InvalidRequestError):
+    """A file that shall be written cannot be: no such folder, or no right to."""
+
+    code = "output_file"
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        super().__init__(f"{path} cannot be written: {ended(problem)}", path=path, problem=problem)
+        self.path = path
+        self.problem = problem
+
+
+class NameNeededError(InvalidRequestError):
+    """An id was given where only a name says which registry is meant.
+
+    Args:
+        text: The id as it was written.
+        names: The names of that model, with commas between them; empty when it has none.
+    """
+
+    code = "name_needed"
+
+    def __init__(self, *, text: str, names: str) -> None:
+        way_out = (
+            f"name the tag: {names}"
+            if names
+            else f"give the model a name first, with: pyrunner tag {text} NAME"
+        )
+        super().__init__(
+            f"{text} is an id, which names no registry; {way_out}", text=text, names=names
+        )
+        self.text = text
+        self.names = names
 
 
 class KeyFileError(InvalidRequestError):

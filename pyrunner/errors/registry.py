@@ -54,11 +54,12 @@ class RegistryUnavailableError(RegistryError, ConnectionError):
 
     code = "registry_unavailable"
     retryable = True
+    WHAT = "could not be reached or broke off"
+    """In every sentence of this error, for who has only the sentence."""
 
     def __init__(self, *, registry: str, problem: str) -> None:
         super().__init__(
-            f"{registry} could not be reached or broke off: {problem}. "
-            "Run the same command again; finished parts are kept.",
+            f"{registry} {self.WHAT}: {ended(problem)}",
             registry=registry,
             problem=problem,
         )
@@ -75,6 +76,21 @@ class RegistryProtocolError(RegistryError):
         super().__init__(
             f"{registry} gave an answer that its protocol does not allow: {ended(problem)} "
             "Check the registry's name, and whether a proxy answers in its place.",
+            registry=registry,
+            problem=problem,
+        )
+        self.registry = registry
+        self.problem = problem
+
+
+class PushRefusedError(RegistryError):
+    """A registry that can be read only: another pyrunner, a mirror, a cache."""
+
+    code = "push_refused"
+
+    def __init__(self, *, registry: str, problem: str) -> None:
+        super().__init__(
+            f"{registry} does not accept pushes: {ended(problem)}",
             registry=registry,
             problem=problem,
         )
@@ -107,7 +123,7 @@ class UnsupportedArtifactError(RegistryError):
 
     def __init__(self, *, reference: str, media_type: str, hint: str) -> None:
         super().__init__(
-            f'{reference}: config type "{media_type}" is not supported. {hint}',
+            f'{reference}: config type "{media_type}" is not supported {hint}',
             reference=reference,
             media_type=media_type,
             hint=hint,

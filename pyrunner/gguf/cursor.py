@@ -3,7 +3,7 @@
 import struct
 from typing import BinaryIO, Never
 
-from pyrunner.errors import ModelFileError
+from pyrunner.errors import REFETCH, ModelFileError
 
 MAX_HEADER_BYTES = 128 * 1024 * 1024
 """Longest header read: ten times that of the largest known vocabulary."""
@@ -33,7 +33,7 @@ class Cursor:
 
     def refuse(self, problem: str) -> Never:
         """Stop: the file is no model."""
-        raise ModelFileError(path=self._path, problem=problem)
+        raise ModelFileError(path=self._path, problem=problem, remedy=REFETCH)
 
     def take(self, n_bytes: int) -> bytes:
         """The next bytes."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Never
 
 import msgspec
 
-from pyrunner.errors import ModelFileError
+from pyrunner.errors import REFETCH, ModelFileError
 from pyrunner.models.artifact import MAX_CONTEXT_SIZE
 from pyrunner.user_files import user_file_errors
 
@@ -132,4 +132,4 @@ def _n_elements(tensor: _Tensor) -> int:
 
 
 def _refuse(path: Path, problem: str) -> Never:
-    raise ModelFileError(path=str(path), problem=problem)
+    raise ModelFileError(path=str(path), problem=problem, remedy=REFETCH)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Never, Protocol
 
-from pyrunner.errors import ModelFileError
+from pyrunner.errors import REFETCH, ModelFileError
 from pyrunner.models.inner_paths import leaves_folder
 
 MAX_ENTRIES = 16_384
@@ -57,7 +57,7 @@ class TarReader:
 
     def refuse(self, problem: str) -> Never:
         """Stop: the tar is none, or no model."""
-        raise ModelFileError(path=self.name, problem=problem)
+        raise ModelFileError(path=self.name, problem=problem, remedy=REFETCH)
 
     def files(self) -> Iterator[TarFile]:
         """Every file, in order; folders are passed over, and so is what a file was not read of.

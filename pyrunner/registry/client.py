@@ -12,7 +12,6 @@ from pyrunner.errors import (
     ModelNotFoundError,
     RegistryAuthError,
     RegistryError,
-    RegistryProtocolError,
     RegistryUnavailableError,
 )
 from pyrunner.registry.access import PULL, PUSH, Access
@@ -29,7 +28,7 @@ from pyrunner.registry.manifest import (
 )
 from pyrunner.registry.mirrors import Mirror, MirrorAnswer, Mirrors, reject
 from pyrunner.registry.reference import Reference
-from pyrunner.registry.refusal import explanation
+from pyrunner.registry.refusal import explanation, refused
 from pyrunner.registry.tokens import Authorizer, CredentialSource
 from pyrunner.registry.transport import Body, BytesBody, Request, Response, Transport
 
@@ -313,10 +312,7 @@ class RegistryClient:
             )
         if response.status == 404:
             raise ModelNotFoundError(reference=str(reference), where="registry")
-        raise RegistryProtocolError(
-            registry=reference.registry,
-            problem=f"HTTP {response.status}{_explanation(response)}",
-        )
+        raise refused(reference.registry, response.status, _explanation(response))
 
     def close(self) -> None:
         """Close idle connections."""

@@ -5,6 +5,11 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from pyrunner.errors import PushRefusedError, RegistryError, RegistryProtocolError
+
+_READ_ONLY_STATUS = 405
+_READ_ONLY_CODE = "UNSUPPORTED"
+"""What a registry says to whoever pushes to it and must not (distribution-spec, error codes)."""
 _MAX_TEXT = 300
 
 
@@ -31,6 +36,20 @@ def explanation(content: bytes) -> str:
     if not said:
         return ""
     return f" - {''.join(c if c.isprintable() else ' ' for c in said)[:_MAX_TEXT]}"
+
+
+def refused(registry: str, status: int, said: str) -> RegistryError:
+    """The error that a refusal without a meaning of its own stands for.
+
+    Args:
+        registry: Whom to name.
+        status: Of the answer.
+        said: See `explanation`.
+    """
+    problem = f"HTTP {status}{said}"
+    if status == _READ_ONLY_STATUS or said.startswith(f" - {_READ_ONLY_CODE}:"):
+        return PushRefusedError(registry=registry, problem=problem)
+    return RegistryProtocolError(registry=registry, problem=problem)
 
 
 def retry_after_s(header: str) -> float:
