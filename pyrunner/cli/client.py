@@ -5,7 +5,6 @@ time that ``pyrunner --help`` may take. Its exceptions become ours here and nowh
 """
 
 import http.client
-import io
 import json
 import socket
 import time
@@ -30,7 +29,11 @@ MAX_ERROR_BYTES = 64 * 1024
 """How much of a refusal is read."""
 UNTOLD = "bearer-token"
 """The key of a body whose value is told to nobody."""
+NO_STATUS = 0
+"""`ServerAnswerError.status` where the answer, if any, says nothing about the request."""
 _CHUNK_BYTES = 64 * 1024
+_NO_ROUTE = "404 page not found"
+"""What servers written in Go say of a path that nobody has; of a model it says nothing."""
 _GREETING = b"Docker Model Runner is running"
 
 
@@ -130,7 +133,7 @@ class Client:
         Args:
             method: ``GET``, ``POST`` or ``DELETE``.
             path: From the root of the API, already quoted (see `quoted`).
-            body: Sent as JSON when not None; an open binary file as it is, piece by piece.
+            body: Sent as JSON when not None; an iterator of bytes as it is, piece by piece.
             headers: More headers.
 
         Raises:
@@ -177,7 +180,7 @@ class Client:
 
 
 def _told(body: object) -> str:
-    if body is None or isinstance(body, io.IOBase):
+    if body is None or isinstance(body, Iterator):
         return ""
     if isinstance(body, dict):
         body = {key: "(secret)" if key == UNTOLD else value for key, value in body.items()}
@@ -187,7 +190,7 @@ def _told(body: object) -> str:
 def _encoded(body: object) -> tuple[Any, str]:
     if body is None:
         return None, ""
-    if isinstance(body, io.IOBase):
+    if isinstance(body, Iterator):
         return body, "application/octet-stream"
     return json.dumps(body).encode(), "application/json"
 
@@ -238,10 +241,21 @@ def _refusal(response: http.client.HTTPResponse, address: Address) -> ServerAnsw
         envelope = None
     if isinstance(envelope, dict) and "error" in envelope:
         return _from_envelope(response.status, envelope)
-    if not text or response.headers.get_content_type() == "text/html":
-        return _stranger(address, response.status, f"status {response.status} {response.reason}")
     code = response.headers.get("X-Error-Code", "")
+    is_missing = response.status == 404
+    is_page = not text or response.headers.get_content_type() == "text/html"
+    if is_page or (is_missing and not code and not _says_what_is_missing(text, envelope)):
+        what = f"status {response.status} {response.reason}"
+        return _stranger(address, NO_STATUS if is_missing else response.status, what)
     return ServerAnswerError(status=response.status, message=text, error_code=code)
+
+
+def _says_what_is_missing(text: str, document: object) -> bool:
+    """Whether a 404 can be a model runner's, or another server's of OpenAI's API."""
+    if isinstance(document, dict):
+        return "message" in document
+    is_said = "not found" in text or text.startswith("unknown action")
+    return is_said and text != _NO_ROUTE
 
 
 def _stranger(address: Address, status: int, what: str) -> ServerAnswerError:
@@ -272,7 +286,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 def _broke_off(address: Address) -> ServerAnswerError:
     return ServerAnswerError(
-        status=0,
+        status=NO_STATUS,
         message=f"The connection to {address} broke off before the answer ended. "
         "'pyrunner logs' may say why.",
     )

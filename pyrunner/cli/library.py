@@ -11,7 +11,12 @@ from urllib.parse import urlencode
 
 from pyrunner.cli.client import UNTOLD, Client, quoted
 from pyrunner.cli.lent_token import lent_token
-from pyrunner.errors import InvalidReferenceError, ModelNotFoundError, ServerAnswerError
+from pyrunner.errors import (
+    InvalidParameterError,
+    InvalidReferenceError,
+    ModelNotFoundError,
+    ServerAnswerError,
+)
 
 ProgressLine = dict[str, Any]
 """One line of Docker Model Runner's progress stream: type, message, total, layer, mode."""
@@ -77,7 +82,7 @@ class ServerLibrary:
 
     def tag(self, source: str, target: str) -> None:
         """``POST /models/NAME/tag``."""
-        name, tag = split_tag(_given(target))
+        name, tag = split_tag(check_target(target))
         query = urlencode({"repo": name, "tag": tag})
         self._named("POST", f"/models/{quoted(_given(source))}/tag?{query}", source)
 
@@ -96,6 +101,25 @@ class ServerLibrary:
                 read_progress(answer.lines(), on_progress)
         except ServerAnswerError as error:
             raise _missing_or_same(error, reference, where) from error
+
+
+def check_target(text: str) -> str:
+    """The name that a model shall get, as it was written, if it can be one.
+
+    Raises:
+        InvalidReferenceError: It is no reference.
+        InvalidParameterError: It names a digest, or looks like an id.
+    """
+    from pyrunner.models.lookup import is_name
+    from pyrunner.registry.reference import Reference
+
+    if Reference.parse(_given(text)).digest is not None:
+        raise InvalidParameterError(param=text, problem="names a digest; use a tag")
+    if not is_name(text):
+        raise InvalidParameterError(
+            param=text, problem="looks like the id of a model; write a name"
+        )
+    return text
 
 
 def split_tag(target: str) -> tuple[str, str]:

@@ -35,8 +35,8 @@ EXIT_CODES: Mapping[type[errors.PyrunnerError], int] = {
 }
 """What a script can tell apart: who can fix it, as the families of `pyrunner.errors` say."""
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""How a file that stdout goes to refuses; the store has errors of its own for its files."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""How a file that is written to refuses; the store has errors of its own for its files."""
 
 _ANSWER_CODES = {400: 2, 401: 6, 404: 4, 409: 2, 422: 6, 502: 6, 503: 5}
 """For a server that gives a status but none of our codes."""
@@ -53,7 +53,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tag": ("models", "Give a model one more name."),
     "df": ("store", "Show how much disk the models and the engine take."),
     "store": ("store", "Check, clean and fill the store of this machine."),
-    "purge": ("store", "Remove all models from the store of this machine."),
+    "purge": (
+        "store",
+        "Remove all models from the store of this machine, or of MODEL_RUNNER_HOST.",
+    ),
     "package": ("package", "Make a model of files, or of another model."),
     "export": ("archive", "Write a model to a tar file."),
     "load": ("archive", "Read a model from a tar file."),
@@ -158,9 +161,9 @@ def _explain(prog_name: str, error: Exception) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, errors.PyrunnerError):
-        _print_error(prog_name, error)
+        print_error(prog_name, error)
         return exit_code(error)
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         print(f"{prog_name}: the output cannot be written: {error.strerror}", file=sys.stderr)
         return _close_pipe(FAILED)
     _report_bug(prog_name, error)
@@ -191,7 +194,8 @@ def _tolerate_any_bytes() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _print_error(prog_name: str, error: errors.PyrunnerError) -> None:
+def print_error(prog_name: str, error: errors.PyrunnerError) -> None:
+    """Write an error to standard error, with its notes and the place in what was typed."""
     from pyrunner.cli import render
 
     notes = getattr(error, "__notes__", ())

@@ -2,8 +2,12 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
+
+from pyrunner.errors import StoreIOError
 
 
 def make(parent: Path, prefix: str) -> Path:
@@ -21,6 +25,24 @@ def make(parent: Path, prefix: str) -> Path:
         if owner.isdecimal() and not _is_running(int(owner)):
             rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{prefix}-{os.getpid()}-", dir=parent))
+
+
+@contextmanager
+def folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder as `make` makes it, removed with all that is in it when the block is left.
+
+    Raises:
+        StoreIOError: It cannot be made: a full disk, no right to write.
+    """
+    try:
+        made = make(parent, prefix)
+    except OSError as error:
+        problem = f"a temporary folder cannot be made: {error.strerror or error}"
+        raise StoreIOError(path=str(parent), problem=problem) from error
+    try:
+        yield made
+    finally:
+        rmtree(made, ignore_errors=True)
 
 
 def _is_running(pid: int) -> bool:

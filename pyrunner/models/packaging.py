@@ -34,6 +34,8 @@ from pyrunner.registry.manifest import Descriptor
 from pyrunner.registry.reference import Reference
 
 OnMessage = Callable[[str], None]
+LOADED = "Model loaded successfully"
+"""The last message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +89,13 @@ def package(
         ModelNotFoundError: `source` is not in the store.
         StoreFullError: The model does not fit on the disk.
     """
-    _check(options)
+    check_options(options)
     target = store.check_target(reference_text)
     store.holder(target)  # a damaged index is found before the work, not after it
     reader = LayerReader(options.created_s or 0, on_progress)
     make = _from_files if options.source is None else _from_model
     model = make(store, options, target, _Intake(reader, on_message))
-    on_message("Model loaded successfully")
+    on_message(LOADED)
     return model
 
 
@@ -103,24 +105,29 @@ class _Intake:
     say: OnMessage
 
 
-def _check(options: PackageOptions) -> None:
+def check_options(options: PackageOptions) -> None:
+    """Refuse options that contradict each other, before any file is read.
+
+    Raises:
+        InvalidParameterError: They do, or a context size is out of range.
+    """
     given = (options.gguf, options.safetensors_dir, options.dduf, options.source)
     n_given = sum(each is not None for each in given)
     has_other_weights = options.source is not None and options.gguf is not None
     if n_given != (2 if has_other_weights else 1):
         raise InvalidParameterError(
-            param="--gguf",
-            problem="or '--safetensors-dir' or '--dduf' or '--from' is needed, and only one",
+            param="gguf",
+            problem="or 'safetensors_dir' or 'dduf' or 'source' is needed, and only one",
         )
     size = options.context_size
     if size is not None and size != -1 and not 1 <= size <= artifact.MAX_CONTEXT_SIZE:
         raise InvalidParameterError(
-            param="--context-size",
+            param="context_size",
             problem=f"is {size}; write 1 to {artifact.MAX_CONTEXT_SIZE}, or -1",
         )
     if size is not None and options.format == "cncf":
         raise InvalidParameterError(
-            param="--context-size",
+            param="context_size",
             problem="is not supported with --format cncf: the CNCF ModelPack specification does "
             "not define a context size field",
         )

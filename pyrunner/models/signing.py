@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from pyrunner.errors import (
     DigestMismatchError,
+    InvalidParameterError,
     ModelNotFoundError,
+    NameNeededError,
     RegistryProtocolError,
     SignatureMismatchError,
     SignatureNotFoundError,
-    UnsupportedParameterError,
 )
+from pyrunner.models.lookup import is_name
 from pyrunner.models.store import Store
 from pyrunner.registry import cosign
 from pyrunner.registry.client import RegistryClient
@@ -57,7 +59,8 @@ def sign(store: Store, client: RegistryClient, text: str, key: "PrivateKey") -> 
 
     Raises:
         ModelNotFoundError: Not in the store.
-        UnsupportedParameterError: The reference's registry takes no signatures.
+        NameNeededError: It is the id of a model.
+        InvalidParameterError: The reference's registry takes no signatures.
         RegistryAuthError: No right to push.
         RegistryUnavailableError: The registry cannot be reached or broke off. Retryable.
         RegistryProtocolError: What is there is no artifact, or the registry refuses ours.
@@ -88,6 +91,8 @@ def verify(store: Store, client: RegistryClient, text: str, key: "PublicKey") ->
         key: Whose signature is wanted.
 
     Raises:
+        NameNeededError: It is the id of a model of the store.
+        InvalidParameterError: The reference's registry takes no signatures.
         SignatureNotFoundError: The registry has no signature of this model.
         SignatureMismatchError: It has some, and none fits; says why.
         ModelNotFoundError: Neither the store nor the registry knows the reference.
@@ -109,14 +114,25 @@ def verify(store: Store, client: RegistryClient, text: str, key: "PublicKey") ->
 
 
 def _checked(store: Store, text: str) -> Reference:
+    if not is_name(text):
+        _refuse_id(store, text.strip())
     reference = store.parse(text)
     if store.is_builtin(reference) or reference.registry == HUGGING_FACE:
-        raise UnsupportedParameterError(
-            param=reference.familiar,
-            hint="Its registry takes no signatures: tag the model under a name of yours, "
-            "push that and sign it.",
+        problem = (
+            "is in a registry that takes no signatures; tag the model under a name of yours, "
+            "push that and sign it"
         )
+        raise InvalidParameterError(param=reference.familiar, problem=problem)
     return reference
+
+
+def _refuse_id(store: Store, text: str) -> None:
+    try:
+        model = store.find(text)
+    except ModelNotFoundError:
+        return  # twelve hex digits may be a name after all; of an id the next look will say it
+    if model.id.startswith(f"sha256:{text.removeprefix('sha256:')}"):
+        raise NameNeededError(text=text, names=", ".join(model.tags))
 
 
 def _meant(store: Store, client: RegistryClient, reference: Reference) -> Digest:

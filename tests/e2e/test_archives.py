@@ -77,8 +77,8 @@ def test_export_replaces_a_file_only_when_it_is_whole(home, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["export", "org/tiny", "-o", "/none/x.tar"], 2, "/none/x.tar: no such file"),
-        (["export", "org/tiny", "-o", "/dev/full"], 2, "/dev/full: no space left"),
+        (["export", "org/tiny", "-o", "/none/x.tar"], 2, "/none/x.tar cannot be written: no such"),
+        (["export", "org/tiny", "-o", "/dev/full"], 7, "/dev/full: no space left"),
         (["load", "-i", "/none"], 2, "/none: no such file"),
         (["load"], 2, "standard input: is truncated"),
         (["load", "-i", "/dev/null", "a b"], 2, "Invalid model reference"),
@@ -89,6 +89,7 @@ def test_what_cannot_be_done_is_said_in_one_line(home, arguments, code, said):
     done = run(*arguments, home=home)
     assert said in done.stderr
     assert done.returncode == code
+    assert ("fetch this one again" in done.stderr) == ("truncated" in done.stderr)
     assert len(done.stderr.splitlines()) <= 3
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.artifacts import add, blob_names, new_store
 from support.command_line import run
+from support.gguf_files import write_tiny_gguf
 from support.live_server import Live, running
 from support.waits import until
 
@@ -116,3 +117,33 @@ def test_command_line_says_what_the_server_says(
     assert said in done.stderr
     assert done.returncode == code
     assert not (tmp_path / "x.tar").exists()
+
+
+def test_name_that_is_none_is_refused_before_the_tar_is_sent(
+    live: Live, tmp_path: Path, tar: Path
+) -> None:
+    told = {"MODEL_RUNNER_HOST": f"127.0.0.1:{live.port}"}
+    done = run("load", "-i", str(tar), "bad name", home=tmp_path, extra=told)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == ["  bad name", "     ^"]
+    assert live.api.store.list() == []
+
+
+def test_package_goes_to_a_server_that_has_another_store(live: Live, tmp_path: Path) -> None:
+    told = {"MODEL_RUNNER_HOST": f"127.0.0.1:{live.port}"}
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    arguments = ("package", "--gguf", str(path), "org/tiny")
+    done = run(*arguments, home=tmp_path, extra=told)
+    assert done.returncode == 0, done.stderr
+    assert new_store(tmp_path).find("org/tiny").id == live.api.store.find("org/tiny").id
+    assert done.stderr.splitlines()[-1].startswith("Model loaded to http://127.0.0.1:")
+    again = run(*arguments, home=tmp_path, extra=told)
+    assert "Model loaded to" not in again.stderr
+
+
+def test_package_for_a_server_that_is_not_there_makes_nothing(home: Path, tmp_path: Path) -> None:
+    path = write_tiny_gguf(tmp_path / "tiny.gguf")
+    told = {"MODEL_RUNNER_HOST": "127.0.0.1:1"}
+    done = run("package", "--gguf", str(path), "org/tiny", home=home, extra=told)
+    assert done.returncode == 3
+    assert not (home / "store").exists()

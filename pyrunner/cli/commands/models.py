@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from pyrunner import config
-from pyrunner.cli import connect, render
-from pyrunner.errors import ServerAnswerError
+from pyrunner.cli import connect, main, render
+from pyrunner.errors import PyrunnerError, ServerAnswerError, ServerUnreachableError
 
 _SHORT_ID_LENGTH = 12
 
@@ -66,13 +66,27 @@ def inspect_command(model: str, *, is_openai: bool, remote: bool) -> None:
 def rm_command(models: tuple[str, ...], *, force: bool) -> None:
     """Remove models, or tags of them.
 
-    A model goes with its last tag, and its files with the last model that uses them.
+    A model goes with its last tag, and its files with the last model that uses them. What cannot
+    be removed does not keep the rest from it.
     """
     library = connect.find_library(config.load())
+    codes = []
     for model in models:
-        for removed in library.remove(model, is_forced=force):
-            for what, name in removed.items():
-                click.echo(f"{what}: {name}")
+        try:
+            for removed in library.remove(model, is_forced=force):
+                for what, name in removed.items():
+                    click.echo(f"{what}: {name}")
+        except ServerUnreachableError:
+            raise
+        except PyrunnerError as error:
+            main.print_error(_prog_name(), error)
+            codes.append(main.exit_code(error))
+    if codes:
+        raise click.exceptions.Exit(codes[0])
+
+
+def _prog_name() -> str:
+    return click.get_current_context().find_root().info_name or "pyrunner"
 
 
 @click.command("tag")

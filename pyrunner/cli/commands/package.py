@@ -2,20 +2,33 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from pyrunner import config
-from pyrunner.cli import address, progress, quantizing
-from pyrunner.errors import ConfigError
+from pyrunner.cli import archives, names, progress, quantizing
+from pyrunner.cli.client import Client
+from pyrunner.cli.library import OnProgress, ServerLibrary
+from pyrunner.errors import (
+    ConfigError,
+    InvalidParameterError,
+    ModelNotFoundError,
+    ServerUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from pyrunner.models.packaging import PackageOptions
 
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999: RFC 3339 has no name for a later one."""
 _FILE = click.Path(path_type=Path)
+_TYPED = {"target": "TAG", "context_size": "--context-size"}
+"""What the layers below call by their own names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +63,16 @@ class _Sources:
 @click.option("--quantize", metavar="TYPE",
               help="Make the weights of --gguf or --from smaller first: Q4_K_M, ...")  # fmt: skip
 @click.option("--push", is_flag=True, help="Push it to its registry at once.")
-def package_command(model: str, *, push: bool, **sources: object) -> None:
+@click.option("--json", "is_json", is_flag=True, help="Print the progress as JSON lines.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def package_command(
+    model: str, *, push: bool, is_json: bool, quiet: bool, **sources: object
+) -> None:
     """Make a model of files, or of another model.
 
-    It is named TAG and goes into the store of this machine, which a running server shares. The
-    same input gives the same ID: no times are recorded unless SOURCE_DATE_EPOCH is set.
+    It is named TAG and goes into the store of this machine, which a running server shares; a
+    server that MODEL_RUNNER_HOST names elsewhere gets a copy. The same input gives the same ID:
+    no times are recorded unless SOURCE_DATE_EPOCH is set.
     """
     given = _Sources(**sources)  # type: ignore[arg-type]  # click's values, by the options' types
     weights = (given.gguf, given.safetensors_dir, given.dduf, given.source)
@@ -64,46 +82,92 @@ def package_command(model: str, *, push: bool, **sources: object) -> None:
         )
     if given.quantize is not None and given.gguf is None and given.source is None:
         raise click.UsageError("--quantize needs GGUF weights: give --gguf FILE or --from MODEL")
-    settings = config.load()
-    _check_name(settings, model)  # before minutes go into its weights
-    with _weights(settings, given) as gguf:
-        _package(settings, replace(given, gguf=gguf), model)
-    if push:
-        _push(settings, model)
+    progress.check_style(is_json=is_json, is_quiet=quiet)
+    out = sys.stdout if is_json else sys.stderr
+    show = partial(progress.shown, out, is_json=is_json, is_quiet=quiet)
+    with progress.failing("package", is_json=is_json), _as_typed():
+        _run(_Job(config.load(), model, given, show), is_pushed=push)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    settings: config.Settings
+    model: str
+    given: _Sources
+    show: progress.Show
+
+
+def _run(job: _Job, *, is_pushed: bool) -> None:
+    server = None if is_pushed else archives.named_server()
+    _check(job, is_pushed=is_pushed)  # before minutes go into its weights
+    if server is not None and not server.is_answering():
+        raise ServerUnreachableError(address=str(server.address))
+    with _weights(job) as gguf:
+        model_id = _package(job, gguf)
+    if is_pushed:
+        _push(job)
+    elif server is not None:
+        _hand_over(job, server, model_id)
 
 
 @contextmanager
-def _weights(settings: config.Settings, given: _Sources) -> Iterator[Path | None]:
+def _as_typed() -> Iterator[None]:
+    """Name options as they are written on a command line."""
+    try:
+        yield
+    except InvalidParameterError as error:
+        if error.param not in _TYPED:
+            raise
+        raise InvalidParameterError(param=_TYPED[error.param], problem=error.problem) from error
+
+
+def _check(job: _Job, *, is_pushed: bool) -> None:
+    from pyrunner.models import catalog, packaging
+
+    packaging.check_options(_options(job.given, job.given.gguf))
+    catalog.open_store(job.settings).check_target(job.model)
+    if is_pushed:
+        names.check_push_target(job.settings, job.model)
+
+
+@contextmanager
+def _weights(job: _Job) -> Iterator[Path | None]:
     """The GGUF file to package: what was given, or a smaller copy for as long as it takes."""
+    given, settings = job.given, job.settings
     if given.quantize is None:
         yield given.gguf
     elif given.gguf is not None:
-        with quantizing.quantized(settings, given.gguf, given.quantize) as smaller:
+        with quantizing.quantized(settings, given.gguf, given.quantize, job.show) as smaller:
             yield smaller
     else:
         with (
             quantizing.weights_of(settings, given.source or "") as weights,
-            quantizing.quantized(settings, weights, given.quantize) as smaller,
+            quantizing.quantized(settings, weights, given.quantize, job.show) as smaller,
         ):
             yield smaller
 
 
-def _check_name(settings: config.Settings, model: str) -> None:
-    from pyrunner.models import catalog
-
-    catalog.open_store(settings).check_target(model)
-
-
-def _say(message: str) -> None:
-    click.echo(message, err=True)
-
-
-def _package(settings: config.Settings, given: _Sources, model: str) -> None:
+def _package(job: _Job, gguf: Path | None) -> str:
+    """Returns the model's id."""
     from pyrunner.cli.store_library import lines_to
     from pyrunner.models import catalog, packaging
 
-    options = packaging.PackageOptions(
-        gguf=given.gguf,
+    store = catalog.open_store(job.settings)
+    with job.show() as tell:
+
+        def say(message: str) -> None:
+            kind = "success" if message == packaging.LOADED else "progress"
+            tell(progress.said(kind, message, "package"))
+
+        options = _options(job.given, gguf)
+        return packaging.package(store, options, job.model, say, lines_to(tell)).id
+
+
+def _options(given: _Sources, gguf: Path | None) -> "PackageOptions":
+    from pyrunner.models.packaging import PackageOptions
+
+    return PackageOptions(
+        gguf=gguf,
         safetensors_dir=given.safetensors_dir,
         dduf=given.dduf,
         source=given.source,
@@ -114,12 +178,40 @@ def _package(settings: config.Settings, given: _Sources, model: str) -> None:
         format=given.form,
         created_s=_source_date_epoch(),
     )
-    store = catalog.open_store(settings)
-    with progress.shown(sys.stderr) as on_progress:
-        packaging.package(store, options, model, _say, lines_to(on_progress))
-    named = address.named()
-    if named is not None and not named.socket_path:
-        _say(f"It is in this machine's store, which {named} may not share.")
+
+
+def _hand_over(job: _Job, server: Client, model_id: str) -> None:
+    """Give the model to a server that does not have this machine's store."""
+    from pyrunner.models import catalog
+    from pyrunner.models.tar_writing import ModelTar
+
+    with suppress(ModelNotFoundError):
+        if ServerLibrary(server).inspect(job.model)["id"] == model_id:
+            return
+    with job.show() as tell, ModelTar(catalog.open_store(job.settings), model_id) as tar:
+        tell(progress.said("progress", f"Loading model to {server.address}...", "push"))
+        archives.send(server, _told(tar.chunks(), tar.size_bytes, model_id, tell), job.model)
+        tell(progress.said("success", f"Model loaded to {server.address} successfully", "push"))
+
+
+def _told(chunks: Iterator[bytes], size_bytes: int, name: str, tell: OnProgress) -> Iterator[bytes]:
+    from pyrunner.models.progress import LayerProgress
+
+    due = LayerProgress(size_bytes=size_bytes)
+    n_bytes = 0
+    for chunk in chunks:
+        yield chunk
+        n_bytes += len(chunk)
+        if due.is_due(n_bytes):
+            tell(progress.line("push", name, n_bytes, size_bytes))
+
+
+def _push(job: _Job) -> None:
+    from pyrunner.cli.store_library import StoreLibrary
+
+    with job.show() as tell:
+        tell(progress.said("progress", "Pushing model to registry...", "push"))
+        StoreLibrary(job.settings).push(job.model, tell)
 
 
 def _source_date_epoch() -> int | None:
@@ -131,11 +223,3 @@ def _source_date_epoch() -> int | None:
         problem = "has to be a whole number of Unix seconds"
         raise ConfigError(key="SOURCE_DATE_EPOCH", source="environment", problem=problem)
     return int(text)
-
-
-def _push(settings: config.Settings, model: str) -> None:
-    from pyrunner.cli.store_library import StoreLibrary
-
-    _say("Pushing model to registry...")
-    with progress.shown(sys.stderr) as on_progress:
-        StoreLibrary(settings).push(model, on_progress)

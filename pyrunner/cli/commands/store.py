@@ -28,7 +28,7 @@ def store_command() -> None:
     """
 
 
-@store_command.command("verify")
+@store_command.command("verify", short_help="Check every blob and every reference.")
 @click.option("--repair", "is_repairing", is_flag=True,
               help="Drop damaged blobs, for a pull to fetch; rebuild a damaged index.")  # fmt: skip
 def verify_command(*, is_repairing: bool) -> None:

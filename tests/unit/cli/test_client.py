@@ -63,8 +63,8 @@ def test_call_to_a_missing_socket_names_it(tmp_path):
 
 
 def test_refusal_in_text_is_passed_on(server):
-    server.answer("GET /models/x", status=404, content_type="text/plain", chunks=[b"no such\n"])
-    with pytest.raises(ServerAnswerError, match=r"^no such$") as caught:
+    server.answer("GET /models/x", status=404, content_type="text/plain", chunks=[b"not found\n"])
+    with pytest.raises(ServerAnswerError, match=r"^not found$") as caught:
         Client(server.address).call("GET", "/models/x")
     assert caught.value.status == 404
 
@@ -192,3 +192,24 @@ def test_success_that_is_no_json_is_no_bug(server):
     server.answer("GET /models", chunks=[b"It works!"])
     with pytest.raises(ServerAnswerError, match="Is it a model runner"):
         Client(server.address).call("GET", "/models")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_ours"),
+    [
+        ("not found", True),
+        ("model not found", True),
+        ('unknown action "x"', True),
+        ('{"object":"error","message":"The model does not exist."}', True),
+        ("404 page not found", False),
+        ("no such bucket", False),
+        ('{"errors":[{"code":"UNKNOWN","message":"not found"}]}', False),
+    ],
+)
+def test_what_is_missing_is_said_by_a_model_runner_or_by_a_stranger(server, text, is_ours):
+    chunks = [f"{text}\n".encode()]
+    server.answer("GET /x", status=404, content_type="text/plain", chunks=chunks)
+    with pytest.raises(ServerAnswerError) as caught:
+        Client(server.address).call("GET", "/x")
+    assert (caught.value.status == 404, caught.value.message == text) == (is_ours, is_ours)
+    assert ("Is it a model runner" in caught.value.message) != is_ours

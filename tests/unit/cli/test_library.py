@@ -7,7 +7,12 @@ from pyrunner.cli import address
 from pyrunner.cli.client import Client
 from pyrunner.cli.lent_token import lent_token
 from pyrunner.cli.library import ServerLibrary, read_progress, split_tag
-from pyrunner.errors import InvalidReferenceError, ModelNotFoundError, ServerAnswerError
+from pyrunner.errors import (
+    InvalidParameterError,
+    InvalidReferenceError,
+    ModelNotFoundError,
+    ServerAnswerError,
+)
 
 PROGRESS = {
     "type": "progress",
@@ -127,6 +132,28 @@ def test_tag_sends_name_and_tag_apart(server):
     server.answer("POST /models/ai/x/tag", {})
     ServerLibrary(Client(server.address)).tag("ai/x", "localhost:5000/y:2")
     assert server.seen[0].path == "/models/ai/x/tag?repo=localhost%3A5000%2Fy&tag=2"
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("bad name", InvalidReferenceError),
+        (f"y@sha256:{'0' * 64}", InvalidParameterError),
+        ("0123456789ab", InvalidParameterError),
+    ],
+)
+def test_tag_that_is_no_name_is_refused_before_anything_is_sent(server, target, error):
+    with pytest.raises(error) as caught:
+        ServerLibrary(Client(server.address)).tag("ai/x", target)
+    assert target in caught.value.sentence
+    assert server.seen == []
+
+
+def test_stranger_without_the_route_is_not_taken_for_a_runner_without_the_model(server):
+    page = {"status": 404, "content_type": "text/plain", "chunks": [b"404 page not found\n"]}
+    server.answer("POST /models/create", **page)
+    with pytest.raises(ServerAnswerError, match="Is it a model runner"):
+        ServerLibrary(Client(server.address)).pull("ai/x", lambda _: None)
 
 
 def test_remove_with_force_says_so(server):

@@ -6,8 +6,10 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from pyrunner.cli import progress
+from pyrunner import errors
+from pyrunner.cli import bars, progress
 from pyrunner.cli.library import OnProgress
+from pyrunner.errors import RegistryUnavailableError, ServerAnswerError
 
 MB = 1_000_000
 
@@ -93,7 +95,7 @@ def _bars(lines: list[dict[str, Any]]) -> list[tuple[str, str, float, float | No
     from rich.progress import Progress
 
     shown = Progress(console=Console(file=io.StringIO()))
-    _feed(progress.Bars(shown), lines)
+    _feed(bars.Bars(shown), lines)
     return [
         (each.fields["layer"], each.description, each.completed, each.total) for each in shown.tasks
     ]
@@ -128,9 +130,9 @@ def test_on_a_terminal_the_bars_are_drawn_and_the_last_message_follows_them():
 def test_bars_are_one_per_layer_and_one_for_the_sum():
     second = "sha256:" + "b" * 64
     with Progress(console=Console(file=io.StringIO())) as shown:
-        bars = progress.Bars(shown)
-        bars(_line(10 * MB, size=40 * MB) | {"current": 10 * MB})
-        bars(_line(60 * MB, layer=second, size=60 * MB) | {"current": 70 * MB})
+        on_bytes = bars.Bars(shown)
+        on_bytes(_line(10 * MB, size=40 * MB) | {"current": 10 * MB})
+        on_bytes(_line(60 * MB, layer=second, size=60 * MB) | {"current": 70 * MB})
         moved = [(each.fields["layer"], each.completed, each.total) for each in shown.tasks]
     assert moved == [
         ("a" * 12, 10 * MB, 40 * MB),
@@ -141,5 +143,70 @@ def test_bars_are_one_per_layer_and_one_for_the_sum():
 
 def test_single_layer_needs_no_bar_for_the_sum():
     with Progress(console=Console(file=io.StringIO())) as shown:
-        progress.Bars(shown)(_line(10 * MB) | {"current": 10 * MB})
+        bars.Bars(shown)(_line(10 * MB) | {"current": 10 * MB})
         assert len(shown.tasks) == 1
+
+
+def _paces(*lines: dict[str, Any]) -> dict[str, str]:
+    with Progress(console=Console(file=io.StringIO())) as shown:
+        _feed(bars.Bars(shown), list(lines))
+        return {each.fields["layer"]: each.fields["pace"] for each in shown.tasks}
+
+
+def test_pace_is_what_the_transfer_says_and_stands_at_the_sum():
+    told = {"bytes_per_s": 12_500_000, "left_s": 3723}
+    pace = "12.50MB/s 1:02:03"
+    assert _paces(_line(MB) | told) == {"a" * 12: pace}
+    part = _line(MB, size=2 * MB) | {"current": MB} | told
+    assert _paces(part) == {"a" * 12: "", "Total": pace}
+
+
+def test_what_an_earlier_attempt_brought_says_nothing_about_the_pace():
+    assert _paces(_line(0), _line(99 * MB)) == {"a" * 12: ""}
+
+
+RESUME = ["Run the same command again; finished parts are kept."]
+BROKE_OFF = RegistryUnavailableError(registry="reg.example", problem="the connection broke")
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "notes"),
+    [
+        ([], BROKE_OFF, []),
+        ([_line(0)], BROKE_OFF, []),
+        ([_line(1)], BROKE_OFF, RESUME),
+        ([_line(1)], ServerAnswerError(status=200, message=BROKE_OFF.sentence), RESUME),
+        ([_line(1)], ServerAnswerError(status=200, message="disk full"), []),
+    ],
+)
+@pytest.mark.parametrize("is_quiet", [False, True])
+def test_transfer_that_broke_off_can_be_continued_once_bytes_have_moved(
+    lines, error, notes, is_quiet
+):
+    failure = errors.from_facts(error.code, error.facts)
+    with pytest.raises(type(error)):
+        _fail(lines, failure, is_quiet=is_quiet)
+    assert getattr(failure, "__notes__", []) == notes
+
+
+def _fail(lines: list[dict[str, Any]], failure: Exception, *, is_quiet: bool) -> None:
+    with progress.shown(io.StringIO(), is_quiet=is_quiet) as on_progress:
+        _feed(on_progress, lines)
+        raise failure
+
+
+def test_quiet_shows_nothing():
+    out = io.StringIO()
+    with progress.shown(out, is_quiet=True) as on_progress:
+        _feed(on_progress, [_line(100 * MB), SUCCESS])
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize("size", [10, 0], ids=["known", "unknown"])
+def test_bytes_are_shown_on_a_terminal_only(monkeypatch, size):
+    for out, is_shown in ((_Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", out)
+        with progress.bytes_shown("export", "org/x", size) as count:
+            count(4)
+            count(6)
+        assert ("org/x" in out.getvalue()) == is_shown

@@ -100,7 +100,7 @@ def test_modelpack_has_no_context_size(store, full):
     with pytest.raises(InvalidParameterError) as caught:
         package(store, PackageOptions(**full, format="cncf", context_size=5), "org/x", _quiet)
     assert str(caught.value) == (
-        "'--context-size' is not supported with --format cncf: the CNCF ModelPack specification "
+        "'context_size' is not supported with --format cncf: the CNCF ModelPack specification "
         "does not define a context size field"
     )
 
