@@ -29,6 +29,7 @@ _WORDS = {
     "load": ("Reading", "Read", "Read"),
 }
 _SUM = "Total"
+_MAX_NAME = 30
 
 
 @contextmanager
@@ -64,7 +65,7 @@ class Bars:
     def __call__(self, line: ProgressLine) -> None:
         """Move the bar of the line's layer, and that of the sum when it has several parts."""
         layer = line["layer"]
-        name = render.printable(render.short_id(str(layer.get("id") or "")))
+        name = _name(str(layer.get("id") or ""))
         total = line.get("total") or 0
         has_sum = total > layer["size"] and bool(line.get("current"))
         pace = "" if has_sum else self._pace(line, name, layer["current"], layer["size"])
@@ -97,6 +98,12 @@ class Bars:
         self._progress.update(
             self._tasks[name], completed=current, description=description, pace=pace
         )
+
+
+def _name(layer_id: str) -> str:
+    """What stands before a bar: of a digest the short form, of a file its name."""
+    is_digest = layer_id.startswith("sha256:")
+    return render.printable(render.short_id(layer_id) if is_digest else layer_id)[:_MAX_NAME]
 
 
 def _in_words(bytes_per_s: float, left_s: float) -> str:

@@ -113,6 +113,11 @@ def test_bars_show_no_control_characters_of_a_layers_name():
     assert _bars([_line(1, layer="sha256:\x1b[2Jx")])[0][0] == "[2Jx"
 
 
+@pytest.mark.parametrize("name", ["standard input", "model-Q4_K_M.gguf"])
+def test_bars_show_the_whole_name_of_a_file(name):
+    assert _bars([_line(1, layer=name)])[0][0] == name
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
