@@ -22,15 +22,11 @@ def full(tmp_path_factory):
     return write_random_model(path, vocab="llama-spm", quantize="F16", **SHAPE)
 
 
-def _sources(full):
-    return (("--gguf", str(full)), ("--from", "org/full"))
-
-
 def test_home_that_cannot_be_written(home, full):
     assert run("package", "-q", "--gguf", str(full), "org/full", home=home).returncode == 0
     set_writable(home, is_writable=False)
     try:
-        for source in _sources(full):
+        for source in (("--gguf", str(full)), ("--from", "org/full")):
             arguments = ("package", *source, "--quantize", "Q4_K_M", "org/small")
             done = run(*arguments, home=home, command=bound_command())
             assert done.returncode == 7
