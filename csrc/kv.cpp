@@ -2,9 +2,20 @@
 
 #include <new>
 
+#include "llama-ext.h"
 #include "llama.h"
 
 namespace pyrunner {
+
+size_t kv_bytes(llama_context * context) noexcept try {
+    size_t n_bytes = 0;
+    for (const auto & [type, breakdown] : llama_get_memory_breakdown(context)) {
+        n_bytes += breakdown.context;
+    }
+    return n_bytes;
+} catch (const std::exception &) {
+    return 0;
+}
 
 int32_t kv_length(llama_context * context, int32_t lane) noexcept {
     return llama_memory_seq_pos_max(llama_get_memory(context), lane) + 1;

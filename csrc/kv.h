@@ -4,12 +4,16 @@
 
 #include "status.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 struct llama_context;
 
 namespace pyrunner {
+
+// Bytes of the cells of all lanes, used or not.
+size_t kv_bytes(llama_context * context) noexcept;
 
 // Tokens the lane holds: its largest position plus one.
 int32_t kv_length(llama_context * context, int32_t lane) noexcept;

@@ -55,7 +55,7 @@ Status Session::open(const SessionParams & params) noexcept try {
     native.no_perf = true;
     // After an abort llama.cpp takes back the cells of the pass. A recurrent state is overwritten
     // in place and cannot be taken back, so those models read every chunk to its end.
-    if (!llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get())) {
+    if (!is_recurrent()) {
         native.abort_callback = on_abort;
         native.abort_callback_data = this;
     }
@@ -330,6 +330,32 @@ Status Session::move_lane(int32_t from, int32_t to) noexcept {
     std::swap(lanes_[static_cast<size_t>(to)], lanes_[static_cast<size_t>(from)]);
     lengths_[static_cast<size_t>(to)] = lengths_[static_cast<size_t>(from)];
     return clear_lane(from);
+}
+
+Status Session::save_lane(int32_t lane, std::vector<uint8_t> & blob) noexcept {
+    return !is_lane(lane) || is_begun_ ? kBadArgument : kv_save(context_, lane, blob);
+}
+
+Status Session::restore_lane(int32_t lane, const std::vector<uint8_t> & blob) noexcept {
+    if (!is_lane(lane) || is_begun_ || lanes_[static_cast<size_t>(lane)].sampler != nullptr) {
+        return kBadArgument;
+    }
+    kv_clear(context_, lane);
+    const Status status = kv_restore(context_, lane, blob);
+    lengths_[static_cast<size_t>(lane)] = kv_length(context_, lane);
+    return status;
+}
+
+bool Session::is_recurrent() const noexcept {
+    return llama_model_is_recurrent(model_.get()) || llama_model_is_hybrid(model_.get());
+}
+
+bool Session::drops_tails() const noexcept {
+    return !is_recurrent() && llama_model_n_swa(model_.get()) == 0;
+}
+
+size_t Session::lanes_bytes() const noexcept {
+    return kv_bytes(context_);
 }
 
 int32_t Session::lane_length(int32_t lane) const noexcept {

@@ -10,6 +10,7 @@
 #include "text.h"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -77,6 +78,15 @@ public:
     Status truncate_lane(int32_t lane, int32_t n_keep) noexcept;
     // Moves cells, sampler and text state; `to` must be closed, and is cleared first.
     Status move_lane(int32_t from, int32_t to) noexcept;
+    // Copies the cells of a lane into `blob`, which is resized, and back into any closed lane of
+    // this session, whose cells are lost; an error leaves it empty. kUnsupported: this memory
+    // type cannot travel.
+    Status save_lane(int32_t lane, std::vector<uint8_t> & blob) noexcept;
+    Status restore_lane(int32_t lane, const std::vector<uint8_t> & blob) noexcept;
+    // Whether any tail of a lane can be dropped. Recurrent state cannot go back, and a sliding
+    // window has forgotten what stood before it.
+    bool drops_tails() const noexcept;
+    size_t lanes_bytes() const noexcept;              // of the cells of all lanes, used or not
     int32_t lane_length(int32_t lane) const noexcept; // -1 when out of range
 
     // Row of `n_vocab` logits of the i-th output of the last step, or null: before finish(), and
@@ -90,6 +100,7 @@ private:
         std::vector<int32_t> preserved_tokens; // control tokens that are shown, sorted
     };
 
+    bool is_recurrent() const noexcept;
     bool is_lane(int32_t lane) const noexcept { return lane >= 0 && lane < params_.n_lanes; }
     bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) const;
     int decode(const StepPlan & plan, int32_t begin, int32_t end);

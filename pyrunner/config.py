@@ -78,6 +78,9 @@ class EngineConfig:
     """Sequences that run at once."""
     n_batch: int = _between(512, 1, 2**16)
     """Tokens of one step at most, prompt chunk and running sequences together."""
+    cache_bytes: int = _between(-1, -1, 2**53)
+    """Host memory for the prefixes of earlier requests, beside what rests in the lanes; -1 takes as
+    much as the lanes, 0 none."""
     n_threads: int = _between(0, 0, 512)
     """Threads of a step; 0 takes one per physical core this process may use."""
     n_gpu_layers: int = _between(-1, -1, 2**16)

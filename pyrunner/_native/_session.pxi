@@ -11,6 +11,19 @@ cdef class _SessionMemory:
 
 
 @cython.no_gc
+cdef class LaneState:
+    """What one lane held, in host memory. Any thread may drop it."""
+
+    cdef vector[uint8_t] blob
+    cdef readonly int32_t n_tokens
+
+    @property
+    def n_bytes(self):
+        """Its size."""
+        return self.blob.size()
+
+
+@cython.no_gc
 cdef class Session:
     """Lanes of KV cache and the step over them. One thread, except `interrupt`.
 
@@ -222,6 +235,47 @@ cdef class Session:
         with nogil:
             status = self.memory.native.move_lane(source, to)
         check(<int> status, "moving a lane")
+
+    def save_lane(self, int32_t lane):
+        """Copy a lane's cells into host memory. Releases the GIL.
+
+        Returns:
+            A `LaneState`, which `restore_lane` of this session takes any number of times.
+
+        Raises:
+            UnsupportedParameterError: This memory type cannot travel.
+            OutOfMemoryError: There is no room for the copy.
+        """
+        cdef LaneState state = LaneState()
+        cdef Status status
+        with nogil:
+            status = self.memory.native.save_lane(lane, state.blob)
+        check(<int> status, "saving a lane")
+        state.n_tokens = self.memory.native.lane_length(lane)
+        return state
+
+    def restore_lane(self, int32_t lane, LaneState state not None):
+        """Replace the cells of a closed lane by saved ones. Releases the GIL.
+
+        Raises:
+            UnsupportedParameterError: This memory type cannot travel; the lane is empty then.
+        """
+        cdef Status status
+        with nogil:
+            status = self.memory.native.restore_lane(lane, state.blob)
+        check(<int> status, "restoring a lane")
+        if self.memory.native.lane_length(lane) != state.n_tokens:
+            raise InvariantError("a restored lane has another length than the saved one")
+
+    @property
+    def drops_tails(self):
+        """Whether `truncate_lane` takes any length: not with recurrent state or sliding windows."""
+        return self.memory.native.drops_tails()
+
+    @property
+    def lanes_bytes(self):
+        """Memory of the cells of all lanes, used or not."""
+        return self.memory.native.lanes_bytes()
 
     def lane_length(self, int32_t lane):
         """Tokens in a lane."""

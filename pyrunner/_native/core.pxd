@@ -133,6 +133,10 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status clear_lane(int32_t lane) noexcept
         Status truncate_lane(int32_t lane, int32_t n_keep) noexcept
         Status move_lane(int32_t source, int32_t to) noexcept
+        Status save_lane(int32_t lane, vector[uint8_t] & blob) noexcept
+        Status restore_lane(int32_t lane, const vector[uint8_t] & blob) noexcept
+        bool drops_tails() noexcept
+        size_t lanes_bytes() noexcept
         int32_t lane_length(int32_t lane) noexcept
         const float * logits(int32_t i_output) noexcept
 

@@ -21,6 +21,7 @@ _RANGES = {
     "n_ctx": (0, 2**24),
     "n_lanes": (1, 64),
     "n_batch": (1, 2**16),
+    "cache_bytes": (-1, 2**53),
     "n_threads": (0, 512),
     "n_gpu_layers": (-1, 2**16),
 }

@@ -5,21 +5,24 @@ one step and returns.
 """
 
 import time
-from collections import deque
+from array import array
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
+from dataclasses import replace
 
 from pyrunner._native import Model, Session
 from pyrunner.config import EngineConfig
 from pyrunner.engine.embedding import Embeddings
 from pyrunner.engine.lanes import LaneLedger
 from pyrunner.engine.loading import check_config, context_length, describe
+from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
 from pyrunner.engine.sampling import check_limits, check_sampling, native_params
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.step import Sampled, run_step
 from pyrunner.engine.threads import n_threads_default
+from pyrunner.engine.waiting import Waiting
 from pyrunner.errors import (
     ContextLengthError,
     InvalidParameterError,
@@ -72,12 +75,13 @@ class EngineLoop:
                 n_threads=n_threads,
             )
             n_ctx = self._session.n_ctx
+            self._held = PrefixCache(self._session, _cache_bytes(self._session, config))
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
         self._lanes = LaneLedger(config.n_lanes)
         self._budgets = SchedulerConfig(
             n_chunk_alone=config.n_batch, n_chunk_shared=min(N_CHUNK_SHARED, config.n_batch)
         )
-        self._waiting: deque[tuple[GenerationRequest, float]] = deque()
+        self._waiting: list[Waiting] = []  # oldest first
         self._sequences: dict[int, Sequence] = {}  # by lane, oldest first
         self._cancelled: set[int] = set()
         self.info: ModelInfo = describe(model, n_ctx=n_ctx, n_lanes=config.n_lanes)
@@ -127,14 +131,15 @@ class EngineLoop:
         check_tokens(tokens, self._model.n_vocab)
         check_sampling(request.sampling, self._model.n_vocab)
         check_limits(request.limits)
-        self._waiting.append((request, self._clock()))
+        request = replace(request, tokens=array("i", tokens))
+        self._waiting.append(Waiting(request, self._clock()))
 
     def cancel(self, request_id: int) -> None:
         """End a request; a `Finished` with reason CANCELLED comes from the next step.
 
         Requests that are unknown or over are ignored.
         """
-        waiting = (request.request_id for request, _ in self._waiting)
+        waiting = (each.request.request_id for each in self._waiting)
         running = (sequence.request.request_id for sequence in self._sequences.values())
         if request_id in waiting or request_id in running:
             self._cancelled.add(request_id)
@@ -169,6 +174,8 @@ class EngineLoop:
         if not schedule.running_lanes and not schedule.chunk:
             return events
         done = run_step(self.session, schedule, self._sequences)
+        for lane in schedule.running_lanes:
+            self._held.grow(lane, (self._sequences[lane].last_token,))
         for part in schedule.chunk:
             self._note_read(part, is_done=done.is_chunk_done)
         now = self._clock()
@@ -186,7 +193,9 @@ class EngineLoop:
         self._close_holes()
         if not self._lanes.n_free:
             raise QueueFullError(limit=self.info.n_lanes, what="lanes")
-        return self._lanes.lowest_free
+        lane = self._lanes.lowest_free
+        self._held.vacate(lane)
+        return lane
 
     def embed(
         self, inputs: Tokens[Tokens[int]], *, normalize: bool = True
@@ -206,15 +215,13 @@ class EngineLoop:
         if not self._cancelled:
             return
         now = self._clock()
-        for request, submitted_at_s in [
-            each for each in self._waiting if each[0].request_id in self._cancelled
+        for waiting in [
+            each for each in self._waiting if each.request.request_id in self._cancelled
         ]:
-            self._waiting.remove((request, submitted_at_s))
-            sequence = self._sequence(request, lane=-1, submitted_at_s=submitted_at_s)
-            finish = sequence.finish(FinishReason.CANCELLED, now)
-            events.append(
-                Finished(request_id=request.request_id, text="", token=None, finish=finish)
-            )
+            self._waiting.remove(waiting)
+            finish = self._sequence(waiting, lane=-1).finish(FinishReason.CANCELLED, now)
+            request_id = waiting.request.request_id
+            events.append(Finished(request_id=request_id, text="", token=None, finish=finish))
         events.extend(
             self._end(sequence, FinishReason.CANCELLED, "", None, now)
             for sequence in list(self._sequences.values())
@@ -222,26 +229,44 @@ class EngineLoop:
         )
         self._cancelled.clear()
 
-    def _sequence(self, request: GenerationRequest, lane: int, submitted_at_s: float) -> Sequence:
+    def _sequence(self, waiting: Waiting, lane: int, n_cached: int = 0) -> Sequence:
         return Sequence(
-            request=request,
+            request=waiting.request,
             lane=lane,
             n_ctx=self.session.n_ctx,
-            submitted_at_s=submitted_at_s,
+            submitted_at_s=waiting.submitted_at_s,
             started_at_s=self._clock(),
+            n_cached=n_cached,
         )
 
     def _admit(self, events: list[StepEvent]) -> None:
-        while self._waiting and self._lanes.n_free:
-            request, submitted_at_s = self._waiting.popleft()
+        for waiting in tuple(self._waiting):
+            if not self._lanes.n_free:
+                return
+            if self._is_following(waiting):
+                continue
+            self._waiting.remove(waiting)
+            request = waiting.request
             lane = self._lanes.take(request.request_id)
+            n_cached = self._held.start(lane, request.tokens, request.salt)
             try:
                 self._open_lane(lane, request)
             except PyrunnerError as error:
                 self._lanes.release(lane)
                 events.append(Errored(request_id=request.request_id, error=error))
                 continue
-            self._sequences[lane] = self._sequence(request, lane, submitted_at_s)
+            self._sequences[lane] = self._sequence(waiting, lane, n_cached)
+
+    def _is_following(self, waiting: Waiting) -> bool:
+        """Whether a request had better wait for another that reads the same beginning."""
+        reading = [each for each in self._sequences.values() if each.is_reading]
+        if not reading or not self.session.drops_tails:  # or else it cannot branch off
+            return False
+        if waiting.follows(reading):
+            return True
+        request = waiting.request
+        n_cached = self._held.n_cached(request.tokens, request.salt)
+        return waiting.choose_leader(reading, n_cached)
 
     def _open_lane(self, lane: int, request: GenerationRequest) -> None:
         sampling = request.sampling
@@ -256,23 +281,27 @@ class EngineLoop:
 
     def _close_holes(self) -> None:
         while move := self._lanes.next_move():
+            self._held.vacate(move.target)
             try:
                 self.session.move_lane(move.source, move.target)
             except UnsupportedParameterError:
                 return  # this memory type cannot travel; a batch with holes is slow, not wrong
             self._lanes.moved(move)
+            self._held.moved(move.source, move.target)
             self._sequences[move.source].lane = move.target
             # Made anew, because a changed key would make the sequence the youngest.
             self._sequences = {each.lane: each for each in self._sequences.values()}
 
     def _note_read(self, part: ChunkPart, *, is_done: bool) -> None:
+        sequence = self._sequences[part.lane]
         n_read = part.end if is_done else self.session.lane_length(part.lane)
         if part.is_last and n_read == part.end and not is_done:
             # Other lanes kept the chunk going until it was aborted. This prompt is in the cache,
             # but an aborted chunk has no logits to sample from: its last token is read again.
             n_read -= 1
             self.session.truncate_lane(part.lane, n_read)
-        self._sequences[part.lane].n_read = n_read
+        self._held.grow(part.lane, sequence.prompt[sequence.n_read : n_read])
+        sequence.n_read = n_read
 
     def _advance(self, sampled: Sampled, now_s: float) -> StepEvent:
         sequence = self._sequences[sampled.lane]
@@ -294,12 +323,15 @@ class EngineLoop:
     ) -> Finished:
         held_bytes = self.session.close_lane(sequence.lane).decode()
         text += sequence.stops.feed(held_bytes).text + sequence.stops.flush()
-        self.session.clear_lane(sequence.lane)
         del self._sequences[sequence.lane]
         self._lanes.release(sequence.lane)
         finish = sequence.finish(reason, now_s)
         request_id = sequence.request.request_id
         return Finished(request_id=request_id, text=text, token=token, finish=finish)
+
+
+def _cache_bytes(session: Session, config: EngineConfig) -> int:
+    return session.lanes_bytes if config.cache_bytes < 0 else config.cache_bytes
 
 
 def check_tokens(tokens: Tokens[int], n_vocab: int) -> None:

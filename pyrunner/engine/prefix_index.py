@@ -58,10 +58,10 @@ class _Node:
                 leaf = _Node(tokens[n_led:], node.end + len(tokens) - n_led, node, {holder_id})
                 node.children[tokens[n_led]] = leaf
                 return leaf
-            n_shared = _n_shared(child.label, tokens, n_led)
-            node = child if n_shared == len(child.label) else child.split(n_shared)
+            n_same = n_shared(child.label, tokens, n_led)
+            node = child if n_same == len(child.label) else child.split(n_same)
             node.through.add(holder_id)
-            n_led += n_shared
+            n_led += n_same
         return node
 
     def leave(self, holder_id: int) -> None:
@@ -217,7 +217,7 @@ class PrefixIndex:
             child = node.children.get(wanted[n_tokens])
             if child is None or (seen is not None and child.through.isdisjoint(seen)):
                 break
-            n_tokens += _n_shared(child.label, wanted, n_tokens)
+            n_tokens += n_shared(child.label, wanted, n_tokens)
             node = child
         if n_tokens == 0:
             return None
@@ -247,14 +247,17 @@ class PrefixIndex:
         """
 
         def value(holder_id: int) -> tuple[bool, int]:
-            holder = self._known(holder_id)
-            is_unique = holder.end.end > 0 and len(holder.end.through) == 1
-            return is_unique, holder.used
+            return self.is_unique(holder_id), self._known(holder_id).used
 
         chosen = min(candidates, key=value, default=None)
         if chosen is None:
             raise InvariantError("no holder to choose from")
         return chosen
+
+    def is_unique(self, holder_id: int) -> bool:
+        """Whether no other holder of its salt has all of its tokens. Cost: constant."""
+        end = self._known(holder_id).end
+        return end.end > 0 and len(end.through) == 1
 
     def tokens_of(self, holder_id: int) -> "array[int]":
         """A copy of what the holder holds. Cost: the nodes of its way."""
@@ -311,8 +314,11 @@ class PrefixIndex:
             raise InvariantError(f"holder {holder_id} is not in the prefix index") from None
 
 
-def _n_shared(label: "array[int]", tokens: "array[int]", start: int) -> int:
-    """How many of `label` equal the tokens from `start` on. By halves, to compare in C."""
+def n_shared(label: Sequence[int], tokens: Sequence[int], start: int = 0) -> int:
+    """How many of `label` equal the tokens from `start` on. By halves, to compare in C.
+
+    Both are of one type: slices of a list and an array are never equal.
+    """
     high = min(len(label), len(tokens) - start)
     if label[:high] == tokens[start : start + high]:
         return high

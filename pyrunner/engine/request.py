@@ -14,9 +14,11 @@ class GenerationRequest:
     request_id: int
     """Chosen by the caller, unique among the requests in the loop."""
     tokens: Sequence[int]
-    """The prompt, at least one token."""
+    """The prompt, at least one token. An ``array("i")`` once the loop has taken it."""
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
+    salt: str = ""
+    """Only requests of the same salt share cells, so that time tells nothing across tenants."""
     preserved_tokens: tuple[int, ...] = ()
     """Control tokens whose text belongs to the answer, because a chat parser looks for it."""
 

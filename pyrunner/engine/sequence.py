@@ -9,7 +9,7 @@ from pyrunner.engine.stop import StopMatcher
 from pyrunner.types import FinishEvent, FinishReason, Timings, Usage
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Sequence:
     """A request that has a lane. Only the loop changes it."""
 
@@ -19,14 +19,17 @@ class Sequence:
     """Tokens the lane holds."""
     submitted_at_s: float
     started_at_s: float
+    n_cached: int = 0
+    """Prompt tokens that were in the cache when it started."""
     stops: StopMatcher = field(init=False)
-    n_read: int = 0
-    """Prompt tokens that are in the cache."""
+    n_read: int = field(init=False)
+    """Prompt tokens that are in the cache now."""
     n_generated: int = 0
     last_token: int = -1
     first_token_at_s: float | None = None
 
     def __post_init__(self) -> None:
+        self.n_read = self.n_cached
         self.stops = StopMatcher(self.request.limits.stop)
 
     @property
@@ -62,7 +65,11 @@ class Sequence:
         first = self.first_token_at_s if self.first_token_at_s is not None else now_s
         return FinishEvent(
             reason=reason,
-            usage=Usage(prompt_tokens=len(self.prompt), completion_tokens=self.n_generated),
+            usage=Usage(
+                prompt_tokens=len(self.prompt),
+                completion_tokens=self.n_generated,
+                cached_tokens=self.n_cached,
+            ),
             timings=Timings(
                 queue_s=self.started_at_s - self.submitted_at_s,
                 prompt_s=first - self.started_at_s,

@@ -23,7 +23,7 @@ class Footprint:
     """What the budget counts, and the configuration it was counted for."""
 
     engine: EngineConfig
-    """With `n_ctx` resolved."""
+    """With `n_ctx` and `cache_bytes` resolved."""
     size_bytes: int
 
 
@@ -43,8 +43,13 @@ def footprint(model: StoredModel, engine: EngineConfig, mode: ModelMode) -> Foot
     files_bytes = sum(header.file_bytes for header in headers)
     if model.mmproj_path is not None:
         files_bytes += model.mmproj_path.stat().st_size
+    lanes_bytes = kv_bytes(headers[0], n_ctx, n_lanes)
+    cache_bytes = 0
+    if mode is ModelMode.COMPLETION:
+        cache_bytes = lanes_bytes if engine.cache_bytes < 0 else engine.cache_bytes
     return Footprint(
-        replace(engine, n_ctx=n_ctx), files_bytes + kv_bytes(headers[0], n_ctx, n_lanes)
+        replace(engine, n_ctx=n_ctx, cache_bytes=cache_bytes),
+        files_bytes + lanes_bytes + cache_bytes,
     )
 
 

@@ -90,7 +90,7 @@ def _packaged(folder: Path, chosen: int | None, *, is_again: bool) -> StoredMode
 def test_footprint_counts_the_file_and_a_lane_per_sequence(model):
     header = read_header(model.weight_paths[0])
     found = footprint(model, EngineConfig(n_lanes=3), ModelMode.COMPLETION)
-    assert found.size_bytes == header.file_bytes + kv_bytes(header, 512, 3)
+    assert found.size_bytes == header.file_bytes + 2 * kv_bytes(header, 512, 3)  # lanes and cache
 
 
 def test_footprint_embeddings_need_one_context_only(model):

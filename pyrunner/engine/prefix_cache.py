@@ -1,0 +1,207 @@
+"""What lies in the lanes between requests and in host memory, and starting a request from it.
+
+The cells of a request that is over stay in its lane: it rests. When the lane is needed they are
+parked, as a state blob in host memory, until the budget is used up; then the least valuable blob
+goes. A request starts at the longest beginning that any lane, running ones included, or any blob
+holds.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+from pyrunner._native import LaneState, Session
+from pyrunner.engine.prefix_index import Match, PrefixIndex
+from pyrunner.errors import NativeError, UnsupportedParameterError
+
+MIN_COPIED = 32
+"""Tokens below which a prefix is read again rather than copied or parked."""
+_MAX_HELD_PER_SHARED = 64
+"""A copy moves all that its source holds, at 1/300 of the cost of reading it (docs/performance.md).
+It has to be worth that with something to spare."""
+
+
+class PrefixCache:
+    """Owns what the lanes hold and the parked states. For the loop's thread.
+
+    Args:
+        session: Its lanes are the loop's; only the loop runs steps in them.
+        budget_bytes: Host memory for parked states.
+    """
+
+    def __init__(self, session: Session, budget_bytes: int) -> None:
+        self._session = session
+        self._budget_bytes = budget_bytes
+        self._index = PrefixIndex()
+        self._in_lane: dict[int, int] = {}  # holder by lane
+        self._parked: dict[int, LaneState] = {}  # by holder
+        self._parked_bytes = 0
+        self._ids = itertools.count()
+        self._salts: dict[int, str] = {}  # by holder
+        self._can_travel = True
+
+    @property
+    def parked_bytes(self) -> int:
+        """Host memory that parked states take now."""
+        return self._parked_bytes
+
+    def n_cached(self, tokens: Sequence[int], salt: str) -> int:
+        """How much of a prompt need not be read, if it started now."""
+        match = self._match(tokens, salt, lane=-1)
+        return match.n_tokens if match else 0
+
+    def start(self, lane: int, tokens: Sequence[int], salt: str) -> int:
+        """Fill a free lane with as much of a prompt as is held anywhere, and nothing else.
+
+        At least the last token is left to be read, because its logits are wanted.
+
+        Returns:
+            How many tokens the lane holds now, 0..``len(tokens) - 1``.
+        """
+        match = self._match(tokens, salt, lane)
+        holder = self._in_lane.get(lane)
+        if match is not None and match.holder_id == holder:
+            self._keep_beginning(lane, holder, match.n_tokens)
+            return match.n_tokens
+        # Parking what rests here may reclaim what was found: hold on to that first.
+        state = self._state_of(match.holder_id) if match is not None else None
+        self.vacate(lane)
+        n_tokens = 0
+        if match is not None and state is not None and self._copied(lane, state, match.n_tokens):
+            n_tokens = match.n_tokens
+        self._enter(lane, tokens[:n_tokens], salt)
+        return n_tokens
+
+    def grow(self, lane: int, tokens: Sequence[int]) -> None:
+        """Tokens were added to the cells of a running lane."""
+        self._index.extend(self._in_lane[lane], tokens)
+
+    def vacate(self, lane: int) -> None:
+        """Empty a free lane; park what rests there if that is worth it."""
+        holder = self._in_lane.pop(lane, None)
+        if holder is not None:
+            state = self._saved(lane) if self._is_worth_parking(holder) else None
+            if state is None or not self._park(holder, state):
+                self._forget(holder)
+        self._session.clear_lane(lane)
+
+    def moved(self, source: int, target: int) -> None:
+        """What was in one lane is in another now, which was vacated before."""
+        self._in_lane[target] = self._in_lane.pop(source)
+
+    def check(self) -> None:
+        """Raise InvariantError unless the books agree."""
+        self._index.check()
+
+    def _match(self, tokens: Sequence[int], salt: str, lane: int) -> Match | None:
+        """The best holder for a prompt in this lane; what it says to share can be had."""
+        wanted = tokens[:-1]
+        if not self._session.drops_tails:
+            return self._whole(wanted, salt)
+        here = self._in_lane.get(lane)
+        match = self._index.longest(wanted, salt, prefer=lambda each: self._cost(each, here))
+        if match is None or match.holder_id == here or self._is_worth_copying(match):
+            return match
+        return self._index.longest(wanted, salt, among=() if here is None else (here,))
+
+    def _whole(self, wanted: Sequence[int], salt: str) -> Match | None:
+        """The longest holder that is a beginning of the prompt: where no tail can be dropped."""
+        best: Match | None = None
+        for holder, its_salt in self._salts.items():
+            n_tokens = self._index.n_tokens(holder)
+            if its_salt != salt or not (best.n_tokens if best else 0) < n_tokens <= len(wanted):
+                continue
+            if list(self._index.tokens_of(holder)) == list(wanted[:n_tokens]):
+                best = Match(holder, n_tokens)
+        return best
+
+    def _cost(self, holder: int, here: int | None) -> int:
+        if holder == here:
+            return 0
+        return 1 if holder in self._parked else 2  # a lane has to be saved first
+
+    def _is_worth_copying(self, match: Match) -> bool:
+        n_held = self._index.n_tokens(match.holder_id)
+        is_long = match.n_tokens >= MIN_COPIED
+        return self._can_travel and is_long and n_held <= match.n_tokens * _MAX_HELD_PER_SHARED
+
+    def _keep_beginning(self, lane: int, holder: int, n_tokens: int) -> None:
+        n_lost = self._index.n_tokens(holder) - n_tokens
+        if n_lost == 0:
+            self._index.touch(holder)
+            return
+        salt = self._salts[holder]
+        beginning = self._index.tokens_of(holder)[:n_tokens]
+        if n_lost >= MIN_COPIED and self._is_worth_parking(holder):
+            state = self._saved(lane)
+            if state is not None and self._park(holder, state):
+                self._enter(lane, beginning, salt)
+                self._session.truncate_lane(lane, n_tokens)
+                return
+        self._index.truncate(holder, n_tokens)
+        self._session.truncate_lane(lane, n_tokens)
+
+    def _state_of(self, holder: int) -> LaneState | None:
+        """The state of a holder; one that is in a lane stays there, and is parked as well."""
+        if holder in self._parked:
+            self._index.touch(holder)
+            return self._parked[holder]
+        lane = next(lane for lane, each in self._in_lane.items() if each == holder)
+        state = self._saved(lane)
+        if state is not None:
+            # Whoever shares this beginning next finds the copy made.
+            copy = self._new_holder(self._index.tokens_of(holder), self._salts[holder])
+            if not self._park(copy, state):
+                self._forget(copy)
+        return state
+
+    def _copied(self, lane: int, state: LaneState, n_tokens: int) -> bool:
+        try:
+            self._session.restore_lane(lane, state)
+        except (UnsupportedParameterError, NativeError):
+            self._can_travel = False
+            self._session.clear_lane(lane)
+            return False
+        if n_tokens < state.n_tokens:
+            self._session.truncate_lane(lane, n_tokens)
+        return True
+
+    def _saved(self, lane: int) -> LaneState | None:
+        if not self._can_travel:
+            return None
+        try:
+            return self._session.save_lane(lane)
+        except UnsupportedParameterError:
+            self._can_travel = False
+        except MemoryError:
+            pass  # a shorter memory is no reason to fail anybody
+        return None
+
+    def _is_worth_parking(self, holder: int) -> bool:
+        is_long = self._index.n_tokens(holder) >= MIN_COPIED
+        return self._budget_bytes > 0 and is_long and self._index.is_unique(holder)
+
+    def _park(self, holder: int, state: LaneState) -> bool:
+        """Keep a state, at the expense of less valuable ones; False when it is larger than all."""
+        if state.n_bytes > self._budget_bytes:
+            return False
+        while self._parked_bytes + state.n_bytes > self._budget_bytes:
+            self._forget(self._index.least_valuable(self._parked))
+        self._parked[holder] = state
+        self._parked_bytes += state.n_bytes
+        return True
+
+    def _enter(self, lane: int, tokens: Sequence[int], salt: str) -> None:
+        self._in_lane[lane] = self._new_holder(tokens, salt)
+
+    def _new_holder(self, tokens: Sequence[int], salt: str) -> int:
+        holder = next(self._ids)
+        self._index.insert(holder, tokens, salt)
+        self._salts[holder] = salt
+        return holder
+
+    def _forget(self, holder: int) -> None:
+        self._index.remove(holder)
+        del self._salts[holder]
+        state = self._parked.pop(holder, None)
+        if state is not None:
+            self._parked_bytes -= state.n_bytes
