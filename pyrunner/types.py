@@ -85,6 +85,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUse:
+    """Which earlier requests a prompt may start from."""
+
+    salt: str = ""
+    """Only requests of the same salt share: timing then tells nothing across tenants."""
+    is_shared: bool = True
+    """False reads the whole prompt, and leaves nothing that another request could start from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
     """One call a model made: in a message of the history, or collected from a stream."""
 
@@ -128,6 +138,7 @@ class ChatRequest:
     """A JSON object of extra variables for the chat template."""
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
+    cache: CacheUse = field(default_factory=CacheUse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +148,7 @@ class CompletionRequest:
     prompt: str | tuple[int, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
+    cache: CacheUse = field(default_factory=CacheUse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

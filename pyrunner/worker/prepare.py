@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pyrunner.engine.request import GenerationRequest
-from pyrunner.types import FinishEvent, TextEvent
+from pyrunner.types import CacheUse, FinishEvent, TextEvent
 from pyrunner.wire.frames import Chat, Complete, Embed
 from pyrunner.worker.messages import EmbedInputs, Prepared, Submit
 from pyrunner.worker.ports import Piece, Prompts
@@ -27,13 +27,18 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 tokens=rendered.tokens,
                 sampling=chat.sampling,
                 limits=limits,
+                salt=_salt(chat.cache, request_id),
                 preserved_tokens=tuple(rendered.preserved_tokens),
             )
             return Prepared(request_id, Submit(generation), rendered.parser)
         case Complete(request=raw):
             tokens = _tokens(raw.prompt, prompts)
             generation = GenerationRequest(
-                request_id=request_id, tokens=tokens, sampling=raw.sampling, limits=raw.limits
+                request_id=request_id,
+                tokens=tokens,
+                sampling=raw.sampling,
+                limits=raw.limits,
+                salt=_salt(raw.cache, request_id),
             )
             return Prepared(request_id, Submit(generation), PlainText())
         case Embed(request=embedding):
@@ -52,6 +57,13 @@ class PlainText:
     def finish(self, finish: FinishEvent) -> tuple[Sequence[Piece], FinishEvent]:
         """Nothing was held back."""
         return (), finish
+
+
+def _salt(cache: CacheUse, request_id: int) -> str:
+    # The first characters keep the three kinds apart.
+    if not cache.is_shared:
+        return f"#{request_id}"
+    return f"={cache.salt}" if cache.salt else ""
 
 
 def _tokens(prompt: str | tuple[int, ...], prompts: Prompts) -> Sequence[int]:

@@ -18,6 +18,7 @@ from pyrunner.server.openai.schema import (
     ToolIn,
 )
 from pyrunner.types import (
+    CacheUse,
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
@@ -56,6 +57,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         template_kwargs=_json_text(body.chat_template_kwargs),
         sampling=_sampling(body),
         limits=_limits(body, _max_tokens(body)),
+        cache=_cache_use(body),
     )
 
 
@@ -72,7 +74,10 @@ def completion_request(body: CompletionBody) -> CompletionRequest:
             param="prompt", hint="Give one prompt per request, not several."
         )
     return CompletionRequest(
-        prompt=prompts[0], sampling=_sampling(body), limits=_limits(body, body.max_tokens)
+        prompt=prompts[0],
+        sampling=_sampling(body),
+        limits=_limits(body, body.max_tokens),
+        cache=_cache_use(body),
     )
 
 
@@ -104,6 +109,10 @@ def _sampling(body: GenerationBody) -> SamplingParams:
 def _limits(body: GenerationBody, max_tokens: int | None) -> Limits:
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     return Limits(max_tokens=max_tokens, stop=stop, ignore_eos=body.ignore_eos)
+
+
+def _cache_use(body: GenerationBody) -> CacheUse:
+    return CacheUse(salt=body.cache_salt or "", is_shared=body.cache_prompt is not False)
 
 
 def _max_tokens(body: ChatBody) -> int | None:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 MAX_STOPS = 16
+MAX_SALT = 256
 MAX_MESSAGES = 2048
 """Of one chat: rendering a template takes longer with every message."""
 MAX_INPUTS = 2048
@@ -50,6 +51,7 @@ class GenerationBody(Body, kw_only=True):
     stream: bool = False
     stream_options: StreamOptions | None = None
     cache_prompt: bool | None = None
+    cache_salt: Annotated[str, Meta(min_length=1, max_length=MAX_SALT)] | None = None
     max_tokens: Count | None = None
     stop: StopText | Annotated[list[StopText], Meta(max_length=MAX_STOPS)] | None = None
     ignore_eos: bool = False

@@ -9,6 +9,7 @@ from support.api import CHAT, Api
 from support.scripted_runtime import FINISH
 
 from pyrunner.types import (
+    CacheUse,
     ChatMessage,
     Limits,
     ModelMode,
@@ -327,3 +328,16 @@ def test_answer_gives_its_place_back_whatever_happens(api):
     api.post(URL, CHAT | {"stream": True})
     assert gate.n_active == 0
     assert all(stream.closed.is_set() for stream in api.runtime.streams)
+
+
+@pytest.mark.parametrize(
+    ("body", "cache"),
+    [
+        ({}, CacheUse()),
+        ({"cache_prompt": True}, CacheUse()),
+        ({"cache_prompt": False}, CacheUse(is_shared=False)),
+        ({"cache_salt": "tenant"}, CacheUse(salt="tenant")),
+    ],
+)
+def test_use_of_the_cache_reaches_the_runner(api, body, cache):
+    assert _asked(api, **body).cache == cache

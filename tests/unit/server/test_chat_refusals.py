@@ -101,6 +101,8 @@ def test_unsupported_parameter_is_named(api, body, param):
         ({"frequency_penalty": -2.1}, "frequency_penalty", ">= -2"),
         ({"seed": 2**32 - 1}, "seed", "<= 4294967294"),
         ({"seed": -2}, "seed", ">= -1"),
+        ({"cache_salt": ""}, "cache_salt", "length >= 1"),
+        ({"cache_salt": "x" * 257}, "cache_salt", "length <= 256"),
         ({"max_tokens": 0}, "max_tokens", ">= 1"),
         ({"max_tokens": 2**64}, "max_tokens", "<= 2147483647"),
         ({"max_completion_tokens": 0}, "max_completion_tokens", ">= 1"),
