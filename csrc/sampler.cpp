@@ -15,6 +15,9 @@ namespace {
 // Below it, logits divided by the temperature overflow; there is nothing left to draw anyway.
 constexpr float kMinTemperature = 1e-6F;
 
+// Largest top-k that is cut out here; above it the heap costs more than llama.cpp's sort.
+constexpr int32_t kMaxOwnTopK = 256;
+
 } // namespace
 
 Sampler::~Sampler() {
@@ -29,33 +32,38 @@ Status Sampler::open(const Model & model,
                      const std::vector<float> & biases,
                      const std::vector<int32_t> & history) noexcept try {
     n_vocab_ = model.n_vocab();
-    std::vector<llama_logit_bias> native_biases;
     for (size_t i = 0; i < bias_tokens.size(); i++) {
-        native_biases.push_back({bias_tokens[i], biases[i]});
+        biases_.add(bias_tokens[i], biases[i]);
     }
     if (params.ignore_eos) {
         for (const int32_t token : model.end_of_generation_tokens()) {
-            native_biases.push_back({token, -INFINITY});
+            biases_.add(token, -INFINITY);
         }
     }
     // Tokens the model's own file says are never to be chosen, such as media placeholders.
     int32_t n_suppressed = 0;
     const llama_token * suppressed = llama_vocab_get_suppress_tokens(model.vocab(), &n_suppressed);
     for (int32_t i = 0; i < n_suppressed; i++) {
-        native_biases.push_back({suppressed[i], -INFINITY});
+        biases_.add(suppressed[i], -INFINITY);
     }
     const bool has_penalties = params.repeat_last_n > 0 &&
                                (params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F ||
                                 params.frequency_penalty != 0.0F);
-    is_plain_greedy_ =
-        params.temperature < kMinTemperature && native_biases.empty() && !has_penalties;
-    if (is_plain_greedy_) {
+    const bool is_greedy = params.temperature < kMinTemperature;
+    if (is_greedy && !has_penalties) {
         return kOk;
     }
+    // Penalties look at every token before the cut, so the chain has to do it all.
+    const bool is_own_top_k = !has_penalties && params.top_k > 0 && params.top_k <= kMaxOwnTopK;
+    top_k_ = is_own_top_k ? std::min(params.top_k, n_vocab_) : 0;
 
     chain_ = llama_sampler_chain_init(llama_sampler_chain_default_params());
     const auto add = [this](llama_sampler * sampler) { llama_sampler_chain_add(chain_, sampler); };
-    if (!native_biases.empty()) {
+    if (!biases_.empty() && top_k_ == 0) {
+        std::vector<llama_logit_bias> native_biases;
+        for (size_t i = 0; i < biases_.tokens().size(); i++) {
+            native_biases.push_back({biases_.tokens()[i], biases_.values()[i]});
+        }
         add(llama_sampler_init_logit_bias(
             n_vocab_, static_cast<int32_t>(native_biases.size()), native_biases.data()));
     }
@@ -66,10 +74,12 @@ Status Sampler::open(const Model & model,
                                          params.frequency_penalty,
                                          params.presence_penalty));
     }
-    if (params.temperature < kMinTemperature) {
+    if (is_greedy) {
         add(llama_sampler_init_greedy());
     } else {
-        add(llama_sampler_init_top_k(params.top_k));
+        if (top_k_ == 0) {
+            add(llama_sampler_init_top_k(params.top_k));
+        }
         add(llama_sampler_init_typical(params.typical_p, 1));
         add(llama_sampler_init_top_p(params.top_p, 1));
         add(llama_sampler_init_min_p(params.min_p, 1));
@@ -87,14 +97,22 @@ Status Sampler::open(const Model & model,
 }
 
 int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & candidates) {
-    if (is_plain_greedy_) {
-        return static_cast<int32_t>(std::max_element(logits, logits + n_vocab_) - logits);
+    if (chain_ == nullptr) {
+        return argmax(logits, n_vocab_, biases_);
+    }
+    if (top_k_ > 0) {
+        top_k(logits, n_vocab_, biases_, top_k_, candidates);
+        return draw(candidates.data(), candidates.size(), true);
     }
     candidates.resize(static_cast<size_t>(n_vocab_));
     for (int32_t token = 0; token < n_vocab_; token++) {
         candidates[static_cast<size_t>(token)] = {token, logits[token], 0.0F};
     }
-    llama_token_data_array array = {candidates.data(), candidates.size(), -1, false};
+    return draw(candidates.data(), candidates.size(), false);
+}
+
+int32_t Sampler::draw(llama_token_data * candidates, size_t n_candidates, bool is_sorted) {
+    llama_token_data_array array = {candidates, n_candidates, -1, is_sorted};
     llama_sampler_apply(chain_, &array);
     const int32_t token = array.data[array.selected].id;
     llama_sampler_accept(chain_, token);

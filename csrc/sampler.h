@@ -1,6 +1,7 @@
 // One sampler chain per sequence, built from plain parameters. Engine thread only.
 #pragma once
 
+#include "logits.h"
 #include "status.h"
 
 #include <cstddef>
@@ -49,9 +50,12 @@ public:
     int32_t sample(const float * logits, std::vector<llama_token_data> & candidates);
 
 private:
-    llama_sampler * chain_ = nullptr;
+    int32_t draw(llama_token_data * candidates, size_t n_candidates, bool is_sorted);
+
+    llama_sampler * chain_ = nullptr; // null when greedy without penalties: no state to keep
+    LogitBiases biases_;              // applied here or, where top_k_ is 0, by the chain
     int32_t n_vocab_ = 0;
-    bool is_plain_greedy_ = false; // nothing but the largest logit matters: no candidate array
+    int32_t top_k_ = 0; // of our own top-k before the chain; 0: the chain sees every token
 };
 
 } // namespace pyrunner

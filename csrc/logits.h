@@ -1,0 +1,36 @@
+// The largest of a row of logits, found without a candidate per token of the vocabulary. Ties go
+// to the lower token, as in llama.cpp's greedy sampler. Pure; a row of NaNs gives some token.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+struct llama_token_data;
+
+namespace pyrunner {
+
+// What is added to the logits of some tokens before they are compared.
+class LogitBiases {
+public:
+    // Of several biases for one token the sum counts; -INFINITY bans it.
+    void add(int32_t token, float bias);
+    bool empty() const noexcept { return tokens_.empty(); }
+    const std::vector<int32_t> & tokens() const noexcept { return tokens_; } // ascending, unique
+    const std::vector<float> & values() const noexcept { return values_; }
+
+private:
+    std::vector<int32_t> tokens_;
+    std::vector<float> values_;
+};
+
+// The token whose biased logit is the largest.
+int32_t argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases) noexcept;
+
+// The `k` tokens with the largest biased logits, 1..n_vocab, largest first.
+void top_k(const float * logits,
+           int32_t n_vocab,
+           const LogitBiases & biases,
+           int32_t k,
+           std::vector<llama_token_data> & largest);
+
+} // namespace pyrunner
