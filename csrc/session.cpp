@@ -12,7 +12,8 @@ namespace pyrunner {
 
 namespace {
 
-constexpr int32_t kMaxLanes = 256; // LLAMA_MAX_SEQ
+constexpr int32_t kMaxLanes = 256;   // LLAMA_MAX_SEQ
+constexpr int32_t kMaxThreads = 512; // GGML_MAX_N_THREADS
 
 } // namespace
 
@@ -70,9 +71,7 @@ Status Session::open(const SessionParams & params) noexcept try {
     }
     n_ctx_ = static_cast<int32_t>(llama_n_ctx_seq(context_));
 
-    if (threadpool_.open(params_.n_threads) == kOk) {
-        llama_attach_threadpool(context_, threadpool_.get(), threadpool_.get());
-    }
+    set_threads(params_.n_threads);
     const auto n_rows = static_cast<size_t>(n_rows_max());
     for (int i = 0; i < 2; i++) {
         plans_[i].resize(n_rows);
@@ -89,6 +88,21 @@ Status Session::open(const SessionParams & params) noexcept try {
 } catch (const std::exception & error) {
     error_ = error.what();
     return kLoadFailed;
+}
+
+Status Session::set_threads(int32_t n_threads) noexcept {
+    if (context_ == nullptr || is_begun_ || n_threads < 1 || n_threads > kMaxThreads) {
+        return kBadArgument;
+    }
+    llama_detach_threadpool(context_);
+    const Status status = threadpool_.open(n_threads);
+    if (status == kOk) {
+        llama_attach_threadpool(context_, threadpool_.get(), threadpool_.get());
+    }
+    // Without a pool of ours ggml makes one for each pass.
+    llama_set_n_threads(context_, n_threads, n_threads);
+    params_.n_threads = n_threads;
+    return status;
 }
 
 // GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.

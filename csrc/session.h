@@ -64,6 +64,9 @@ public:
     // recurrent state read the chunk to its end.
     void interrupt() noexcept { is_interrupted_ = true; }
 
+    // From the next step on, 1..512. Threads that are not used are gone: waiting ones spin.
+    Status set_threads(int32_t n_threads) noexcept;
+
     // Lanes change between steps only: from begin() to finish() all of these are kBadArgument.
     // Prepares a lane for a new sequence: its sampler and its text state; cells are untouched.
     Status open_lane(int32_t lane,

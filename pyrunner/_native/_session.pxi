@@ -146,6 +146,14 @@ cdef class Session:
         """
         self.memory.native.interrupt()
 
+    def set_threads(self, int32_t n_threads):
+        """Use so many threads, 1..512, from the next step on."""
+        cdef Status status
+        with nogil:
+            status = self.memory.native.set_threads(n_threads)
+        if status != Status.kUnsupported:  # a backend without pools makes its own
+            check(<int> status, "setting threads")
+
     @property
     def n_outputs(self):
         """Entries of `result`."""

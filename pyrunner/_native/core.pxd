@@ -125,6 +125,7 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status begin(int32_t n_decode, int32_t n_chunk) noexcept
         Status finish() noexcept
         void interrupt() noexcept
+        Status set_threads(int32_t n_threads) noexcept
         Status open_lane(int32_t lane, const SamplerParams & params,
                          const vector[int32_t] & bias_tokens, const vector[float] & biases,
                          const vector[int32_t] & history,

@@ -21,7 +21,7 @@ from pyrunner.engine.sampling import check_limits, check_sampling, native_params
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.step import Sampled, run_step
-from pyrunner.engine.threads import n_threads_default
+from pyrunner.engine.threads import ThreadGovernor, n_threads_default
 from pyrunner.engine.waiting import Waiting
 from pyrunner.errors import (
     ContextLengthError,
@@ -64,6 +64,7 @@ class EngineLoop:
         self._model = model
         self._clock = clock
         n_threads = config.n_threads or n_threads_default()
+        self._governor = None if config.n_threads else ThreadGovernor(n_threads)
         n_ctx = context_length(model, config)
         self._session: Session | None = None
         if can_generate and model.is_causal:
@@ -173,6 +174,8 @@ class EngineLoop:
         schedule = schedule_step(running, prompts, self._budgets)
         if not schedule.running_lanes and not schedule.chunk:
             return events
+        if self._governor is not None and self._governor.update():
+            self.session.set_threads(self._governor.n_threads)
         done = run_step(self.session, schedule, self._sequences)
         for lane in schedule.running_lanes:
             self._held.grow(lane, (self._sequences[lane].last_token,))

@@ -1,10 +1,23 @@
-"""How many threads a step should use."""
+"""How many threads a step should use, now and when nothing else runs.
+
+All threads of a step wait for each other many times, spinning, so one that has no core of its own
+holds up all others: beside one busy process two threads on two cores do 0.6 of what one does
+(docs/benchmarks.md).
+"""
 
 import os
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_STAT = Path("/proc/stat")
+_INTERVAL_S = 0.25
+"""Between two looks: short for a person, long for the clock of /proc/stat."""
+_GRANTED = 0.4
+"""A process that wants a core gets two thirds of one beside two threads of ours on two cores; it
+counts as wanting all of it from 0.6 on."""
 
 
 def n_threads_default() -> int:
@@ -35,3 +48,79 @@ def _quota() -> int:
         return -(-int(quota) // int(period))
     except (OSError, ValueError):  # no such file, or "max"
         return 2**16
+
+
+def choose_threads(n_most: int, n_processors: int, n_busy: float) -> int:
+    """How many threads have a processor of their own. Pure.
+
+    Args:
+        n_most: Threads when nothing else runs, at least 1.
+        n_processors: Hardware threads that this process may run on.
+        n_busy: How many of them others kept busy, on average of the last moments.
+
+    Returns:
+        1..`n_most`.
+    """
+    n_free = n_processors - int(n_busy + _GRANTED)
+    # Of two hardware threads of one core a busy one leaves the other.
+    return max(1, min(n_most, -(-n_free * n_most // n_processors)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    at_s: float
+    busy_s: float
+    """Time that all processes together spent on the processors that are ours to use."""
+    own_s: float
+    """What of it this process spent."""
+
+
+class ThreadGovernor:
+    """Says how many threads the next step should use. One thread.
+
+    Args:
+        n_most: Threads when nothing else runs, at least 1.
+    """
+
+    def __init__(self, n_most: int) -> None:
+        self._n_most = n_most
+        self.n_threads = n_most
+        self._before = _look()
+        self._due_s = time.monotonic() + _INTERVAL_S
+
+    def update(self) -> bool:
+        """Look around, if it is time to; whether `n_threads` has changed.
+
+        Fewer threads at once, more only one at a time: who took a core may take it again.
+        """
+        if self._before is None or time.monotonic() < self._due_s:
+            return False
+        before, now = self._before, _look()
+        self._due_s = time.monotonic() + _INTERVAL_S
+        self._before = now
+        if now is None:
+            return False
+        passed_s = now.at_s - before.at_s
+        others_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
+        n_processors = len(os.sched_getaffinity(0))
+        wanted = choose_threads(self._n_most, n_processors, max(0.0, others_s) / passed_s)
+        old, self.n_threads = self.n_threads, min(wanted, self.n_threads + 1)
+        return self.n_threads != old
+
+
+def _look() -> _Look | None:
+    """None where the system does not tell (macOS)."""
+    try:
+        allowed = {f"cpu{each}" for each in os.sched_getaffinity(0)}
+        lines = [line.split() for line in _STAT.read_text().splitlines() if line.startswith("cpu")]
+        busy = sum(_busy_ticks(line[1:]) for line in lines if line[0] in allowed)
+        ticks_per_s = os.sysconf("SC_CLK_TCK")
+    except (AttributeError, OSError, ValueError):
+        return None
+    return _Look(time.monotonic(), busy / ticks_per_s, time.process_time())
+
+
+def _busy_ticks(fields: list[str]) -> int:
+    # proc(5): user nice system idle iowait irq softirq steal; guest time is in user already.
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+    return user + nice + system + irq + softirq + steal

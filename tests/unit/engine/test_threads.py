@@ -1,0 +1,82 @@
+"""The number of threads follows the cores that are free."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from support.waits import until
+
+from pyrunner.engine import threads
+from pyrunner.engine.threads import ThreadGovernor, choose_threads
+
+
+@pytest.mark.parametrize(
+    ("n_most", "n_processors", "n_busy", "expected"),
+    [
+        (2, 2, 0.0, 2),
+        (2, 2, 0.3, 2),
+        (2, 2, 0.67, 1),
+        (2, 2, 1.0, 1),
+        (2, 2, 2.0, 1),
+        (2, 2, 9.0, 1),
+        (1, 2, 1.0, 1),
+        (4, 8, 1.0, 4),
+        (4, 8, 2.0, 3),
+        (4, 8, 8.0, 1),
+        (16, 16, 1.33, 15),
+    ],
+)
+def test_threads_are_left_to_who_uses_them(n_most, n_processors, n_busy, expected):
+    assert choose_threads(n_most, n_processors, n_busy) == expected
+
+
+class _Machine:
+    """Two processors, of which others keep some busy, and a clock that a test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.at_s = self.busy_s = 0.0
+        monkeypatch.setattr(threads, "_look", self._look)
+        monkeypatch.setattr(threads.time, "monotonic", lambda: self.at_s)
+        monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _pid: {0, 1}, raising=False)
+
+    def _look(self) -> threads._Look:
+        return threads._Look(self.at_s, self.busy_s, 0.0)
+
+    def pass_time(self, seconds: float, n_busy: float) -> None:
+        self.at_s += seconds
+        self.busy_s += seconds * n_busy
+
+
+def test_governor_gives_way_at_once_and_comes_back_one_by_one(monkeypatch):
+    machine = _Machine(monkeypatch)
+    governor = ThreadGovernor(2)
+    machine.pass_time(0.1, 2.0)
+    assert not governor.update()  # too early to tell
+    machine.pass_time(0.2, 2.0)
+    assert (governor.update(), governor.n_threads) == (True, 1)
+    machine.pass_time(0.3, 1.0)
+    assert (governor.update(), governor.n_threads) == (False, 1)
+    machine.pass_time(0.3, 0.0)
+    assert (governor.update(), governor.n_threads) == (True, 2)
+
+
+def test_system_that_does_not_tell_gets_all_threads(monkeypatch):
+    monkeypatch.setattr(threads, "_look", lambda: None)
+    governor = ThreadGovernor(3)
+    assert (governor.update(), governor.n_threads) == (False, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs /proc of Linux")
+def test_busy_processes_of_this_machine_are_seen():
+    n_processors = len(os.sched_getaffinity(0))
+    governor = ThreadGovernor(n_processors)
+    spinning = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(spinning) for _ in range(n_processors)]
+    try:
+        until(lambda: governor.update() or governor.n_threads == 1)
+        until(lambda: not governor.update() and governor.n_threads == 1)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
