@@ -82,7 +82,8 @@ class EngineConfig:
     """Host memory for the prefixes of earlier requests, beside what rests in the lanes; -1 takes as
     much as the lanes, 0 none."""
     n_threads: int = _between(0, 0, 512)
-    """Threads of a step; 0 takes one per physical core this process may use."""
+    """Threads of a step; 0 takes one per physical core this process may use, fewer while others use
+    them."""
     n_gpu_layers: int = _between(-1, -1, 2**16)
     """Layers offloaded to a GPU when the build has one; -1 means all."""
     use_mmap: bool = True

@@ -37,8 +37,8 @@ class _Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at_s = self.busy_s = 0.0
         monkeypatch.setattr(threads, "_look", self._look)
-        monkeypatch.setattr(threads.time, "monotonic", lambda: self.at_s)
-        monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _pid: {0, 1}, raising=False)
+        monkeypatch.setattr("pyrunner.engine.threads.time.monotonic", lambda: self.at_s)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1}, raising=False)
 
     def _look(self) -> threads._Look:
         return threads._Look(self.at_s, self.busy_s, 0.0)
