@@ -51,16 +51,16 @@ class Embeddings:
             embedder.interrupt()
 
     def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
-        """Embed into one value per input; see `rows` for None and for the errors."""
-        memory = self.rows(inputs, normalize=normalize)
+        """Embed into one value per input, equal inputs once; see `rows` for None and the errors."""
+        places = {each: i for i, each in enumerate(dict.fromkeys(map(tuple, inputs)))}
+        memory = self.rows(tuple(places), normalize=normalize)
         if memory is None:
             return None
         rows = memory.cast("B")
         n_row_bytes = self._model.n_embd * _FLOAT_BYTES
+        vectors = [bytes(rows[at : at + n_row_bytes]) for at in range(0, len(rows), n_row_bytes)]
         return EmbeddingResult(
-            vectors=tuple(
-                bytes(rows[at : at + n_row_bytes]) for at in range(0, len(rows), n_row_bytes)
-            ),
+            vectors=tuple(vectors[places[tuple(each)]] for each in inputs),
             n_embd=self._model.n_embd,
             n_tokens=sum(len(tokens) for tokens in inputs),
         )
