@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from measuring.pairs import report
 from measuring.programs import MeasurementError, pyrunner
 
 TIMEOUT_S = 600.0
 """Longest silence of a server that is being measured."""
 
-_STOP_S = 30.0
+_STOP_S = 10.0
 _KIB = 1024
 _RESET_PEAK = "5"
 """What proc_pid_clear_refs(5) calls resetting the peak of the resident set."""
@@ -90,6 +91,7 @@ def started(
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
+            start_new_session=True,  # Ctrl-C is for us: we end it in order
         ) as process,
     ):
         try:
@@ -98,6 +100,9 @@ def started(
             process.terminate()
             try:
                 process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                # llama-server may wait for ever for a stream that its client has left.
+                report(f"{Path(command[0]).name} did not end in {_STOP_S:g} s; it is killed.")
             finally:
                 process.kill()
 

@@ -88,18 +88,18 @@ class NotMeasured:
     """A promise that nothing can be said about yet."""
 
     what: str
-    needs: str
-    """What has to be there first."""
+    why: str
+    """What has to be there first, or what went wrong."""
 
     @property
     def line(self) -> str:
         """As a line of a Markdown table."""
-        return f"| {self.what} | | not measured: needs {self.needs} | | |"
+        return f"| {self.what} | | not measured: {self.why} | | |"
 
     @property
     def document(self) -> dict[str, object]:
         """As JSON."""
-        return {"what": self.what, "not_measured": f"needs {self.needs}"}
+        return {"what": self.what, "not_measured": self.why}
 
 
 AnyRow = Row | NotMeasured

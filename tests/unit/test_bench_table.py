@@ -69,7 +69,7 @@ def test_deciding_value_of_one_is_itself():
 
 
 def test_results_have_the_name_that_is_asked_for_and_keep_rows_that_are_not_measured(tmp_path):
-    rows: list[AnyRow] = [_row(values=(0.5,)), NotMeasured(what="7. JSON", needs="grammars")]
+    rows: list[AnyRow] = [_row(values=(0.5,)), NotMeasured(what="7. JSON", why="needs grammars")]
     write(tmp_path, "engine", rows, {"pairs": 1})
     assert (tmp_path / "engine.txt").read_text() == as_text(rows, {"pairs": 1})
     document = json.loads((tmp_path / "engine.json").read_text())

@@ -1,0 +1,1 @@
+"""Our engine against llama-server at the same commit: ``make bench-engine``."""

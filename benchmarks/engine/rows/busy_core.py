@@ -1,0 +1,71 @@
+"""Row 9: other processes keep half of the cores busy."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from measuring.table import Row
+
+from engine.bench import Bench
+from engine.client import Ask, ask, whole
+from engine.contestants import Endpoint, LlamaServer, Own, described
+from engine.race import Figures, race, warm_up
+
+_OWN = Own(n_lanes=1, n_ctx=2048, is_thread_count_its_own=True)
+_DEFAULTS = LlamaServer(is_thread_count_its_own=True)
+
+
+def rows(bench: Bench) -> list[Row]:
+    """Against its defaults, and against the best number of threads."""
+    model, n_out = bench.model("135m"), bench.sized(128, 16)
+    n_cores = len(os.sched_getaffinity(0))
+    n_busy = max(1, n_cores // 2)
+    chosen = [
+        LlamaServer(("-t", str(n)), is_thread_count_its_own=True)
+        for n in sorted({1, max(1, n_cores // 2), n_cores})
+    ]
+
+    def workload(endpoint: Endpoint, i_round: int) -> Figures:
+        warm_up(endpoint, model)
+        request = Ask(prompt=model.words.text(8, 9, i_round), n_out=n_out)
+        with _busy(n_busy):
+            [answer] = whole([ask(endpoint.port, endpoint.model, request)])
+        return {"tokens_per_s": answer.decode_rate}
+
+    outcome = race(bench, "9 busy core", model, (_OWN, (_DEFAULTS, *chosen)), workload)
+    defaults = outcome.compare("tokens_per_s", "high", (_DEFAULTS.label,))
+    labels = [each.label for each in chosen]
+    best = outcome.compare("tokens_per_s", "high", labels)
+    work = f"one stream beside {n_busy} busy of {n_cores} cores"
+    return [
+        Row(
+            what=f"9. tokens/s: {work}",
+            against=described(_OWN, (_DEFAULTS.label,), defaults.winner),
+            unit="x",
+            values=defaults.ratios,
+            target=1.5,
+            at="least",
+            raw=outcome.raw,
+        ),
+        Row(
+            what=f"9. tokens/s, best -t: {work}",
+            against=described(_OWN, labels, best.winner),
+            unit="x",
+            values=best.ratios,
+            target=1.0,
+            at="least",
+        ),
+    ]
+
+
+@contextlib.contextmanager
+def _busy(n_processes: int) -> Iterator[None]:
+    command = [sys.executable, "-c", "while True: pass"]
+    with contextlib.ExitStack() as stack:
+        for _ in range(n_processes):
+            process = subprocess.Popen(command)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield

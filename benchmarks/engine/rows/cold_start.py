@@ -1,0 +1,69 @@
+"""Row 11: a request for a model that is not loaded."""
+
+import time
+from collections.abc import Callable
+
+from measuring.pairs import report, take_turns
+from measuring.table import Row
+
+from engine.bench import Bench
+from engine.client import Ask, ask, whole
+from engine.contestants import Endpoint, LlamaServer, Own, described, unload
+from engine.models import Model
+from engine.race import OWN, Figures, Outcome
+
+_OWN = Own(n_lanes=4, n_ctx=2048)
+_OTHERS = (
+    LlamaServer(),
+    LlamaServer(("-c", "8192", "--no-warmup", "--fit", "off")),
+)
+_KEY = "first_token_s"
+
+
+def rows(bench: Bench) -> list[Row]:
+    """Our server runs, without the model; llama-server is started."""
+    model = bench.model("135m")
+    with _OWN.running(bench, model) as endpoint:
+        runs = {OWN: _loading(endpoint, model)}
+        runs |= {each.label: _starting(bench, each, model) for each in _OTHERS}
+        for run in runs.values():
+            run(-1)  # brings every file into the page cache
+        turns = take_turns(
+            runs, bench.n_rounds(), lambda last: report(f"11 not loaded, {_KEY}: {last}")
+        )
+    outcome = Outcome(turns.pop(OWN), turns)
+    found = outcome.compare(_KEY, "low")
+    megabytes = model.path.stat().st_size / 1e6
+    return [
+        Row(
+            what=f"11. time to first token: a model of {megabytes:.0f} MB that is not loaded",
+            against=f"starting {described(_OWN, outcome.others, found.winner)}",
+            unit="x",
+            values=found.ratios,
+            target=1.0,
+            raw=outcome.raw,
+        )
+    ]
+
+
+def _request(model: Model, i_round: int) -> Ask:
+    return Ask(prompt=model.words.text(8, 11, i_round), n_out=1)
+
+
+def _loading(endpoint: Endpoint, model: Model) -> Callable[[int], Figures]:
+    def run(i_round: int) -> Figures:
+        [answer] = whole([ask(endpoint.port, endpoint.model, _request(model, i_round))])
+        unload(endpoint.server)
+        return {_KEY: answer.first_s}
+
+    return run
+
+
+def _starting(bench: Bench, other: LlamaServer, model: Model) -> Callable[[int], Figures]:
+    def run(i_round: int) -> Figures:
+        begin_s = time.perf_counter()
+        with other.running(bench, model) as endpoint:
+            [answer] = whole([ask(endpoint.port, endpoint.model, _request(model, i_round))])
+        return {_KEY: answer.begin_s + answer.first_s - begin_s}
+
+    return run
