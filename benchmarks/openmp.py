@@ -14,26 +14,16 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests")]
 
+from measuring import llama_cpp  # noqa: E402  # path first
+from measuring.machine import busy_processes  # noqa: E402  # path first
+from measuring.programs import MeasurementError  # noqa: E402  # path first
 from support.random_model import SMOLLM2_135M, write_random_model  # noqa: E402  # path first
-
-OPTIONS = {
-    "CMAKE_BUILD_TYPE": "Release",
-    "LLAMA_BUILD_EXAMPLES": "OFF",
-    "LLAMA_BUILD_SERVER": "OFF",
-    "LLAMA_BUILD_TESTS": "OFF",
-    "LLAMA_BUILD_APP": "OFF",
-    "LLAMA_BUILD_UI": "OFF",
-    "LLAMA_USE_PREBUILT_UI": "OFF",
-    "LLAMA_OPENSSL": "OFF",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +50,14 @@ def main() -> None:
     """Build, measure, print two Markdown tables."""
     options = _arguments()
     for build in ("OFF", "ON"):
-        _build(options.work / build, build)
+        folder, openmp = options.work / build, {"GGML_OPENMP": build}
+        llama_cpp.build(ROOT / "llama.cpp", folder, ["llama-bench"], openmp)
     model = options.work / "random-135m-q8_0.gguf"
     if not model.exists():
         write_random_model(model, vocab="qwen2", quantize="Q8_0", **SMOLLM2_135M)
     print(f"{os.cpu_count()} cores, load {_load()} at the start, {options.rounds} rounds\n")
     for title, n_busy in (("alone", 0), ("beside one busy process", 1)):
-        with _busy_processes(n_busy):
+        with busy_processes(n_busy):
             rounds = [
                 [_decode_rate(options, model, variant) for variant in VARIANTS]
                 for _ in range(options.rounds)
@@ -85,26 +76,6 @@ def _arguments() -> argparse.Namespace:
 
 def _load() -> str:
     return f"{os.getloadavg()[0]:.2f}"
-
-
-def _build(folder: Path, openmp: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    defines = [f"-D{key}={value}" for key, value in (OPTIONS | {"GGML_OPENMP": openmp}).items()]
-    configure = ["cmake", "-G", "Ninja", "-S", str(ROOT / "llama.cpp"), "-B", str(folder), *defines]
-    subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", str(folder), "--target", "llama-bench"], check=True)
-
-
-@contextmanager
-def _busy_processes(n_busy: int) -> Iterator[None]:
-    command = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(command) for _ in range(n_busy)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def _decode_rate(options: argparse.Namespace, model: Path, variant: Variant) -> float:
@@ -133,4 +104,7 @@ def _print_table(title: str, rounds: list[list[float]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MeasurementError as error:
+        sys.exit(str(error))

@@ -52,7 +52,7 @@ class Bench:
     @functools.cached_property
     def peers(self) -> Peers:
         """llama.cpp's programs, built on first use."""
-        return peers.built(self.root / "llama.cpp", self.root / "build" / "peers" / "llama.cpp")
+        return peers.built(self.root)
 
     @functools.cache  # noqa: B019  # there is one bench per process
     def model(self, name: str) -> Model:

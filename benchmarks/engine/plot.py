@@ -14,6 +14,7 @@ _MAX_LABEL = 95
 _MET, _MISSED, _UNKNOWN = "#1a7f37", "#cf222e", "#8c959f"
 _LEAST, _MOST = 0.02, 50.0
 """Shares of a target beyond these are drawn at the edge."""
+_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 def check_installed() -> None:
@@ -56,6 +57,8 @@ def write(path: Path, rows: Sequence[AnyRow]) -> None:
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlim(_LEAST / 1.2, _MOST * 1.2)
+    axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+    axes.minorticks_off()
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=7)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("share of the target: left of 1 it is met; median, smallest and largest value")

@@ -1,10 +1,13 @@
-"""Where and when something was measured, and whether the machine was quiet."""
+"""The machine that something is measured on: what it is, whether it is quiet, making it busy."""
 
 import argparse
+import contextlib
 import datetime as dt
 import os
 import platform
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 from measuring.pairs import report
 
@@ -30,6 +33,17 @@ def facts() -> dict[str, object]:
         "measured": now.isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.release()}",
     }
+
+
+@contextlib.contextmanager
+def busy_processes(n_processes: int) -> Iterator[None]:
+    """Keep so many cores busy until the block ends."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(n_processes):
+            process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield
 
 
 def at_least(smallest: int) -> Callable[[str], int]:

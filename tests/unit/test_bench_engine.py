@@ -9,11 +9,11 @@ from engine import plot
 from engine.client import Answer, answer_of, events_of
 from engine.command import _rows
 from engine.contestants import LlamaServer, Own, described
-from engine.peers import miscompiles_amx
 from engine.race import Outcome
 from engine.rows import MISSING, ROWS
 from engine.rows.conversations import n_new_tokens
 from engine.words import Words
+from measuring.llama_cpp import miscompiles_amx
 from measuring.table import AnyRow, NotMeasured, Row
 
 STREAM = (

@@ -1,11 +1,8 @@
 """Row 9: other processes keep half of the cores busy."""
 
-import contextlib
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 
+from measuring.machine import busy_processes
 from measuring.table import Row
 
 from engine.bench import Bench
@@ -30,7 +27,7 @@ def rows(bench: Bench) -> list[Row]:
     def workload(endpoint: Endpoint, i_round: int) -> Figures:
         warm_up(endpoint, model)
         request = Ask(prompt=model.words.text(8, 9, i_round), n_out=n_out)
-        with _busy(n_busy):
+        with busy_processes(n_busy):
             [answer] = whole([ask(endpoint.port, endpoint.model, request)])
         return {"tokens_per_s": answer.decode_rate}
 
@@ -58,14 +55,3 @@ def rows(bench: Bench) -> list[Row]:
             at="least",
         ),
     ]
-
-
-@contextlib.contextmanager
-def _busy(n_processes: int) -> Iterator[None]:
-    command = [sys.executable, "-c", "while True: pass"]
-    with contextlib.ExitStack() as stack:
-        for _ in range(n_processes):
-            process = subprocess.Popen(command)
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-        yield
