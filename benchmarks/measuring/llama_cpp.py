@@ -50,7 +50,7 @@ def build(
         report(f"building {', '.join(targets)} in {folder} (minutes the first time)")
     defines = [f"-D{key}={value}" for key, value in (options() | dict(more or {})).items()]
     programs.run(["cmake", "-G", "Ninja", "-S", str(source), "-B", str(folder), *defines])
-    programs.run(["cmake", "--build", str(folder), "--target", *targets])
+    programs.run(["ninja", "-C", str(folder), *targets])
     return folder / "bin"
 
 

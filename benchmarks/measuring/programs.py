@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 _DEADLINE_S = 3600.0
+_PACKAGES = {"ninja": "ninja-build"}
+"""Debian's packages of programs whose names differ."""
 _OWN_SETTINGS = ("PYRUNNER_", "MODEL_RUNNER_HOST", "DOCKER_", "XDG_RUNTIME_DIR")
 
 
@@ -24,8 +26,9 @@ def check_installed(needed: Iterable[str]) -> None:
     """
     missing = [name for name in needed if shutil.which(name) is None]
     if missing:
+        packages = [_PACKAGES.get(name, name) for name in missing]
         raise MeasurementError(
-            f"Not installed: {', '.join(missing)}. Try: apt install {' '.join(missing)}"
+            f"Not installed: {', '.join(missing)}. Try: apt install {' '.join(packages)}"
         )
 
 

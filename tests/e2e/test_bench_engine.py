@@ -57,7 +57,7 @@ def test_missing_program_is_one_sentence(tmp_path):
     done = _race(tmp_path, "--quick", "--rows", "11", path=str(empty))
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last == "Not installed: cmake, ninja, g++. Try: apt install cmake ninja g++"
+    assert last == "Not installed: cmake, ninja, g++. Try: apt install cmake ninja-build g++"
     assert not (tmp_path / "results").exists()
 
 
