@@ -115,6 +115,14 @@ def context_length(model: Model, config: EngineConfig) -> int:
     return config.n_ctx or min(n_ctx_train, N_CTX_DEFAULT_MAX)
 
 
+def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:
+    """Bytes of parked states: as configured, else as much as the lanes, at most 1/8 of all."""
+    if config.cache_bytes >= 0:
+        return config.cache_bytes
+    machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(lanes_bytes, machine_bytes // 8)
+
+
 def describe(model: Model, *, n_ctx: int, n_lanes: int) -> ModelInfo:
     """What clients are told about a loaded model."""
     return ModelInfo(

@@ -14,7 +14,7 @@ from pyrunner._native import Model, Session
 from pyrunner.config import EngineConfig
 from pyrunner.engine.embedding import Embeddings
 from pyrunner.engine.lanes import LaneLedger
-from pyrunner.engine.loading import check_config, context_length, describe
+from pyrunner.engine.loading import cache_budget, check_config, context_length, describe
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
 from pyrunner.engine.sampling import check_limits, check_sampling, native_params
@@ -76,7 +76,7 @@ class EngineLoop:
                 n_threads=n_threads,
             )
             n_ctx = self._session.n_ctx
-            self._held = PrefixCache(self._session, _cache_bytes(self._session, config))
+            self._held = PrefixCache(self._session, cache_budget(self._session.lanes_bytes, config))
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
         self._lanes = LaneLedger(config.n_lanes)
         self._budgets = SchedulerConfig(
@@ -331,10 +331,6 @@ class EngineLoop:
         finish = sequence.finish(reason, now_s)
         request_id = sequence.request.request_id
         return Finished(request_id=request_id, text=text, token=token, finish=finish)
-
-
-def _cache_bytes(session: Session, config: EngineConfig) -> int:
-    return session.lanes_bytes if config.cache_bytes < 0 else config.cache_bytes
 
 
 def check_tokens(tokens: Tokens[int], n_vocab: int) -> None:

@@ -66,7 +66,7 @@ class Runtime:
         self._launcher = Launcher(
             settings, self._folder, command or module_command("pyrunner.worker")
         )
-        budget = budget_bytes(settings.runtime.memory_budget_bytes)
+        budget = self._budget_bytes = budget_bytes(settings.runtime.memory_budget_bytes)
         self._admission = Admission(store, self._ledger, self._launcher, budget)
         self._supervisor = Supervisor(self._on_ended)
         self._streams = OpenStreams()
@@ -201,7 +201,7 @@ class Runtime:
         return Wait(what, deadline_s, is_cancelled, self._streams.check_open)
 
     def _plan(self, model: StoredModel, mode: ModelMode) -> Plan:
-        return Plan(model, mode, footprint(model, self._settings.engine, mode))
+        return Plan(model, mode, footprint(model, self._settings.engine, mode, self._budget_bytes))
 
     def _make_ready(
         self,

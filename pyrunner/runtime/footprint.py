@@ -27,10 +27,19 @@ class Footprint:
     size_bytes: int
 
 
-def footprint(model: StoredModel, engine: EngineConfig, mode: ModelMode) -> Footprint:
+def footprint(
+    model: StoredModel, engine: EngineConfig, mode: ModelMode, budget_bytes: int
+) -> Footprint:
     """Work out context and memory of a model. Reads the header of an unchanged file once.
 
     Every shard's header passes our own bounded reader here, before native code sees the file.
+
+    Args:
+        model: The model.
+        engine: How models are loaded.
+        mode: What it is loaded for.
+        budget_bytes: What all models may take together: a prefix cache that nobody chose the size
+            of takes at most half of what this model leaves of it.
 
     Raises:
         ModelFileError: The model has no GGUF weights, or they are damaged.
@@ -46,7 +55,9 @@ def footprint(model: StoredModel, engine: EngineConfig, mode: ModelMode) -> Foot
     lanes_bytes = kv_bytes(headers[0], n_ctx, n_lanes)
     cache_bytes = 0
     if mode is ModelMode.COMPLETION:
-        cache_bytes = lanes_bytes if engine.cache_bytes < 0 else engine.cache_bytes
+        spare_bytes = max(0, budget_bytes - files_bytes - lanes_bytes)
+        chosen_bytes = engine.cache_bytes
+        cache_bytes = min(lanes_bytes, spare_bytes // 2) if chosen_bytes < 0 else chosen_bytes
     return Footprint(
         replace(engine, n_ctx=n_ctx, cache_bytes=cache_bytes),
         files_bytes + lanes_bytes + cache_bytes,

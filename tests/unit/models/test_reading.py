@@ -129,7 +129,7 @@ def test_artifact_that_cannot_run_is_stored_listed_and_says_why(
     assert store.list() == [model]
     assert store.find("org/x").weight_paths == ()
     with pytest.raises(ModelFileError, match="pyrunner package --gguf FILE") as caught:
-        footprint(model, EngineConfig(), ModelMode.COMPLETION)
+        footprint(model, EngineConfig(), ModelMode.COMPLETION, 10**12)
     assert said in str(caught.value)
     assert str(caught.value).startswith("docker.io/org/x:latest: ")
 

@@ -29,7 +29,7 @@ def model(tmp_path):
     ids=["as trained", "less", "more than trained is the operator's decision"],
 )
 def test_footprint_context_is_resolved(model, configured, n_ctx):
-    found = footprint(model, EngineConfig(n_ctx=configured), ModelMode.COMPLETION)
+    found = footprint(model, EngineConfig(n_ctx=configured), ModelMode.COMPLETION, BUDGET)
     assert found.engine.n_ctx == n_ctx
 
 
@@ -37,11 +37,12 @@ def test_footprint_packaged_as_unlimited_takes_what_was_trained(tmp_path):
     path = write_tiny_gguf(tmp_path / "tiny.gguf")
     store = artifacts.new_store(tmp_path)
     package(store, PackageOptions(gguf=path, context_size=-1), "ai/unlimited", lambda _: None)
-    found = footprint(store.find("ai/unlimited"), EngineConfig(), ModelMode.COMPLETION)
+    found = footprint(store.find("ai/unlimited"), EngineConfig(), ModelMode.COMPLETION, BUDGET)
     assert found.engine.n_ctx == 512
 
 
 CAP = MAX_DEFAULT_N_CTX
+BUDGET = 10**12
 ALL = 4 * CAP
 
 
@@ -73,7 +74,7 @@ def test_footprint_takes_the_size_that_somebody_chose(tmp_path, chosen, written,
     model = _packaged(tmp_path, chosen, is_again=is_again)
     config = structs.replace(model.config, context_size=written or model.config.context_size)
     model = dataclasses.replace(model, config=config)
-    assert footprint(model, EngineConfig(), ModelMode.COMPLETION).engine.n_ctx == n_ctx
+    assert footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET).engine.n_ctx == n_ctx
     assert context_size(model, EngineConfig()) == n_ctx
     assert context_size(model, EngineConfig(n_ctx=7)) == 7
 
@@ -89,20 +90,35 @@ def _packaged(folder: Path, chosen: int | None, *, is_again: bool) -> StoredMode
 
 def test_footprint_counts_the_file_and_a_lane_per_sequence(model):
     header = read_header(model.weight_paths[0])
-    found = footprint(model, EngineConfig(n_lanes=3), ModelMode.COMPLETION)
+    found = footprint(model, EngineConfig(n_lanes=3), ModelMode.COMPLETION, BUDGET)
     assert found.size_bytes == header.file_bytes + 2 * kv_bytes(header, 512, 3)  # lanes and cache
+
+
+@pytest.mark.parametrize(
+    ("chosen", "spare_bytes", "expected"),
+    [(-1, 10**9, None), (-1, 1000, 500), (-1, -5, 0), (0, 10**9, 0), (7, -5, 7)],
+)
+def test_cache_takes_what_was_chosen_or_half_of_what_the_model_leaves(
+    model, chosen, spare_bytes, expected
+):
+    header = read_header(model.weight_paths[0])
+    lanes_bytes = kv_bytes(header, 512, 3)
+    engine = EngineConfig(n_lanes=3, cache_bytes=chosen)
+    budget = header.file_bytes + lanes_bytes + spare_bytes
+    found = footprint(model, engine, ModelMode.COMPLETION, budget).engine.cache_bytes
+    assert found == (lanes_bytes if expected is None else expected)
 
 
 def test_footprint_embeddings_need_one_context_only(model):
     header = read_header(model.weight_paths[0])
-    found = footprint(model, EngineConfig(n_lanes=8), ModelMode.EMBEDDING)
+    found = footprint(model, EngineConfig(n_lanes=8), ModelMode.EMBEDDING, BUDGET)
     assert found.size_bytes == header.file_bytes + kv_bytes(header, 512, 1)
 
 
 def test_footprint_file_of_nonsense_is_refused(tmp_path):
     model = artifacts.add(artifacts.new_store(tmp_path), "ai/x", b"nonsense")
     with pytest.raises(ModelFileError):
-        footprint(model, EngineConfig(), ModelMode.COMPLETION)
+        footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET)
 
 
 def test_footprint_blob_replaced_by_another_is_read_again(model, tmp_path):
@@ -116,7 +132,7 @@ def test_footprint_blob_replaced_by_another_is_read_again(model, tmp_path):
 
 
 def test_footprint_file_gone_is_corrupt_even_if_it_was_read_before(model):
-    footprint(model, EngineConfig(), ModelMode.COMPLETION)
+    footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET)
     model.weight_paths[0].unlink()
     with pytest.raises(StoreCorruptError):
-        footprint(model, EngineConfig(), ModelMode.COMPLETION)
+        footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET)
