@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from support.model_cases import LLAMA_BPE
+from support.reference import Reference
+from support.sides import Sides
 
 from pyrunner import Engine
 from pyrunner._native import Model
@@ -44,3 +46,14 @@ def engine(shared_engine: Engine) -> Engine:
     """An engine in which nothing runs."""
     assert shared_engine.n_running == 0
     return shared_engine
+
+
+@pytest.fixture(scope="module")
+def sides(request: pytest.FixtureRequest) -> Iterator[Sides]:
+    """One model loaded by us and by llama.cpp; ``parametrize("sides", [CASE], indirect=True)``."""
+    assert request.config.cache is not None
+    path = request.param.file(request.config.cache.mkdir("pyrunner-models"))
+    loaded = Model()
+    assert loaded.load([os.fsencode(path)]) == 0, loaded.error
+    with Reference(path) as reference:
+        yield Sides(path=path, model=loaded, reference=reference)

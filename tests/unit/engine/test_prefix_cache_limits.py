@@ -1,0 +1,189 @@
+"""The prefix cache over memory that is limited in what it can do, and its own check."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.scripted_lanes import CachedLanes
+
+from pyrunner.engine.prefix_cache import MIN_COPIED
+from pyrunner.errors import InvariantError
+
+A = list(range(1000, 1200))
+B = list(range(2000, 2200))
+C = list(range(3000, 3200))
+
+
+# --- Memory that cannot drop tails ---
+
+
+def test_where_no_tail_can_be_dropped_only_whole_beginnings_count() -> None:
+    lanes = CachedLanes(n_lanes=1, drops_tails=False)
+    lanes.serve(0, A)
+    assert lanes.cache.n_cached([*A[:150], *B], "") == 0
+    assert lanes.cache.n_cached(A, "") == 0  # its last token would have to be read again
+    assert lanes.serve(0, A) == 0
+    assert lanes.serve(0, A + B) == len(A)
+    assert lanes.serve(0, [*A, *B, 1]) == len(A + B)
+    assert lanes.serve(0, [*A, 7]) == len(A)  # parked when it had to give way to A itself
+
+
+def test_where_no_tail_can_be_dropped_whole_states_are_parked_and_copied() -> None:
+    lanes = CachedLanes(drops_tails=False)
+    lanes.serve(0, A)
+    lanes.start(1, B)
+    assert lanes.serve(0, [*B, 1]) == len(B)
+    assert lanes.serve(0, [*A, 1]) == len(A)
+    assert lanes.session.tokens(1) == B
+
+
+def test_where_no_tail_can_be_dropped_the_longest_whole_beginning_is_taken() -> None:
+    lanes = CachedLanes(n_lanes=4, drops_tails=False)
+    for lane, prompt in enumerate((A[:50], A, A[:120], [*A, 5])):
+        lanes.start(lane, prompt)
+        lanes.end(lane)
+    assert lanes.cache.n_cached([*A, 1], "") == len(A)
+
+
+def test_where_no_tail_can_be_dropped_the_lane_itself_comes_before_a_copy() -> None:
+    lanes = CachedLanes(drops_tails=False)
+    lanes.start(0, A)
+    lanes.serve(1, A)  # read once more, because nothing can be dropped
+    assert lanes.take_log() == []
+    assert lanes.start(1, [*A, 1]) == len(A)
+    assert lanes.take_log() == []
+
+
+def test_where_no_tail_can_be_dropped_a_short_beginning_is_not_copied() -> None:
+    lanes = CachedLanes(drops_tails=False)
+    lanes.serve(0, A[: MIN_COPIED - 1])
+    assert lanes.cache.n_cached(A, "") == 0
+    assert lanes.serve(1, A) == 0
+    assert lanes.take_log() == []
+    assert lanes.serve(0, A[: MIN_COPIED - 1] + B) == MIN_COPIED - 1
+
+
+def test_where_no_tail_can_be_dropped_salts_share_nothing() -> None:
+    lanes = CachedLanes(drops_tails=False)
+    lanes.serve(0, A, "one")
+    assert lanes.serve(1, [*A, 1], "two") == 0
+    assert lanes.serve(0, [*A, 1], "two") == 0
+
+
+@pytest.mark.parametrize("lane", [0, 1], ids=["its own lane", "a copy"])
+def test_memory_that_refuses_to_drop_a_tail_is_asked_once_and_read_afresh(lane: int) -> None:
+    lanes = CachedLanes(can_drop_tails=False)
+    could_branch = lanes.cache.can_branch
+    lanes.serve(0, A)
+    assert lanes.serve(lane, A[:150] + B) == 0
+    assert (could_branch, lanes.cache.can_branch) == (True, False)
+    assert lanes.cache.n_cached(A[:150] + C, "") == 0
+    assert lanes.serve(lane, A[:150] + B + C) == len(A[:150] + B)
+    assert lanes.serve(0, [*A, 1]) == len(A)
+
+
+# --- Memory that cannot travel, and no memory ---
+
+
+@pytest.mark.parametrize("drops_tails", [False, True])
+@pytest.mark.parametrize("lacks", ["can_save", "can_restore"])
+def test_where_memory_cannot_travel_it_is_tried_once_and_only_lanes_count(
+    lacks: str, drops_tails: bool
+) -> None:
+    lanes = CachedLanes(n_lanes=3, **{lacks: False, "drops_tails": drops_tails})
+    lanes.start(0, A)
+    assert lanes.start(1, [*A, 1]) == 0
+    n_tried = len(lanes.take_log())
+    assert n_tried == (1 if lacks == "can_save" else 2)
+    assert not lanes.cache.can_branch
+    assert lanes.cache.n_cached([*A, 2], "") == 0
+    assert lanes.start(2, [*A, 2]) == 0
+    lanes.end(1)
+    assert lanes.start(1, [*A, 1, 3]) == len(A) + 1
+    lanes.end(1)
+    lanes.cache.vacate(1)
+    assert lanes.take_log() == []
+    assert lanes.cache.parked_bytes == 0
+
+
+def test_a_copy_for_which_there_is_no_memory_fails_nobody() -> None:
+    lanes = CachedLanes()
+    lanes.start(0, A)
+    lanes.session.n_saves_without_memory = 1
+    assert lanes.start(1, [*A, 1]) == 0
+    lanes.end(1)
+    assert lanes.start(1, [*A, 2]) == len(A)
+
+
+def test_a_lane_that_cannot_be_parked_for_lack_of_memory_is_given_up() -> None:
+    lanes = CachedLanes(n_lanes=1)
+    lanes.serve(0, A)
+    lanes.session.n_saves_without_memory = 1
+    assert lanes.serve(0, B) == 0
+    assert lanes.cache.parked_bytes == 0
+    lanes.session.n_saves_without_memory = 1
+    assert lanes.serve(0, B[:100] + C) == 100
+    lanes.cache.check()
+
+
+# --- Its own check ---
+
+
+def _park_elsewhere(cache: Any) -> None:
+    cache._in_lane[1] = next(iter(cache._parked))
+
+
+def _forget_a_salt(cache: Any) -> None:
+    cache._salts.popitem()
+
+
+def _forget_a_lane(cache: Any) -> None:
+    del cache._in_lane[0]
+
+
+def _hold_more(cache: Any) -> None:
+    cache._index.insert(99, [1, 2, 3])
+
+
+def _change_a_salt(cache: Any) -> None:
+    cache._salts[cache._in_lane[0]] = "other"
+
+
+def _grow_silently(cache: Any) -> None:
+    cache._session.read(0, [1])
+
+
+def _shorten_a_parked(cache: Any) -> None:
+    cache._index.truncate(next(iter(cache._parked)), 3)
+
+
+def _miscount(cache: Any) -> None:
+    cache._parked_bytes += 1
+
+
+def _spend_too_much(cache: Any) -> None:
+    cache._budget_bytes = 10
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (_park_elsewhere, "in two places"),
+        (_forget_a_salt, "has no salt"),
+        (_forget_a_lane, "nowhere"),
+        (_hold_more, "other holders"),
+        (_change_a_salt, "another salt"),
+        (_grow_silently, "a lane has another length"),
+        (_shorten_a_parked, "a parked state has another length"),
+        (_miscount, "miscounted"),
+        (_spend_too_much, "more than their budget"),
+    ],
+)
+def test_check_finds_damage(damage: Callable[[Any], None], problem: str) -> None:
+    lanes = CachedLanes(n_lanes=2)
+    lanes.serve(0, A)
+    lanes.serve(0, B)
+    lanes.cache.check()
+    damage(lanes.cache)
+    with pytest.raises(InvariantError, match=problem):
+        lanes.cache.check()
