@@ -263,7 +263,7 @@ class EngineLoop:
     def _is_following(self, waiting: Waiting) -> bool:
         """Whether a request had better wait for another that reads the same beginning."""
         reading = [each for each in self._sequences.values() if each.is_reading]
-        if not reading or not self.session.drops_tails:  # or else it cannot branch off
+        if not reading or not self._held.can_branch:
             return False
         if waiting.follows(reading):
             return True
@@ -284,13 +284,9 @@ class EngineLoop:
 
     def _close_holes(self) -> None:
         while move := self._lanes.next_move():
-            self._held.vacate(move.target)
-            try:
-                self.session.move_lane(move.source, move.target)
-            except UnsupportedParameterError:
+            if not self._held.move(move.source, move.target):
                 return  # this memory type cannot travel; a batch with holes is slow, not wrong
             self._lanes.moved(move)
-            self._held.moved(move.source, move.target)
             self._sequences[move.source].lane = move.target
             # Made anew, because a changed key would make the sequence the youngest.
             self._sequences = {each.lane: each for each in self._sequences.values()}
@@ -298,12 +294,11 @@ class EngineLoop:
     def _note_read(self, part: ChunkPart, *, is_done: bool) -> None:
         sequence = self._sequences[part.lane]
         n_read = part.end if is_done else self.session.lane_length(part.lane)
+        self._held.grow(part.lane, sequence.prompt[sequence.n_read : n_read])
         if part.is_last and n_read == part.end and not is_done:
             # Other lanes kept the chunk going until it was aborted. This prompt is in the cache,
             # but an aborted chunk has no logits to sample from: its last token is read again.
-            n_read -= 1
-            self.session.truncate_lane(part.lane, n_read)
-        self._held.grow(part.lane, sequence.prompt[sequence.n_read : n_read])
+            n_read = self._held.step_back(part.lane)
         sequence.n_read = n_read
 
     def _advance(self, sampled: Sampled, now_s: float) -> StepEvent:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pyrunner._native import LaneState, Session
 from pyrunner.engine.prefix_index import Match, PrefixIndex
-from pyrunner.errors import NativeError, UnsupportedParameterError
+from pyrunner.errors import InvariantError, NativeError, UnsupportedParameterError
 
 MIN_COPIED = 32
 """Tokens below which a prefix is read again rather than copied or parked."""
@@ -38,6 +38,15 @@ class PrefixCache:
         self._ids = itertools.count()
         self._salts: dict[int, str] = {}  # by holder
         self._can_travel = True
+        self._drops_tails = session.drops_tails
+
+    @property
+    def can_branch(self) -> bool:
+        """Whether a request can start from part of what a running one holds.
+
+        Starts as what the session says, and turns False for good when its memory refuses.
+        """
+        return self._can_travel and self._drops_tails
 
     @property
     def parked_bytes(self) -> int:
@@ -60,8 +69,7 @@ class PrefixCache:
         match = self._match(tokens, salt, lane)
         holder = self._in_lane.get(lane)
         if match is not None and match.holder_id == holder:
-            self._keep_beginning(lane, holder, match.n_tokens)
-            return match.n_tokens
+            return self._keep_beginning(lane, holder, match.n_tokens)
         # Parking what rests here may reclaim what was found: hold on to that first.
         state = self._state_of(match.holder_id) if match is not None else None
         self.vacate(lane)
@@ -84,35 +92,77 @@ class PrefixCache:
                 self._forget(holder)
         self._session.clear_lane(lane)
 
-    def moved(self, source: int, target: int) -> None:
-        """What was in one lane is in another now, which was vacated before."""
+    def step_back(self, lane: int) -> int:
+        """Drop the last token of a running lane, because it has to be read again.
+
+        Returns:
+            How many tokens the lane holds now: none where its memory cannot drop one.
+        """
+        holder = self._in_lane[lane]
+        n_tokens = self._index.n_tokens(holder) - 1
+        n_kept = n_tokens if self._truncated(lane, n_tokens) else 0
+        self._index.truncate(holder, n_kept)
+        return n_kept
+
+    def move(self, source: int, target: int) -> bool:
+        """Move a running lane to a free one, whose contents are parked; False when it cannot."""
+        if not self._can_travel:
+            return False
+        self.vacate(target)
+        try:
+            self._session.move_lane(source, target)
+        except UnsupportedParameterError:
+            self._can_travel = False
+            return False
         self._in_lane[target] = self._in_lane.pop(source)
+        return True
 
     def check(self) -> None:
-        """Raise InvariantError unless the books agree."""
+        """Between steps: raise InvariantError unless lanes, states, salts and index agree."""
         self._index.check()
+        held = [*self._in_lane.values(), *self._parked]
+        _require(len(set(held)) == len(held), "a holder is in two places")
+        _require(set(held) == set(self._salts), "a holder is nowhere, or has no salt")
+        _require(self._index.n_holders == len(held), "the index has other holders")
+        for holder, salt in self._salts.items():
+            tokens = self._index.tokens_of(holder)
+            found = self._index.longest(tokens, salt, among=(holder,))
+            _require(not tokens or found == (holder, len(tokens)), "the index has another salt")
+        for lane, holder in self._in_lane.items():
+            n_tokens = self._index.n_tokens(holder)
+            _require(self._session.lane_length(lane) == n_tokens, "a lane has another length")
+        for holder, state in self._parked.items():
+            n_tokens = self._index.n_tokens(holder)
+            _require(state.n_tokens == n_tokens, "a parked state has another length")
+        n_bytes = sum(state.n_bytes for state in self._parked.values())
+        _require(n_bytes == self._parked_bytes, "the bytes of parked states are miscounted")
+        _require(n_bytes <= self._budget_bytes, "parked states take more than their budget")
 
     def _match(self, tokens: Sequence[int], salt: str, lane: int) -> Match | None:
         """The best holder for a prompt in this lane; what it says to share can be had."""
         wanted = tokens[:-1]
-        if not self._session.drops_tails:
-            return self._whole(wanted, salt)
         here = self._in_lane.get(lane)
+        if not self._drops_tails:
+            return self._whole(wanted, salt, here)
         match = self._index.longest(wanted, salt, prefer=lambda each: self._cost(each, here))
         if match is None or match.holder_id == here or self._is_worth_copying(match):
             return match
         return self._index.longest(wanted, salt, among=() if here is None else (here,))
 
-    def _whole(self, wanted: Sequence[int], salt: str) -> Match | None:
+    def _whole(self, wanted: Sequence[int], salt: str, here: int | None) -> Match | None:
         """The longest holder that is a beginning of the prompt: where no tail can be dropped."""
-        best: Match | None = None
+        found = []
         for holder, its_salt in self._salts.items():
-            n_tokens = self._index.n_tokens(holder)
-            if its_salt != salt or not (best.n_tokens if best else 0) < n_tokens <= len(wanted):
+            match = Match(holder, self._index.n_tokens(holder))
+            if its_salt != salt or not 0 < match.n_tokens <= len(wanted):
                 continue
-            if list(self._index.tokens_of(holder)) == list(wanted[:n_tokens]):
-                best = Match(holder, n_tokens)
-        return best
+            if holder != here and not self._is_worth_copying(match):
+                continue
+            if list(self._index.tokens_of(holder)) == list(wanted[: match.n_tokens]):
+                found.append(match)
+        return max(
+            found, key=lambda each: (each.n_tokens, -self._cost(each.holder_id, here)), default=None
+        )
 
     def _cost(self, holder: int, here: int | None) -> int:
         if holder == here:
@@ -124,21 +174,20 @@ class PrefixCache:
         is_long = match.n_tokens >= MIN_COPIED
         return self._can_travel and is_long and n_held <= match.n_tokens * _MAX_HELD_PER_SHARED
 
-    def _keep_beginning(self, lane: int, holder: int, n_tokens: int) -> None:
+    def _keep_beginning(self, lane: int, holder: int, n_tokens: int) -> int:
         n_lost = self._index.n_tokens(holder) - n_tokens
         if n_lost == 0:
             self._index.touch(holder)
-            return
+            return n_tokens
         salt = self._salts[holder]
-        beginning = self._index.tokens_of(holder)[:n_tokens]
-        if n_lost >= MIN_COPIED and self._is_worth_parking(holder):
-            state = self._saved(lane)
-            if state is not None and self._park(holder, state):
-                self._enter(lane, beginning, salt)
-                self._session.truncate_lane(lane, n_tokens)
-                return
-        self._index.truncate(holder, n_tokens)
-        self._session.truncate_lane(lane, n_tokens)
+        beginning = self._index.tokens_of(holder)
+        is_worth_it = n_lost >= MIN_COPIED and self._is_worth_parking(holder)
+        state = self._saved(lane) if is_worth_it else None
+        if state is None or not self._park(holder, state):
+            self._forget(holder)
+        n_kept = n_tokens if self._truncated(lane, n_tokens) else 0
+        self._enter(lane, beginning[:n_kept], salt)
+        return n_kept
 
     def _state_of(self, holder: int) -> LaneState | None:
         """The state of a holder; one that is in a lane stays there, and is parked as well."""
@@ -150,7 +199,7 @@ class PrefixCache:
         if state is not None:
             # Whoever shares this beginning next finds the copy made.
             copy = self._new_holder(self._index.tokens_of(holder), self._salts[holder])
-            if not self._park(copy, state):
+            if not self._park(copy, state, is_spare=True):
                 self._forget(copy)
         return state
 
@@ -158,11 +207,20 @@ class PrefixCache:
         try:
             self._session.restore_lane(lane, state)
         except (UnsupportedParameterError, NativeError):
-            self._can_travel = False
+            self._stop_travelling()
             self._session.clear_lane(lane)
             return False
-        if n_tokens < state.n_tokens:
+        return n_tokens == state.n_tokens or self._truncated(lane, n_tokens)
+
+    def _truncated(self, lane: int, n_tokens: int) -> bool:
+        """Drop a lane's tail, or all of it where llama.cpp refuses."""
+        try:
             self._session.truncate_lane(lane, n_tokens)
+        except UnsupportedParameterError:
+            # Nothing else says that deepseek4's compressed cache cannot.
+            self._drops_tails = False
+            self._session.clear_lane(lane)
+            return False
         return True
 
     def _saved(self, lane: int) -> LaneState | None:
@@ -171,21 +229,35 @@ class PrefixCache:
         try:
             return self._session.save_lane(lane)
         except UnsupportedParameterError:
-            self._can_travel = False
+            self._stop_travelling()
         except MemoryError:
             pass  # a shorter memory is no reason to fail anybody
         return None
+
+    def _stop_travelling(self) -> None:
+        """This memory type cannot be copied: nothing that is parked will ever be used."""
+        self._can_travel = False
+        for holder in tuple(self._parked):
+            self._forget(holder)
 
     def _is_worth_parking(self, holder: int) -> bool:
         is_long = self._index.n_tokens(holder) >= MIN_COPIED
         return self._budget_bytes > 0 and is_long and self._index.is_unique(holder)
 
-    def _park(self, holder: int, state: LaneState) -> bool:
-        """Keep a state, at the expense of less valuable ones; False when it is larger than all."""
+    def _park(self, holder: int, state: LaneState, *, is_spare: bool = False) -> bool:
+        """Keep a state, at the expense of less valuable ones.
+
+        Returns:
+            False when it is larger than the budget, or when it is spare, because a lane has the
+            same, and something that nobody else has would have to go for it.
+        """
         if state.n_bytes > self._budget_bytes:
             return False
         while self._parked_bytes + state.n_bytes > self._budget_bytes:
-            self._forget(self._index.least_valuable(self._parked))
+            victim = self._index.least_valuable(self._parked)
+            if is_spare and self._index.is_unique(victim):
+                return False
+            self._forget(victim)
         self._parked[holder] = state
         self._parked_bytes += state.n_bytes
         return True
@@ -205,3 +277,8 @@ class PrefixCache:
         state = self._parked.pop(holder, None)
         if state is not None:
             self._parked_bytes -= state.n_bytes
+
+
+def _require(claim: object, otherwise: str) -> None:
+    if not claim:
+        raise InvariantError(otherwise)

@@ -116,6 +116,11 @@ class PrefixIndex:
         self._holders: dict[int, _Holder] = {}
         self._n_uses = 0
 
+    @property
+    def n_holders(self) -> int:
+        """Holders it knows, also those of no tokens."""
+        return len(self._holders)
+
     def insert(self, holder_id: int, tokens: Sequence[int], salt: str = "") -> None:
         """The holder now holds exactly these tokens, whatever it held before. It counts as a use.
 

@@ -12,6 +12,7 @@ from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loading import context_length
 from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
 from pyrunner.errors import (
     ContextLengthError,
@@ -170,6 +171,7 @@ def test_a_prompt_that_was_read_whole_by_an_aborted_chunk_is_still_sampled(
     loop = EngineLoop(model, config)
     stubborn = _StubbornSession(loop.session)
     loop._session = cast("Session", stubborn)
+    loop._held = PrefixCache(loop.session, 0)
     for request in requests():
         loop.submit(request)
     assert _tokens_of(loop) == expected
@@ -178,6 +180,7 @@ def test_a_prompt_that_was_read_whole_by_an_aborted_chunk_is_still_sampled(
 
 def test_a_spare_lane_is_free_though_holes_cannot_be_closed(loop: EngineLoop) -> None:
     loop._session = cast("Session", _StubbornSession(loop.session))
+    loop._held = PrefixCache(loop.session, 0)
     for request_id in range(3):
         loop.submit(_request(request_id, max_tokens=100))
     for _ in range(3):

@@ -226,9 +226,7 @@ def test_a_moved_lane_is_found_in_its_new_place() -> None:
     lanes = CachedLanes()
     lanes.serve(0, B)
     lanes.start(1, A)
-    lanes.cache.vacate(0)
-    lanes.session.move_lane(1, 0)
-    lanes.cache.moved(1, 0)
+    assert lanes.cache.move(1, 0)
     lanes.go_on(0, [1, 2])
     lanes.end(0)
     assert lanes.serve(0, [*A, 1, 2, 3]) == len(A) + 2

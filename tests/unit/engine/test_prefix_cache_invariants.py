@@ -103,9 +103,8 @@ class _Machine:
 
     def move(self) -> None:
         source, target = self.rng.choice(list(self.running)), self.rng.choice(self.free_lanes)
-        self.cache.vacate(target)
-        self.session.move_lane(source, target)
-        self.cache.moved(source, target)
+        if not self.cache.move(source, target):
+            return
         self.running[target] = self.running.pop(source)
         self.salt_of[target] = self.salt_of.pop(source)
 
