@@ -60,18 +60,23 @@ class Own:
     n_ctx: int
     """Tokens of one lane."""
     is_thread_count_its_own: bool = False
+    cache_mib: int | None = None
+    """Host memory for parked prefixes; None is the default, as much as the lanes take."""
 
     @property
     def label(self) -> str:
         """As the table has it."""
         lanes = "1 lane" if self.n_lanes == 1 else f"{self.n_lanes} lanes"
         threads = ", threads as it likes" if self.is_thread_count_its_own else ""
-        return f"{lanes} of {self.n_ctx:,} tokens{threads}"
+        cache = "" if self.cache_mib is None else f", {self.cache_mib:,} MiB of cache"
+        return f"{lanes} of {self.n_ctx:,} tokens{threads}{cache}"
 
     def settings(self, bench: Bench) -> dict[str, str]:
         """In the environment of the server and its worker."""
         n_threads = 0 if self.is_thread_count_its_own else bench.plan.n_threads
+        cache_bytes = -1 if self.cache_mib is None else self.cache_mib * 1024 * 1024
         return {
+            "PYRUNNER_ENGINE_CACHE_BYTES": str(cache_bytes),
             "PYRUNNER_ENGINE_N_LANES": str(self.n_lanes),
             "PYRUNNER_ENGINE_N_CTX": str(self.n_ctx),
             "PYRUNNER_ENGINE_N_THREADS": str(n_threads),

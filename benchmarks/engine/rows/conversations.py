@@ -11,7 +11,7 @@ from engine.contestants import Endpoint, LlamaServer, Own, described
 from engine.models import Model
 from engine.race import Figures, race, warm_up
 
-_OWN = Own(n_lanes=4, n_ctx=2048)
+_OWN = Own(n_lanes=4, n_ctx=2048, cache_mib=1024)  # llama-server keeps up to 8,192 MiB
 _OTHERS = (LlamaServer(), LlamaServer(("-np", "4", "-c", "8192", "--no-kv-unified")))
 
 
