@@ -1,5 +1,6 @@
-// The largest of a row of logits, found without a candidate per token of the vocabulary. Ties go
-// to the lower token, as in llama.cpp's greedy sampler. Pure; a row of NaNs gives some token.
+// The largest of a row of logits, found without a candidate per token of the vocabulary, and what
+// log-softmax needs. Ties go to the lower token, as in llama.cpp's greedy sampler. Pure; a row of
+// NaNs gives some token.
 #pragma once
 
 #include <cstdint>
@@ -32,5 +33,13 @@ void top_k(const float * logits,
            const LogitBiases & biases,
            int32_t k,
            std::vector<llama_token_data> & largest);
+
+// In one pass over the row: the `k` tokens with the largest logits, 0..n_vocab, largest first, and
+// the logarithm of the sum of e^logit over all, which a logit minus is its log-softmax. Relative
+// error of the sum below 1e-6; -INFINITY when every logit is.
+float top_k_and_log_sum(const float * logits,
+                        int32_t n_vocab,
+                        int32_t k,
+                        std::vector<llama_token_data> & largest);
 
 } // namespace pyrunner

@@ -241,12 +241,22 @@ void Session::collect(const StepPlan & plan, int32_t begin, int32_t end) {
         result.lanes[entry] = plan.lanes[row];
         result.tokens[entry] = -1;
         result.is_end[entry] = 0;
+        result.logprob_offsets[entry + 1] = result.logprob_offsets[entry];
         if (plan.outputs[row] == kRowSample) {
             Lane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
             const float * logits = llama_get_logits_ith(context_, i - begin);
+            const bool has_logprobs = lane.n_logprobs >= 0;
+            float log_sum = 0.0F;
+            if (has_logprobs) {
+                const int32_t n = std::min(lane.n_logprobs, model_.n_vocab());
+                log_sum = top_k_and_log_sum(logits, model_.n_vocab(), n, likeliest_);
+            }
             const int32_t token = lane.sampler->sample(logits, candidates_);
             result.tokens[entry] = token;
             emit(lane, token, result);
+            if (has_logprobs) {
+                add_logprobs(logits, log_sum, token, result);
+            }
         }
         result.n_outputs++;
         result.text_offsets[entry + 1] = static_cast<int32_t>(result.text.size());
@@ -255,15 +265,35 @@ void Session::collect(const StepPlan & plan, int32_t begin, int32_t end) {
 
 void Session::emit(Lane & lane, int32_t token, StepResult & result) {
     const auto entry = static_cast<size_t>(result.n_outputs);
+    piece_.clear();
     if (model_.is_end_of_generation(token)) {
         result.is_end[entry] = 1;
         return;
     }
     const bool is_shown =
         std::binary_search(lane.preserved_tokens.begin(), lane.preserved_tokens.end(), token);
-    piece_.clear();
     model_.append_piece(token, is_shown, piece_);
     lane.text.push(piece_.data(), piece_.size(), result.text);
+}
+
+// Right after emit(), whose piece is that of the chosen token.
+void Session::add_logprobs(const float * logits,
+                           float log_sum,
+                           int32_t token,
+                           StepResult & result) {
+    int32_t & n_items = result.logprob_offsets[static_cast<size_t>(result.n_outputs) + 1];
+    const auto add = [&](int32_t id, float logit) {
+        const auto item = static_cast<size_t>(n_items++);
+        result.logprob_tokens[item] = id;
+        result.logprobs[item] = logit - log_sum;
+        result.logprob_piece_offsets[item + 1] = static_cast<int32_t>(result.logprob_pieces.size());
+    };
+    result.logprob_pieces.append(piece_);
+    add(token, logits[token]);
+    for (const llama_token_data & likely : likeliest_) {
+        model_.append_piece(likely.id, true, result.logprob_pieces);
+        add(likely.id, likely.logit);
+    }
 }
 
 Status Session::open_lane(int32_t lane,
@@ -271,8 +301,10 @@ Status Session::open_lane(int32_t lane,
                           const std::vector<int32_t> & bias_tokens,
                           const std::vector<float> & biases,
                           const std::vector<int32_t> & history,
-                          const std::vector<int32_t> & preserved_tokens) noexcept try {
-    if (!is_lane(lane) || is_begun_ || bias_tokens.size() != biases.size()) {
+                          const std::vector<int32_t> & preserved_tokens,
+                          int32_t n_logprobs) noexcept try {
+    if (!is_lane(lane) || is_begun_ || bias_tokens.size() != biases.size() || n_logprobs < -1 ||
+        n_logprobs > kMaxLogprobs) {
         return kBadArgument;
     }
     const auto is_token = [this](int32_t t) { return t >= 0 && t < model_.n_vocab(); };
@@ -289,6 +321,7 @@ Status Session::open_lane(int32_t lane,
     target.sampler = std::move(sampler);
     target.text = Utf8Holdback();
     target.preserved_tokens = preserved_tokens;
+    target.n_logprobs = n_logprobs;
     std::sort(target.preserved_tokens.begin(), target.preserved_tokens.end());
     return kOk;
 } catch (const std::bad_alloc &) {

@@ -69,12 +69,15 @@ public:
 
     // Lanes change between steps only: from begin() to finish() all of these are kBadArgument.
     // Prepares a lane for a new sequence: its sampler and its text state; cells are untouched.
+    // `n_logprobs`: -1 for none, or how many of the likeliest tokens beside each chosen one, up to
+    // kMaxLogprobs.
     Status open_lane(int32_t lane,
                      const SamplerParams & params,
                      const std::vector<int32_t> & bias_tokens,
                      const std::vector<float> & biases,
                      const std::vector<int32_t> & history,
-                     const std::vector<int32_t> & preserved_tokens) noexcept;
+                     const std::vector<int32_t> & preserved_tokens,
+                     int32_t n_logprobs) noexcept;
     // Appends what the lane's text state still holds back; then forgets sampler and text state.
     Status close_lane(int32_t lane, std::string & text) noexcept;
     Status clear_lane(int32_t lane) noexcept;
@@ -101,6 +104,7 @@ private:
         std::unique_ptr<Sampler> sampler;
         Utf8Holdback text;
         std::vector<int32_t> preserved_tokens; // control tokens that are shown, sorted
+        int32_t n_logprobs = -1;
     };
 
     bool is_recurrent() const noexcept;
@@ -109,6 +113,7 @@ private:
     int decode(const StepPlan & plan, int32_t begin, int32_t end);
     void collect(const StepPlan & plan, int32_t begin, int32_t end);
     void emit(Lane & lane, int32_t token, StepResult & result);
+    void add_logprobs(const float * logits, float log_sum, int32_t token, StepResult & result);
     static bool on_abort(void * self);
 
     const Model & model_;
@@ -129,9 +134,10 @@ private:
     std::vector<Lane> lanes_;
     std::vector<int32_t> lengths_; // tokens per lane, kept beside llama.cpp's to check plans
     std::vector<llama_token_data> candidates_;
-    std::vector<int32_t> output_rows_; // batch row of each output of the last decode
-    int32_t i_first_output_ = 0;       // index of the first of them among the step's outputs
-    std::vector<int32_t> n_seq_ids_;   // all ones; llama_batch wants it
+    std::vector<llama_token_data> likeliest_; // of the row that is sampled
+    std::vector<int32_t> output_rows_;        // batch row of each output of the last decode
+    int32_t i_first_output_ = 0;              // index of the first of them among the step's outputs
+    std::vector<int32_t> n_seq_ids_;          // all ones; llama_batch wants it
     std::vector<int32_t *> seq_ids_;
     std::string piece_;
     std::vector<uint8_t> blob_;

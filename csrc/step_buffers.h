@@ -8,6 +8,8 @@
 
 namespace pyrunner {
 
+constexpr int32_t kMaxLogprobs = 20; // likeliest tokens beside the chosen one; OpenAI's limit
+
 // What a row asks for beyond its KV cells.
 enum RowOutput : int8_t {
     kRowSilent = 0, // nothing
@@ -39,6 +41,15 @@ struct StepResult {
     std::vector<int8_t> is_end;        // sampled an end-of-generation token
     std::vector<int32_t> text_offsets; // text of entry i is text[offsets[i], offsets[i + 1])
     std::string text;                  // UTF-8, whole characters only
+    // Log-softmax of the raw logits, before bias, penalties and temperature. Entry i has the items
+    // [offsets[i], offsets[i + 1]): none, or the chosen token and then the likeliest, best first.
+    // The bytes of item j are logprob_pieces[piece_offsets[j], piece_offsets[j + 1]): of the chosen
+    // token what it adds to the text, of the others their text or, of control tokens, their name.
+    std::vector<int32_t> logprob_offsets;
+    std::vector<int32_t> logprob_tokens;
+    std::vector<float> logprobs;
+    std::vector<int32_t> logprob_piece_offsets;
+    std::string logprob_pieces;
     int32_t n_outputs = 0;
     int32_t n_chunk_committed = 0; // rows of the chunk whose KV cells are there
 
@@ -47,12 +58,20 @@ struct StepResult {
         tokens.resize(n_entries);
         is_end.resize(n_entries);
         text_offsets.resize(n_entries + 1);
+        const size_t n_items = n_entries * (1 + static_cast<size_t>(kMaxLogprobs));
+        logprob_offsets.resize(n_entries + 1);
+        logprob_tokens.resize(n_items);
+        logprobs.resize(n_items);
+        logprob_piece_offsets.resize(n_items + 1);
     }
     void clear() {
         n_outputs = 0;
         n_chunk_committed = 0;
         text_offsets[0] = 0;
         text.clear();
+        logprob_offsets[0] = 0;
+        logprob_piece_offsets[0] = 0;
+        logprob_pieces.clear();
     }
 };
 

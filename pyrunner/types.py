@@ -139,6 +139,8 @@ class ChatRequest:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
     cache: CacheUse = field(default_factory=CacheUse)
+    n_logprobs: int | None = None
+    """Likeliest tokens to report beside each of the answer, 0..20; None reports nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,12 @@ class CompletionRequest:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
     cache: CacheUse = field(default_factory=CacheUse)
+    n_logprobs: int | None = None
+    """Likeliest tokens to report beside each of the answer, 0..20; None reports nothing."""
+
+
+MAX_LOGPROBS = 20
+"""Likeliest tokens that can be asked for beside each chosen one; OpenAI's limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +194,31 @@ class Timings:
     """From there to the last token."""
 
 
-class TextEvent(msgspec.Struct, frozen=True, kw_only=True, tag="text"):
+class TokenChance(msgspec.Struct, frozen=True, array_like=True):
+    """One token and how likely it was. An array on the wire, because there are many."""
+
+    token: int
+    piece: bytes
+    """Its text, which can be part of a character; of a control token its name."""
+    logprob: float
+    """Natural logarithm of its probability before bias, penalties, temperature and cuts."""
+
+
+class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
+    """A token of the answer among those that could have stood there."""
+
+    chosen: TokenChance
+    """Its `piece` is what it added to the text: empty for a control token that is not shown."""
+    likeliest: tuple[TokenChance, ...]
+    """As many as were asked for, best first; the chosen one need not be among them."""
+
+
+class TextEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
     """New text of the answer. Whole characters only."""
 
     text: str
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """Of the tokens whose text begins here, in order, when they were asked for."""
 
 
 class ReasoningEvent(msgspec.Struct, frozen=True, kw_only=True, tag="reasoning"):

@@ -177,12 +177,29 @@ cdef class Session:
         )
 
     @property
+    def logprobs(self):
+        """Of the last step: ``(offsets, tokens, logprobs, piece_offsets, pieces)``, read-only.
+
+        Entry i of `result` has the items ``offsets[i]`` to ``offsets[i + 1]``: none, or the chosen
+        token and then the likeliest ones, best first. `pieces` are the bytes of all items.
+        """
+        cdef const StepResult * result = &self.memory.native.result()
+        cdef Py_ssize_t n = result.logprob_offsets[result.n_outputs]
+        return (
+            _int32s(self.memory, result.logprob_offsets.data(), result.n_outputs + 1, True),
+            _int32s(self.memory, result.logprob_tokens.data(), n, True),
+            _memory(self.memory, <void *> result.logprobs.data(), n, b"f", sizeof(float), True),
+            _int32s(self.memory, result.logprob_piece_offsets.data(), n + 1, True),
+            <bytes> result.logprob_pieces,
+        )
+
+    @property
     def text(self):
         """UTF-8 of all entries of the last step, to be cut at `text_offsets`."""
         return <bytes> self.memory.native.result().text
 
     def open_lane(self, int32_t lane, dict params not None, *, bias_tokens=(), biases=(),
-                  history=(), preserved_tokens=()):
+                  history=(), preserved_tokens=(), int32_t n_logprobs=-1):
         """Give a lane the sampler and the text state of a new sequence.
 
         Args:
@@ -192,6 +209,8 @@ cdef class Session:
             biases: See `bias_tokens`.
             history: Tokens the penalties have seen, oldest first.
             preserved_tokens: Control tokens whose text is part of the answer.
+            n_logprobs: -1, or how many likeliest tokens `logprobs` has beside each chosen one,
+                0..20.
         """
         cdef SamplerParams native
         cdef vector[int32_t] native_bias_tokens = bias_tokens
@@ -212,7 +231,7 @@ cdef class Session:
         native.ignore_eos = params["ignore_eos"]
         with nogil:
             status = self.memory.native.open_lane(lane, native, native_bias_tokens, native_biases,
-                                                  native_history, native_preserved)
+                                                  native_history, native_preserved, n_logprobs)
         check(<int> status, "opening a lane")
 
     def close_lane(self, int32_t lane):

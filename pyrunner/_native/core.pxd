@@ -100,6 +100,11 @@ cdef extern from "step_buffers.h" namespace "pyrunner" nogil:
         vector[int8_t] is_end
         vector[int32_t] text_offsets
         string text
+        vector[int32_t] logprob_offsets
+        vector[int32_t] logprob_tokens
+        vector[float] logprobs
+        vector[int32_t] logprob_piece_offsets
+        string logprob_pieces
         int32_t n_outputs
         int32_t n_chunk_committed
 
@@ -129,7 +134,8 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status open_lane(int32_t lane, const SamplerParams & params,
                          const vector[int32_t] & bias_tokens, const vector[float] & biases,
                          const vector[int32_t] & history,
-                         const vector[int32_t] & preserved_tokens) noexcept
+                         const vector[int32_t] & preserved_tokens,
+                         int32_t n_logprobs) noexcept
         Status close_lane(int32_t lane, string & text) noexcept
         Status clear_lane(int32_t lane) noexcept
         Status truncate_lane(int32_t lane, int32_t n_keep) noexcept

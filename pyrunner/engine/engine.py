@@ -15,6 +15,7 @@ from pyrunner.engine.loading import load_model
 from pyrunner.engine.loop import EngineLoop, check_tokens
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
 from pyrunner.engine.step import ROW_LOGITS, write_rows
+from pyrunner.engine.token_trace import Piece, TokenTrace
 from pyrunner.engine.turn import Turn
 from pyrunner.errors import (
     ContextLengthError,
@@ -78,6 +79,7 @@ class Engine:
         # it has to be fair.
         self._lock = Turn()
         self._mailboxes: dict[int, deque[Event | Exception]] = {}
+        self._traces: dict[int, TokenTrace] = {}  # of those that want logprobs
         # Generations nobody holds any more. A finalizer runs at any point of any thread, so it
         # only leaves its id here; whoever takes the lock next cancels them.
         self._abandoned: deque[int] = deque()
@@ -102,6 +104,7 @@ class Engine:
         *,
         sampling: SamplingParams | None = None,
         limits: Limits | None = None,
+        n_logprobs: int | None = None,
     ) -> "Generation":
         """Start continuing a prompt.
 
@@ -109,6 +112,8 @@ class Engine:
             prompt: Text, whose control tokens are taken as such, or token ids.
             sampling: How tokens are chosen.
             limits: When to end.
+            n_logprobs: None, or how many likeliest tokens the events report beside each token of
+                the answer, 0..20.
 
         Returns:
             An iterator of `TextEvent` and, last, one `FinishEvent`. Closing it early, from any
@@ -126,10 +131,13 @@ class Engine:
                 tokens=tokens,
                 sampling=sampling or SamplingParams(),
                 limits=limits or Limits(),
+                n_logprobs=n_logprobs,
             )
             self._cancel_abandoned()
             self._open_loop().submit(request)
             self._mailboxes[request.request_id] = deque()
+            if n_logprobs is not None:
+                self._traces[request.request_id] = TokenTrace()
         return Generation(self, request.request_id)
 
     def embed(
@@ -282,18 +290,25 @@ class Engine:
             if mailbox is None:
                 continue  # cancelled, and nobody listens any more
             match event:
-                case Text(text=text):
-                    if text:
-                        mailbox.append(TextEvent(text=text))
-                case Finished(text=text, finish=finish):
-                    if text:
-                        mailbox.append(TextEvent(text=text))
+                case Text():
+                    mailbox.extend(self._said(event))
+                case Finished(finish=finish):
+                    mailbox.extend(self._said(event))
                     mailbox.append(finish)
                 case Errored(error=error):
                     mailbox.append(error)
 
+    def _said(self, event: Text | Finished) -> list[Piece]:
+        said: list[Piece] = [TextEvent(text=event.text)] if event.text else []
+        trace = self._traces.get(event.request_id)
+        if trace is None:
+            return said
+        trace.add(event.traced)
+        return trace.attach(said)
+
     def _forget(self, request_id: int) -> None:
         with self._lock:
+            self._traces.pop(request_id, None)
             if self._mailboxes.pop(request_id, None) is not None and self._loop is not None:
                 self._loop.cancel(request_id)
 

@@ -17,7 +17,12 @@ from pyrunner.engine.lanes import LaneLedger
 from pyrunner.engine.loading import cache_budget, check_config, context_length, describe
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
-from pyrunner.engine.sampling import check_limits, check_sampling, native_params
+from pyrunner.engine.sampling import (
+    check_limits,
+    check_logprobs,
+    check_sampling,
+    native_params,
+)
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.step import Sampled, run_step
@@ -121,7 +126,7 @@ class EngineLoop:
         Raises:
             ContextLengthError: The prompt does not leave room for one token.
             InvalidParameterError: An empty prompt, a token outside the vocabulary, or a sampling
-                parameter or limit outside its range.
+                parameter, limit or number of logprobs outside its range.
         """
         session = self.session
         tokens = request.tokens
@@ -132,6 +137,7 @@ class EngineLoop:
         check_tokens(tokens, self._model.n_vocab)
         check_sampling(request.sampling, self._model.n_vocab)
         check_limits(request.limits)
+        check_logprobs(request.n_logprobs)
         request = replace(request, tokens=array("i", tokens))
         self._waiting.append(Waiting(request, self._clock()))
 
@@ -280,6 +286,7 @@ class EngineLoop:
             biases=[bias for _, bias in sampling.logit_bias],
             history=request.tokens[-sampling.repeat_last_n :] if sampling.repeat_last_n else (),
             preserved_tokens=request.preserved_tokens,
+            n_logprobs=-1 if request.n_logprobs is None else request.n_logprobs,
         )
 
     def _close_holes(self) -> None:
@@ -308,24 +315,38 @@ class EngineLoop:
         if sequence.first_token_at_s is None:
             sequence.first_token_at_s = now_s
         if sampled.is_end:
-            return self._end(sequence, FinishReason.STOP, "", sampled.token, now_s)
+            return self._end(sequence, FinishReason.STOP, "", sampled, now_s)
         passed = sequence.stops.feed(sampled.text)
         if passed.is_stopped:
-            return self._end(sequence, FinishReason.STOP, passed.text, sampled.token, now_s)
+            return self._end(sequence, FinishReason.STOP, passed.text, sampled, now_s)
         if sequence.is_at_limit:
-            return self._end(sequence, FinishReason.LENGTH, passed.text, sampled.token, now_s)
-        return Text(request_id=sequence.request.request_id, text=passed.text, token=sampled.token)
+            return self._end(sequence, FinishReason.LENGTH, passed.text, sampled, now_s)
+        return Text(
+            request_id=sequence.request.request_id,
+            text=passed.text,
+            token=sampled.token,
+            traced=sampled.traced,
+        )
 
     def _end(
-        self, sequence: Sequence, reason: FinishReason, text: str, token: int | None, now_s: float
+        self,
+        sequence: Sequence,
+        reason: FinishReason,
+        text: str,
+        sampled: Sampled | None,
+        now_s: float,
     ) -> Finished:
         held_bytes = self.session.close_lane(sequence.lane).decode()
         text += sequence.stops.feed(held_bytes).text + sequence.stops.flush()
         del self._sequences[sequence.lane]
         self._lanes.release(sequence.lane)
-        finish = sequence.finish(reason, now_s)
-        request_id = sequence.request.request_id
-        return Finished(request_id=request_id, text=text, token=token, finish=finish)
+        return Finished(
+            request_id=sequence.request.request_id,
+            text=text,
+            token=None if sampled is None else sampled.token,
+            finish=sequence.finish(reason, now_s),
+            traced=None if sampled is None else sampled.traced,
+        )
 
 
 def check_tokens(tokens: Tokens[int], n_vocab: int) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pyrunner.errors import PyrunnerError
-from pyrunner.types import FinishEvent, Limits, SamplingParams
+from pyrunner.types import FinishEvent, Limits, SamplingParams, TokenLogprobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,16 @@ class GenerationRequest:
     """Only requests of the same salt share cells, so that time tells nothing across tenants."""
     preserved_tokens: tuple[int, ...] = ()
     """Control tokens whose text belongs to the answer, because a chat parser looks for it."""
+    n_logprobs: int | None = None
+    """Likeliest tokens to report beside each sampled one, 0..20; None reports nothing."""
+
+
+class Traced(NamedTuple):
+    """A sampled token with its logprobs, for `pyrunner.engine.token_trace`."""
+
+    logprobs: TokenLogprobs
+    text: str
+    """What it completed, before stop strings hold any of it back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +42,8 @@ class Text:
     text: str
     token: int
     """The token that was sampled in this step."""
+    traced: Traced | None = None
+    """The same token, when logprobs were asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +56,8 @@ class Finished:
     token: int | None
     """The token that was sampled in this step, if one was."""
     finish: FinishEvent
+    traced: Traced | None = None
+    """The same token, when logprobs were asked for and it is none that ends the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import secrets
 
 from pyrunner.errors import InvalidParameterError
-from pyrunner.types import Limits, SamplingParams
+from pyrunner.types import MAX_LOGPROBS, Limits, SamplingParams
 
 MAX_STOPS = 64
 """Of a request and its chat template together; the API allows a client fewer."""
@@ -59,6 +59,16 @@ def check_limits(limits: Limits) -> None:
             param="stop",
             problem=f"must be at most {MAX_STOPS} strings of 1 to {MAX_STOP_CHARACTERS} characters",
         )
+
+
+def check_logprobs(n_logprobs: int | None) -> None:
+    """Check how many logprobs are asked for.
+
+    Raises:
+        InvalidParameterError: Names the parameter and its range.
+    """
+    if n_logprobs is not None and not 0 <= n_logprobs <= MAX_LOGPROBS:
+        raise InvalidParameterError(param="n_logprobs", problem=f"must be from 0 to {MAX_LOGPROBS}")
 
 
 def native_params(sampling: SamplingParams, *, ignore_eos: bool) -> dict[str, float | int | bool]:

@@ -6,13 +6,16 @@ The only place that knows the layout of the lent buffers (csrc/step_buffers.h).
 from array import array
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Tokens
+from itertools import pairwise
 from typing import NamedTuple
 
 from pyrunner._native import Session
 from pyrunner._native.status import Status
+from pyrunner.engine.request import Traced
 from pyrunner.engine.scheduler import StepSchedule
 from pyrunner.engine.sequence import Sequence
 from pyrunner.errors import DecodeError
+from pyrunner.types import TokenChance, TokenLogprobs
 
 ROW_SILENT = 0
 ROW_SAMPLE = 1
@@ -27,6 +30,15 @@ class Sampled(NamedTuple):
     is_end: bool
     """An end-of-generation token; it has no text."""
     text: str
+    logprobs: TokenLogprobs | None
+    """None when the request did not ask."""
+
+    @property
+    def traced(self) -> Traced | None:
+        """For whoever reports logprobs; a token that ends the answer is no part of it."""
+        if self.logprobs is None or self.is_end:
+            return None
+        return Traced(self.logprobs, self.text)
 
 
 class Step(NamedTuple):
@@ -55,7 +67,7 @@ def run_step(session: Session, schedule: StepSchedule, sequences: Mapping[int, S
     if status is Status.NO_ROOM:
         # Admission keeps every lane within its cells, so this memory type needs more than we know.
         raise DecodeError(status=int(status), during="finding room in the KV cache")
-    return Step(list(_read_results(session)), is_chunk_done=status is Status.OK)
+    return Step(list(_read_results(session, sequences)), is_chunk_done=status is Status.OK)
 
 
 def _write_running(
@@ -101,9 +113,26 @@ def write_rows(  # one argument per buffer, and where to begin
     return end
 
 
-def _read_results(session: Session) -> Iterator[Sampled]:
+def _read_results(session: Session, sequences: Mapping[int, Sequence]) -> Iterator[Sampled]:
     lanes, tokens, is_end, offsets = session.result
     text = session.text
+    is_asked = [sequences[lane].request.n_logprobs is not None for lane in lanes]
+    logprobs = list(_read_logprobs(session)) if any(is_asked) else [None] * len(lanes)
     for i, lane in enumerate(lanes):
         piece = text[offsets[i] : offsets[i + 1]].decode()
-        yield Sampled(lane, tokens[i], bool(is_end[i]), piece)
+        yield Sampled(lane, tokens[i], bool(is_end[i]), piece, logprobs[i])
+
+
+def _read_logprobs(session: Session) -> Iterator[TokenLogprobs | None]:
+    """One for each result, in order."""
+    offsets, tokens, values, piece_offsets, pieces = session.logprobs
+    cuts = piece_offsets.tolist()
+    chances = [
+        TokenChance(token, pieces[start:end], value)
+        for token, value, start, end in zip(
+            tokens.tolist(), values.tolist(), cuts[:-1], cuts[1:], strict=True
+        )
+    ]
+    for start, end in pairwise(offsets.tolist()):
+        is_there = end > start
+        yield TokenLogprobs(chances[start], tuple(chances[start + 1 : end])) if is_there else None

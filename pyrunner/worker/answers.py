@@ -1,11 +1,12 @@
 """The requests in flight, from admission to their last frame."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyrunner import log
 from pyrunner.engine.request import Errored, Finished, StepEvent, Text
+from pyrunner.engine.token_trace import TokenTrace
 from pyrunner.errors import PyrunnerError, WorkerProtocolError
 from pyrunner.types import EmbeddingResult
 from pyrunner.wire.frames import Delta, Done, Failed, FromWorker, Vectors
@@ -65,6 +66,7 @@ class Answer:
     frame: RequestFrame
     parser: Parser | None = None
     """None until the engine has the request."""
+    trace: TokenTrace = field(default_factory=TokenTrace)
 
 
 class Answers:
@@ -157,13 +159,11 @@ class Answers:
             raise AssertionError("an event before the submission")
         match event:
             case Text():
-                if event.text:
-                    pieces.extend(answer.parser.feed(event.text))
+                pieces.extend(_read(answer.parser, answer.trace, event))
             case Finished():
-                if event.text:
-                    pieces.extend(answer.parser.feed(event.text))
+                pieces.extend(_read(answer.parser, answer.trace, event))
                 rest, finish = answer.parser.finish(event.finish)
-                if self._deliver(answer, [*pieces, *rest]):
+                if self._deliver(answer, [*pieces, *answer.trace.attach(rest)]):
                     self._end(answer, Done(finish=finish))
             case Errored():
                 self._end(answer, failed(event.error))
@@ -195,6 +195,11 @@ class Answers:
         del self._by_id[answer.request_id]
         del self._by_peer[answer.peer]
         self._on_end()
+
+
+def _read(parser: Parser, trace: TokenTrace, event: Text | Finished) -> Sequence[Piece]:
+    trace.add(event.traced)
+    return trace.attach(parser.feed(event.text)) if event.text else ()
 
 
 def failed(error: PyrunnerError) -> Failed:

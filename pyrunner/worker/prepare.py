@@ -29,6 +29,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 limits=limits,
                 salt=_salt(chat.cache, request_id),
                 preserved_tokens=tuple(rendered.preserved_tokens),
+                n_logprobs=chat.n_logprobs,
             )
             return Prepared(request_id, Submit(generation), rendered.parser)
         case Complete(request=raw):
@@ -39,6 +40,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 sampling=raw.sampling,
                 limits=raw.limits,
                 salt=_salt(raw.cache, request_id),
+                n_logprobs=raw.n_logprobs,
             )
             return Prepared(request_id, Submit(generation), PlainText())
         case Embed(request=embedding):

@@ -225,6 +225,53 @@ def test_completion_answers_and_streams_the_same(client):
     assert said == whole.choices[0].text
 
 
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
+def test_chat_logprobs_are_those_of_the_content(client, is_streamed):
+    body: Any = {"model": MODEL, "messages": QUESTION, "temperature": 0, "max_tokens": 12}
+    answer = client.chat.completions.create(
+        **body, logprobs=True, top_logprobs=20, stream=is_streamed
+    )
+    choices = [chunk.choices[0] for chunk in answer] if is_streamed else answer.choices
+    tokens = [each for one in choices if one.logprobs for each in one.logprobs.content]
+    content = [(one.delta if is_streamed else one.message).content or "" for one in choices]
+    assert len(tokens) == 12
+    assert b"".join(bytes(each.bytes) for each in tokens).decode() == "".join(content)
+    for each in tokens:
+        numbers = [other.logprob for other in each.top_logprobs]
+        assert numbers == sorted(numbers, reverse=True)
+        assert each.logprob == numbers[0] <= 0  # temperature 0 takes the likeliest
+        assert each.token == each.top_logprobs[0].token
+    asked_for_less = client.chat.completions.create(**body, logprobs=True)
+    (choice,) = asked_for_less.choices
+    assert [each.top_logprobs for each in choice.logprobs.content] == [[]] * 12
+    assert client.chat.completions.create(**body).choices[0].logprobs is None
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
+def test_completion_logprobs_are_parallel_lists(client, is_streamed):
+    answer = client.completions.create(
+        model=MODEL,
+        prompt="Docker is",
+        temperature=0,
+        max_tokens=8,
+        logprobs=2,
+        stream=is_streamed,
+    )
+    choices = [chunk.choices[0] for chunk in answer] if is_streamed else answer.choices
+    found = [one.logprobs for one in choices if one.logprobs]
+    text = "".join(one.text for one in choices)
+    tokens = [each for one in found for each in one.tokens]
+    offsets = [each for one in found for each in one.text_offset]
+    assert len(tokens) == len(offsets) == 8
+    assert [text[at:].startswith(each) for at, each in zip(offsets, tokens, strict=True)] == (
+        [True] * 8
+    )
+    numbers = [each for one in found for each in one.token_logprobs]
+    tables = [each for one in found for each in one.top_logprobs]
+    assert [max(each.values()) for each in tables] == numbers
+    assert all(len(each) == 2 for each in tables)
+
+
 def test_embeddings_come_as_floats_and_as_base64(client):
     # The client asks for base64 unless told otherwise, and decodes it.
     texts = ["a container", "an image"]
@@ -249,6 +296,7 @@ def test_models_can_be_listed_and_each_be_retrieved(client):
         ({"temperature": 11}, "temperature"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"n": 2}, "n"),
+        ({"top_logprobs": 2}, "top_logprobs"),
         ({"extra_body": {"temprature": 1}}, "temprature"),
     ],
 )

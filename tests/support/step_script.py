@@ -86,6 +86,7 @@ class SessionPlayer:
         prompt: Sequence[int] = (),
         *,
         ignore_eos: bool = False,
+        n_logprobs: int = -1,
     ) -> None:
         names = [name for name in sampling.__slots__ if name not in ("logit_bias", "seed")]
         params = {name: getattr(sampling, name) for name in names}
@@ -96,6 +97,7 @@ class SessionPlayer:
             bias_tokens=[token for token, _ in sampling.logit_bias],
             biases=[bias for _, bias in sampling.logit_bias],
             history=list(prompt),
+            n_logprobs=n_logprobs,
         )
 
     def play(self, steps: Iterable[Step]) -> Sampled:

@@ -11,9 +11,10 @@ from pyrunner.types import (
     CompletionRequest,
     FinishEvent,
     FinishReason,
-    Limits,
     TextEvent,
     Timings,
+    TokenChance,
+    TokenLogprobs,
     ToolCallEvent,
     ToolChoice,
     Usage,
@@ -34,14 +35,17 @@ def answer(request: ChatRequest | CompletionRequest) -> Sequence[Item]:
         seed = 0
     chooser = random.Random(seed)
     words = [f" {chooser.choice(WORDS)}" for _ in range(LONGEST)]
-    return _spoken(words, request.limits, n_prompt)
+    return _spoken(words, request, n_prompt)
 
 
 def _calls(request: ChatRequest) -> bool:
     return bool(request.tools) and request.tool_choice is not ToolChoice.NONE
 
 
-def _spoken(words: Sequence[str], limits: Limits, n_prompt: int) -> Sequence[Item]:
+def _spoken(
+    words: Sequence[str], request: ChatRequest | CompletionRequest, n_prompt: int
+) -> Sequence[Item]:
+    limits = request.limits
     limit = LONGEST if limits.max_tokens is None else limits.max_tokens
     is_cut = limit < len(words)
     said = ""
@@ -50,9 +54,18 @@ def _spoken(words: Sequence[str], limits: Limits, n_prompt: int) -> Sequence[Ite
         found = [said.index(stop) for stop in limits.stop if stop in said]
         if found:
             return TextEvent(text=said[: min(found)]), _finish(FinishReason.STOP, n_prompt, i + 1)
-    pieces = [TextEvent(text=word) for word in words[:limit]]
+    pieces = [_piece(word, request.n_logprobs) for word in words[:limit]]
     reason = FinishReason.LENGTH if is_cut else FinishReason.STOP
     return *pieces, _finish(reason, n_prompt, len(pieces))
+
+
+def _piece(word: str, n_logprobs: int | None) -> TextEvent:
+    if n_logprobs is None:
+        return TextEvent(text=word)
+    others = [f" {each}" for each in WORDS if f" {each}" != word]
+    chances = [TokenChance(i, each.encode(), -0.5 - i) for i, each in enumerate((word, *others))]
+    logprobs = TokenLogprobs(chances[0], tuple(chances[:n_logprobs]))
+    return TextEvent(text=word, logprobs=(logprobs,))
 
 
 def _call(name: str, n_prompt: int) -> Sequence[Item]:

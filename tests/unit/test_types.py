@@ -47,6 +47,14 @@ def test_a_chat_request_survives_msgpack():
     "event",
     [
         types.TextEvent(text=""),
+        types.TextEvent(
+            text="x",
+            logprobs=(
+                types.TokenLogprobs(
+                    types.TokenChance(5, b"\xff", -0.5), (types.TokenChance(6, b"", -1.5),)
+                ),
+            ),
+        ),
         types.ReasoningEvent(text="\U0001f600"),
         types.ToolCallEvent(index=1, arguments="{"),
         types.FinishEvent(

@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyrunner import __version__
+from pyrunner.server.openai.logprobs import (
+    ChatLogprobs,
+    LogprobsRendering,
+    NoLogprobs,
+    TextLogprobs,
+)
 from pyrunner.types import (
     Event,
     FinishEvent,
@@ -15,6 +21,7 @@ from pyrunner.types import (
     ReasoningEvent,
     TextEvent,
     Timings,
+    TokenLogprobs,
     ToolCallEvent,
     Usage,
 )
@@ -69,8 +76,9 @@ class Rendering(Protocol):
 class ChatRendering:
     """``chat.completion`` and ``chat.completion.chunk``."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, has_logprobs: bool = False) -> None:
         self._answer = answer
+        self._logprobs: LogprobsRendering = ChatLogprobs() if has_logprobs else NoLogprobs()
 
     def opening(self) -> list[Document]:
         """The role comes first, alone."""
@@ -79,8 +87,8 @@ class ChatRendering:
     def chunk(self, event: TextEvent | ReasoningEvent | ToolCallEvent) -> Document:
         """A delta of content, reasoning or a tool call."""
         match event:
-            case TextEvent(text=text):
-                return self._chunk({"content": text})
+            case TextEvent(text=text, logprobs=tokens):
+                return self._chunk({"content": text}, logprobs=self._logprobs.document(tokens))
             case ReasoningEvent(text=text):
                 return self._chunk({"reasoning_content": text})
             case ToolCallEvent():
@@ -98,24 +106,29 @@ class ChatRendering:
     def whole(self, events: Iterable[Event]) -> Document | None:
         """One message."""
         message = _Message()
+        tokens: list[TokenLogprobs] = []
         for event in events:
             if isinstance(event, FinishEvent):
                 choice: Document = {
                     "index": 0,
                     "message": message.document(),
-                    "logprobs": None,
+                    "logprobs": self._logprobs.document(tokens),
                     "finish_reason": event.reason.value,
                 }
                 document = self._answer.document("chat.completion", [choice])
                 return document | {"usage": usage(event.usage), "timings": timings(event)}
             message.add(event)
+            if isinstance(event, TextEvent):
+                tokens.extend(event.logprobs)
         return None
 
-    def _chunk(self, delta: Document, reason: FinishReason | None = None) -> Document:
+    def _chunk(
+        self, delta: Document, reason: FinishReason | None = None, logprobs: object = None
+    ) -> Document:
         choice: Document = {
             "index": 0,
             "delta": delta,
-            "logprobs": None,
+            "logprobs": logprobs,
             "finish_reason": reason.value if reason else None,
         }
         return self._answer.document("chat.completion.chunk", [choice])
@@ -124,8 +137,9 @@ class ChatRendering:
 class TextRendering:
     """``text_completion``, streamed and whole alike."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, has_logprobs: bool = False) -> None:
         self._answer = answer
+        self._logprobs: LogprobsRendering = TextLogprobs() if has_logprobs else NoLogprobs()
 
     def opening(self) -> list[Document]:
         """Nothing: the first chunk is text."""
@@ -133,7 +147,9 @@ class TextRendering:
 
     def chunk(self, event: TextEvent | ReasoningEvent | ToolCallEvent) -> Document:
         """A piece of text; raw completions have nothing else."""
-        return self._document(event.text if isinstance(event, TextEvent) else "")
+        if not isinstance(event, TextEvent):
+            return self._document("")
+        return self._document(event.text, logprobs=self._logprobs.document(event.logprobs))
 
     def closing(self, finish: FinishEvent, *, include_usage: bool) -> list[Document]:
         """The reason, then the usage if asked for."""
@@ -147,19 +163,24 @@ class TextRendering:
     def whole(self, events: Iterable[Event]) -> Document | None:
         """All text in one choice."""
         pieces: list[str] = []
+        tokens: list[TokenLogprobs] = []
         for event in events:
             if isinstance(event, FinishEvent):
-                document = self._document("".join(pieces), event.reason)
+                logprobs = self._logprobs.document(tokens)
+                document = self._document("".join(pieces), event.reason, logprobs)
                 return document | {"usage": usage(event.usage), "timings": timings(event)}
             if isinstance(event, TextEvent):
                 pieces.append(event.text)
+                tokens.extend(event.logprobs)
         return None
 
-    def _document(self, text: str, reason: FinishReason | None = None) -> Document:
+    def _document(
+        self, text: str, reason: FinishReason | None = None, logprobs: object = None
+    ) -> Document:
         choice: Document = {
             "index": 0,
             "text": text,
-            "logprobs": None,
+            "logprobs": logprobs,
             "finish_reason": reason.value if reason else None,
         }
         return self._answer.document("text_completion", [choice])

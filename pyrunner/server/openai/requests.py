@@ -58,6 +58,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         sampling=_sampling(body),
         limits=_limits(body, _max_tokens(body)),
         cache=_cache_use(body),
+        n_logprobs=_n_logprobs(body),
     )
 
 
@@ -78,6 +79,7 @@ def completion_request(body: CompletionBody) -> CompletionRequest:
         sampling=_sampling(body),
         limits=_limits(body, body.max_tokens),
         cache=_cache_use(body),
+        n_logprobs=body.logprobs,
     )
 
 
@@ -113,6 +115,14 @@ def _limits(body: GenerationBody, max_tokens: int | None) -> Limits:
 
 def _cache_use(body: GenerationBody) -> CacheUse:
     return CacheUse(salt=body.cache_salt or "", is_shared=body.cache_prompt is not False)
+
+
+def _n_logprobs(body: ChatBody) -> int | None:
+    if body.logprobs:
+        return body.top_logprobs
+    if body.top_logprobs:
+        raise InvalidParameterError(param="top_logprobs", problem="needs 'logprobs': true")
+    return None
 
 
 def _max_tokens(body: ChatBody) -> int | None:

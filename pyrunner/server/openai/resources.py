@@ -46,7 +46,8 @@ class ChatCompletions:
             self._generator.preload(req, body.model, ModelMode.COMPLETION, keep_alive_s)
             return
         request = requests.chat_request(body)
-        rendering = ChatRendering(_answer(self._dependencies, "chatcmpl-", body))
+        answer = _answer(self._dependencies, "chatcmpl-", body)
+        rendering = ChatRendering(answer, has_logprobs=body.logprobs)
         asked = _generation(body, rendering, lambda runner: runner.chat(request, keep_alive_s))
         self._generator.answer(req, resp, asked)
 
@@ -66,7 +67,8 @@ class Completions:
             self._generator.preload(req, body.model, ModelMode.COMPLETION, keep_alive_s)
             return
         request = requests.completion_request(body)
-        rendering = TextRendering(_answer(self._dependencies, "cmpl-", body))
+        answer = _answer(self._dependencies, "cmpl-", body)
+        rendering = TextRendering(answer, has_logprobs=body.logprobs is not None)
         asked = _generation(body, rendering, lambda runner: runner.complete(request, keep_alive_s))
         self._generator.answer(req, resp, asked)
 

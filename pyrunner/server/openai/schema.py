@@ -124,12 +124,15 @@ class ChatBody(GenerationBody, kw_only=True):
     tool_choice: object = None
     parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, object] | None = None
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
 class CompletionBody(GenerationBody, kw_only=True):
     """``POST /v1/completions``."""
 
     prompt: str | list[object]
+    logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
 
 
 class EmbeddingBody(Body, kw_only=True):

@@ -29,7 +29,6 @@ GENERATION: Mapping[str, Unsupported] = {
     "n": _ONE,
     "store": Unsupported(harmless=(False,), hint="Nothing is stored here."),
     "service_tier": _TIER,
-    "top_logprobs": _ZERO,
     "grammar": Unsupported(harmless=("",)),
     "json_schema": _NEVER,
     "response_format": Unsupported(
@@ -64,7 +63,6 @@ GENERATION: Mapping[str, Unsupported] = {
 
 CHAT: Mapping[str, Unsupported] = {
     **GENERATION,
-    "logprobs": _OFF,
     "audio": _NEVER,
     "modalities": Unsupported(harmless=(["text"],), hint='Only ["text"] is.'),
     "functions": Unsupported(hint="Use 'tools'."),
@@ -82,7 +80,7 @@ CHAT: Mapping[str, Unsupported] = {
 
 COMPLETION: Mapping[str, Unsupported] = {
     **GENERATION,
-    "logprobs": Unsupported(),
+    "top_logprobs": _ZERO,
     "best_of": _ONE,
     "echo": _OFF,
     "suffix": Unsupported(harmless=("",)),

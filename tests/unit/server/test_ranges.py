@@ -6,6 +6,7 @@ from msgspec import inspect
 
 from pyrunner.engine import sampling
 from pyrunner.server.openai import schema
+from pyrunner.types import MAX_LOGPROBS
 
 BODY: Any = inspect.type_info(schema.GenerationBody)
 FIELDS: dict[str, Any] = {each.name: each.type for each in BODY.fields}
@@ -25,6 +26,15 @@ def test_every_number_of_the_engine_has_the_same_range_in_the_api():
 def test_seed_of_the_api_is_the_engines_or_minus_one():
     seed = _constrained(FIELDS["seed"])
     assert (seed.ge, seed.le) == (-1, sampling.MAX_SEED)
+
+
+def test_logprobs_of_the_api_are_within_the_engines():
+    chat: Any = inspect.type_info(schema.ChatBody)
+    text: Any = inspect.type_info(schema.CompletionBody)
+    (top,) = (each.type for each in chat.fields if each.name == "top_logprobs")
+    (most,) = (_constrained(each.type) for each in text.fields if each.name == "logprobs")
+    assert (top.ge, top.le) == (0, MAX_LOGPROBS)
+    assert (most.ge, most.le) == (0, 5)
 
 
 def test_stop_of_the_api_is_within_the_engines_limits():

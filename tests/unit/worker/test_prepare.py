@@ -1,11 +1,26 @@
 """Orders for the engine: what may share cells with what."""
 
 import pytest
+from support.scripted_engine import ScriptedPrompts
 
-from pyrunner.types import CacheUse, CompletionRequest
-from pyrunner.wire.frames import Complete
+from pyrunner.types import CacheUse, ChatMessage, ChatRequest, CompletionRequest
+from pyrunner.wire.frames import Chat, Complete
 from pyrunner.worker.messages import Submit
 from pyrunner.worker.prepare import prepare
+
+
+def test_logprobs_that_are_asked_for_reach_the_engine():
+    request = CompletionRequest(prompt=(1, 2), n_logprobs=3)
+    order = prepare(Complete(request=request), 1, None).order  # type: ignore[arg-type]  # token ids need no prompts
+    assert isinstance(order, Submit)
+    assert order.request.n_logprobs == 3
+
+
+def test_logprobs_of_a_chat_reach_the_engine():
+    asked = ChatRequest(messages=(ChatMessage(role="user", content="hi"),), n_logprobs=0)
+    order = prepare(Chat(request=asked), 1, ScriptedPrompts()).order
+    assert isinstance(order, Submit)
+    assert order.request.n_logprobs == 0
 
 
 def _salt(cache: CacheUse, request_id: int) -> str:
