@@ -92,3 +92,15 @@ def test_tokens_of_a_tool_call_are_dropped(trace):
     assert _tokens(trace, ToolCallEvent(index=0, arguments=":1}")) == []
     _feed(trace, "</tool>", "Done")
     assert _tokens(trace, TextEvent(text="Done")) == [[b"Done"]]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [ReasoningEvent(text="Yes, but"), ToolCallEvent(index=0, id="c1", name="f", arguments="1")],
+    ids=["reasoning", "tool call"],
+)
+def test_what_was_dropped_is_not_mistaken_for_content_that_reads_alike(trace, piece):
+    _feed(trace, "Yes, but")
+    assert _tokens(trace, piece) == []
+    _feed(trace, "Yes")
+    assert _tokens(trace, TextEvent(text="Yes")) == [[b"Yes"]]
