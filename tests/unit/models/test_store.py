@@ -246,9 +246,7 @@ def test_store_that_lost_its_version_is_refused_and_loses_nothing_else(store, lo
 @pytest.mark.parametrize("name", ["27627012062a", "sha256:" + "0" * 64, "0" * 64])
 def test_name_that_reads_like_an_id_is_refused(store, name):
     add(store, "x", b"1")
-    with pytest.raises(
-        (InvalidParameterError, InvalidReferenceError), match="id"
-    ):
+    with pytest.raises((InvalidParameterError, InvalidReferenceError), match="id"):
         store.tag("x", name)
 
 
