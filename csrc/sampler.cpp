@@ -98,20 +98,29 @@ Status Sampler::open(const Model & model,
 
 int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & candidates) {
     if (chain_ == nullptr) {
-        return argmax(logits, n_vocab_, biases_);
+        const int32_t token = argmax(logits, n_vocab_, biases_);
+        return logits[token] == -INFINITY ? -1 : token;
     }
     if (top_k_ > 0) {
         top_k(logits, n_vocab_, biases_, top_k_, candidates);
+        while (!candidates.empty() && candidates.back().logit == -INFINITY) {
+            candidates.pop_back();
+        }
         return draw(candidates.data(), candidates.size(), true);
     }
-    candidates.resize(static_cast<size_t>(n_vocab_));
+    candidates.clear();
     for (int32_t token = 0; token < n_vocab_; token++) {
-        candidates[static_cast<size_t>(token)] = {token, logits[token], 0.0F};
+        if (logits[token] != -INFINITY) {
+            candidates.push_back({token, logits[token], 0.0F});
+        }
     }
     return draw(candidates.data(), candidates.size(), false);
 }
 
 int32_t Sampler::draw(llama_token_data * candidates, size_t n_candidates, bool is_sorted) {
+    if (n_candidates == 0) {
+        return -1;
+    }
     llama_token_data_array array = {candidates, n_candidates, -1, is_sorted};
     llama_sampler_apply(chain_, &array);
     const int32_t token = array.data[array.selected].id;

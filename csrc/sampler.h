@@ -45,8 +45,9 @@ public:
                 const std::vector<float> & biases,
                 const std::vector<int32_t> & history) noexcept;
 
-    // Chooses a token from one row of `n_vocab` logits and remembers it. `candidates` is scratch
-    // space that all samplers of a session share.
+    // Chooses a token from one row of `n_vocab` logits and remembers it; never one whose logit is
+    // -INFINITY, and -1 when there is no other. `candidates` is scratch space that all samplers of
+    // a session share.
     int32_t sample(const float * logits, std::vector<llama_token_data> & candidates);
 
 private:

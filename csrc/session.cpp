@@ -2,6 +2,7 @@
 
 #include "kv.h"
 #include "log_ring.h"
+#include "token_mask.h"
 
 #include <algorithm>
 #include <new>
@@ -14,6 +15,10 @@ namespace {
 
 constexpr int32_t kMaxLanes = 256;   // LLAMA_MAX_SEQ
 constexpr int32_t kMaxThreads = 512; // GGML_MAX_N_THREADS
+
+bool is_sampled(int8_t output) noexcept {
+    return output == kRowSample || output == kRowMasked;
+}
 
 } // namespace
 
@@ -75,6 +80,7 @@ Status Session::open(const SessionParams & params) noexcept try {
     const auto n_rows = static_cast<size_t>(n_rows_max());
     for (int i = 0; i < 2; i++) {
         plans_[i].resize(n_rows);
+        plans_[i].masks.reset(new int32_t[n_lanes * static_cast<size_t>(n_mask_words())]);
         results_[i].resize(static_cast<size_t>(2 * params_.n_lanes));
         results_[i].clear();
     }
@@ -127,8 +133,8 @@ bool Session::is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) c
         }
         next_position++;
         const int8_t output = plan.outputs[row];
-        if (output < kRowSilent || output > kRowLogits ||
-            (output == kRowSample && lanes_[static_cast<size_t>(lane)].sampler == nullptr)) {
+        if (output < kRowSilent || output > kRowMasked ||
+            (is_sampled(output) && lanes_[static_cast<size_t>(lane)].sampler == nullptr)) {
             return false;
         }
         n_outputs += output == kRowSilent ? 0 : 1;
@@ -242,7 +248,7 @@ void Session::collect(const StepPlan & plan, int32_t begin, int32_t end) {
         result.tokens[entry] = -1;
         result.is_end[entry] = 0;
         result.logprob_offsets[entry + 1] = result.logprob_offsets[entry];
-        if (plan.outputs[row] == kRowSample) {
+        if (is_sampled(plan.outputs[row])) {
             Lane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
             const float * logits = llama_get_logits_ith(context_, i - begin);
             const bool has_logprobs = lane.n_logprobs >= 0;
@@ -251,16 +257,29 @@ void Session::collect(const StepPlan & plan, int32_t begin, int32_t end) {
                 const int32_t n = std::min(lane.n_logprobs, model_.n_vocab());
                 log_sum = top_k_and_log_sum(logits, model_.n_vocab(), n, likeliest_);
             }
-            const int32_t token = lane.sampler->sample(logits, candidates_);
+            const int32_t token =
+                lane.sampler->sample(allowed_logits(plan, row, logits), candidates_);
             result.tokens[entry] = token;
-            emit(lane, token, result);
-            if (has_logprobs) {
+            if (token >= 0) {
+                emit(lane, token, result);
+            }
+            if (token >= 0 && has_logprobs) {
                 add_logprobs(logits, log_sum, token, result);
             }
         }
         result.n_outputs++;
         result.text_offsets[entry + 1] = static_cast<int32_t>(result.text.size());
     }
+}
+
+const float * Session::allowed_logits(const StepPlan & plan, size_t row, const float * logits) {
+    if (plan.outputs[row] != kRowMasked) {
+        return logits;
+    }
+    const auto lane = static_cast<size_t>(plan.lanes[row]);
+    const int32_t * mask = plan.masks.get() + lane * static_cast<size_t>(n_mask_words());
+    mask_logits(logits, model_.n_vocab(), mask, masked_);
+    return masked_.data();
 }
 
 void Session::emit(Lane & lane, int32_t token, StepResult & result) {
@@ -399,6 +418,10 @@ bool Session::is_recurrent() const noexcept {
 
 bool Session::drops_tails() const noexcept {
     return !is_recurrent() && llama_model_n_swa(model_.get()) == 0;
+}
+
+int32_t Session::n_mask_words() const noexcept {
+    return pyrunner::n_mask_words(model_.n_vocab());
 }
 
 size_t Session::lanes_bytes() const noexcept {

@@ -44,10 +44,12 @@ public:
     int32_t n_lanes() const noexcept { return params_.n_lanes; }
     int32_t n_batch() const noexcept { return params_.n_batch; }
     int32_t n_rows_max() const noexcept { return params_.n_batch + params_.n_lanes; }
+    int32_t n_mask_words() const noexcept; // of one lane's mask in a plan
 
     // Two plans: begin() takes plan_at(i_plan()) and makes the other one current, so that a plan
     // can be written while a step runs. Their memory never moves after open().
     StepPlan & plan_at(int i_plan) noexcept { return plans_[i_plan]; }
+    int32_t * masks_at(int i_plan) noexcept { return plans_[i_plan].masks.get(); }
     int i_plan() const noexcept { return i_plan_; }
     // What the last finish() produced; overwritten by the finish() after the next.
     const StepResult & result() const noexcept { return results_[i_result_]; }
@@ -112,6 +114,7 @@ private:
     bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) const;
     int decode(const StepPlan & plan, int32_t begin, int32_t end);
     void collect(const StepPlan & plan, int32_t begin, int32_t end);
+    const float * allowed_logits(const StepPlan & plan, size_t row, const float * logits);
     void emit(Lane & lane, int32_t token, StepResult & result);
     void add_logprobs(const float * logits, float log_sum, int32_t token, StepResult & result);
     static bool on_abort(void * self);
@@ -134,6 +137,7 @@ private:
     std::vector<Lane> lanes_;
     std::vector<int32_t> lengths_; // tokens per lane, kept beside llama.cpp's to check plans
     std::vector<llama_token_data> candidates_;
+    std::vector<float> masked_; // logits of the row that is sampled, where it has a mask
     std::vector<llama_token_data> likeliest_; // of the row that is sampled
     std::vector<int32_t> output_rows_;        // batch row of each output of the last decode
     int32_t i_first_output_ = 0;              // index of the first of them among the step's outputs

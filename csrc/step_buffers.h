@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ enum RowOutput : int8_t {
     kRowSilent = 0, // nothing
     kRowSample = 1, // its lane's sampler chooses the next token
     kRowLogits = 2, // the row of logits can be lent; no sampling
+    kRowMasked = 3, // as kRowSample, among the tokens in its lane's mask
 };
 
 // What Python writes before begin(). Rows [0, n_decode) are the running sequences, rows
@@ -25,6 +27,9 @@ struct StepPlan {
     std::vector<int32_t> positions;
     std::vector<int32_t> lanes;
     std::vector<int8_t> outputs; // RowOutput
+    // For each lane token_mask.h's words, read for kRowMasked only. Not initialised, so that the
+    // pages of lanes without masks are never touched.
+    std::unique_ptr<int32_t[]> masks;
 
     void resize(size_t n_rows) {
         tokens.resize(n_rows);

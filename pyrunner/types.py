@@ -37,6 +37,15 @@ class ToolChoice(StrEnum):
     NONE = "none"
 
 
+class OutputKind(StrEnum):
+    """The language an output format is written in."""
+
+    JSON_SCHEMA = "json_schema"
+    GRAMMAR = "grammar"
+    """GBNF or Lark, told apart by how they begin."""
+    REGEX = "regex"
+
+
 class ModelMode(StrEnum):
     """What a worker does with its model; the values are Docker Model Runner's."""
 
@@ -95,6 +104,17 @@ class CacheUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFormat:
+    """What every answer has to look like, to the last character."""
+
+    kind: OutputKind
+    text: str
+    """The schema as JSON, the grammar, or the regular expression for the whole answer."""
+    param: str = "response_format"
+    """The parameter it came in, which errors name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
     """One call a model made: in a message of the history, or collected from a stream."""
 
@@ -139,6 +159,8 @@ class ChatRequest:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
     cache: CacheUse = field(default_factory=CacheUse)
+    output: OutputFormat | None = None
+    """None leaves the answer free."""
     n_logprobs: int | None = None
     """Likeliest tokens to report beside each of the answer, 0..20; None reports nothing."""
 
@@ -151,6 +173,8 @@ class CompletionRequest:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
     cache: CacheUse = field(default_factory=CacheUse)
+    output: OutputFormat | None = None
+    """None leaves the answer free."""
     n_logprobs: int | None = None
     """Likeliest tokens to report beside each of the answer, 0..20; None reports nothing."""
 

@@ -38,6 +38,7 @@ cdef class Session:
     cdef _SessionMemory memory
     cdef _LendCounter counter
     cdef tuple plan_views
+    cdef tuple mask_views
 
     def __cinit__(self, Model model not None, *, int32_t n_ctx, int32_t n_lanes, int32_t n_batch,
                   int32_t n_threads):
@@ -56,6 +57,7 @@ cdef class Session:
         check(<int> status, "creating the context", self.error)
         # begin() alternates between two plans, so the views of both are made once.
         self.plan_views = (self._views_of(0), self._views_of(1))
+        self.mask_views = (self._masks_of(0), self._masks_of(1))
 
     cdef tuple _views_of(self, int i_plan):
         cdef StepPlan * plan = &self.memory.native.plan_at(i_plan)
@@ -66,6 +68,11 @@ cdef class Session:
             _int32s(self.memory, plan.lanes.data(), n_rows, False),
             _int8s(self.memory, plan.outputs.data(), n_rows, False),
         )
+
+    cdef object _masks_of(self, int i_plan):
+        cdef Py_ssize_t n_words = self.memory.native.n_mask_words()
+        n_words *= self.memory.native.n_lanes()
+        return _int32s(self.memory, self.memory.native.masks_at(i_plan), n_words, False)
 
     @property
     def error(self):
@@ -96,6 +103,20 @@ cdef class Session:
     def plan(self):
         """The plan to fill: ``(tokens, positions, lanes, outputs)``, writable."""
         return self.plan_views[self.memory.native.i_plan()]
+
+    @property
+    def n_mask_words(self):
+        """Items of `masks` for each lane: a bit per token of the vocabulary, 32 to an item."""
+        return self.memory.native.n_mask_words()
+
+    @property
+    def masks(self):
+        """Of the plan to fill: which tokens may be sampled, `n_mask_words` int32 for each lane.
+
+        Writable; read for rows whose output is 3 only, and undefined until written. Token t is
+        bit t % 32 of its lane's word t // 32. When no token may be, the result's token is -1.
+        """
+        return self.mask_views[self.memory.native.i_plan()]
 
     def begin(self, int32_t n_decode, int32_t n_chunk):
         """Take the plan and start its forward passes. Releases the GIL.

@@ -124,7 +124,9 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         int32_t n_lanes() noexcept
         int32_t n_batch() noexcept
         int32_t n_rows_max() noexcept
+        int32_t n_mask_words() noexcept
         StepPlan & plan_at(int i_plan) noexcept
+        int32_t * masks_at(int i_plan) noexcept
         int i_plan() noexcept
         const StepResult & result() noexcept
         Status begin(int32_t n_decode, int32_t n_chunk) noexcept

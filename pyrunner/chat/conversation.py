@@ -1,12 +1,13 @@
 """From a chat request to the tokens of a prompt, and from generated text back to events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from pyrunner import _native
 from pyrunner.chat.wire_json import ParsedEvent, decode_events, encode_request
-from pyrunner.types import ChatRequest, FinishEvent, FinishReason, TextEvent
+from pyrunner.errors import UnsupportedParameterError
+from pyrunner.types import ChatRequest, FinishEvent, FinishReason, ReasoningEvent, TextEvent
 
 
 class ChatParser:
@@ -17,8 +18,9 @@ class ChatParser:
     as content and never as an error. Used by one thread at a time.
     """
 
-    def __init__(self, prompt: _native.ChatPrompt) -> None:
-        self._native = None if prompt.is_plain else _native.ChatParser(prompt)
+    def __init__(self, prompt: _native.ChatPrompt, *, is_plain: bool = False) -> None:
+        """Begin an answer; with `is_plain` it is content whatever it looks like."""
+        self._native = None if is_plain or prompt.is_plain else _native.ChatParser(prompt)
 
     def feed(self, text: str) -> tuple[ParsedEvent, ...]:
         """Take the next piece of output and return what it completes, often nothing."""
@@ -86,14 +88,25 @@ class ChatFormat:
     def render(self, request: ChatRequest) -> Rendered:
         """Render and tokenise the messages of a request.
 
-        A last message of the assistant is continued instead of answered.
+        A last message of the assistant is continued instead of answered. An answer with an output
+        format is content from its first character, so the template is told not to think.
 
         Raises:
+            UnsupportedParameterError: An output format, and a template that opens a thought all
+                the same.
             TemplateError: The template refuses the messages, or a schema, an argument or a
                 template variable is not valid JSON or nests too deep.
             InvalidParameterError: More text than can be rendered.
         """
+        output = request.output
+        if output is not None:
+            request = _without_thinking(request)
         prompt = self._templates.render(encode_request(request))
+        if output is not None and _opens_thought(prompt):
+            raise UnsupportedParameterError(
+                param=output.param,
+                hint="The prompt of this model begins the answer with a thought.",
+            )
         text = prompt.text
         return Rendered(
             # As llama-server does: csrc has already taken off a beginning-of-sequence token that
@@ -101,6 +114,24 @@ class ChatFormat:
             tokens=self._model.tokenize(text, add_special=True, parse_special=True),
             stop=tuple(stop.decode("utf-8", "replace") for stop in prompt.stops),
             preserved_tokens=tuple(prompt.preserved_tokens),
-            parser=ChatParser(prompt),
+            parser=ChatParser(prompt, is_plain=output is not None),
             prompt=text,
         )
+
+
+def _without_thinking(request: ChatRequest) -> ChatRequest:
+    try:
+        given = msgspec.json.decode(request.template_kwargs, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return request  # rendering says what is wrong with it
+    chosen = {"enable_thinking": msgspec.Raw(b"false")} | given
+    return replace(request, template_kwargs=msgspec.json.encode(chosen).decode())
+
+
+def _opens_thought(prompt: _native.ChatPrompt) -> bool:
+    """Whether text that holds no delimiter would be read as a thought."""
+    if prompt.is_plain:
+        return False
+    probe = _native.ChatParser(prompt)
+    events = (*decode_events(probe.feed(b"0")), *decode_events(probe.finish(is_truncated=False)))
+    return any(isinstance(event, ReasoningEvent) for event in events)

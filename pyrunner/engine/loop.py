@@ -31,6 +31,7 @@ from pyrunner.engine.waiting import Waiting
 from pyrunner.errors import (
     ContextLengthError,
     InvalidParameterError,
+    InvalidRequestError,
     PyrunnerError,
     QueueFullError,
     UnsupportedParameterError,
@@ -316,8 +317,14 @@ class EngineLoop:
             sequence.first_token_at_s = now_s
         if sampled.is_end:
             return self._end(sequence, FinishReason.STOP, "", sampled, now_s)
+        constraint = sequence.request.constraint
+        if constraint is not None:
+            try:
+                constraint.accept(sampled.token)
+            except InvalidRequestError as error:
+                return self._fail(sequence, error)
         passed = sequence.stops.feed(sampled.text)
-        if passed.is_stopped:
+        if passed.is_stopped or (constraint is not None and constraint.is_complete):
             return self._end(sequence, FinishReason.STOP, passed.text, sampled, now_s)
         if sequence.is_at_limit:
             return self._end(sequence, FinishReason.LENGTH, passed.text, sampled, now_s)
@@ -336,10 +343,8 @@ class EngineLoop:
         sampled: Sampled | None,
         now_s: float,
     ) -> Finished:
-        held_bytes = self.session.close_lane(sequence.lane).decode()
-        text += sequence.stops.feed(held_bytes).text + sequence.stops.flush()
-        del self._sequences[sequence.lane]
-        self._lanes.release(sequence.lane)
+        held_bytes = self._leave_lane(sequence)
+        text += sequence.stops.feed(held_bytes.decode()).text + sequence.stops.flush()
         return Finished(
             request_id=sequence.request.request_id,
             text=text,
@@ -347,6 +352,16 @@ class EngineLoop:
             finish=sequence.finish(reason, now_s),
             traced=None if sampled is None else sampled.traced,
         )
+
+    def _fail(self, sequence: Sequence, error: PyrunnerError) -> Errored:
+        self._leave_lane(sequence)
+        return Errored(request_id=sequence.request.request_id, error=error)
+
+    def _leave_lane(self, sequence: Sequence) -> bytes:
+        held_bytes = self.session.close_lane(sequence.lane)
+        del self._sequences[sequence.lane]
+        self._lanes.release(sequence.lane)
+        return held_bytes
 
 
 def check_tokens(tokens: Tokens[int], n_vocab: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pyrunner.engine.constraint import Constraint
 from pyrunner.errors import PyrunnerError
 from pyrunner.types import FinishEvent, Limits, SamplingParams, TokenLogprobs
 
@@ -20,6 +21,8 @@ class GenerationRequest:
     limits: Limits = field(default_factory=Limits)
     salt: str = ""
     """Only requests of the same salt share cells, so that time tells nothing across tenants."""
+    constraint: Constraint | None = None
+    """Made for this request alone; the loop moves it on."""
     preserved_tokens: tuple[int, ...] = ()
     """Control tokens whose text belongs to the answer, because a chat parser looks for it."""
     n_logprobs: int | None = None

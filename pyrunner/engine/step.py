@@ -20,6 +20,7 @@ from pyrunner.types import TokenChance, TokenLogprobs
 ROW_SILENT = 0
 ROW_SAMPLE = 1
 ROW_LOGITS = 2
+ROW_MASKED = 3
 
 
 class Sampled(NamedTuple):
@@ -79,7 +80,7 @@ def _write_running(
         tokens[row] = sequence.last_token
         positions[row] = sequence.position
         lanes[row] = lane
-        outputs[row] = ROW_SAMPLE
+        outputs[row] = _sampling_output(session, sequence)
     return len(schedule.running_lanes)
 
 
@@ -88,10 +89,21 @@ def _write_chunk(
 ) -> int:
     row = first_row
     for part in schedule.chunk:
-        prompt = sequences[part.lane].prompt
-        output = ROW_SAMPLE if part.is_last else ROW_SILENT
+        sequence = sequences[part.lane]
+        prompt = sequence.prompt
+        output = _sampling_output(session, sequence) if part.is_last else ROW_SILENT
         row = write_rows(session, row, part.lane, prompt[part.start : part.end], part.start, output)
     return row - first_row
+
+
+def _sampling_output(session: Session, sequence: Sequence) -> int:
+    constraint = sequence.request.constraint
+    if constraint is None:
+        return ROW_SAMPLE
+    n_words = session.n_mask_words
+    first = sequence.lane * n_words
+    session.masks[first : first + n_words] = constraint.mask
+    return ROW_MASKED
 
 
 def write_rows(  # one argument per buffer, and where to begin

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyrunner import log
 from pyrunner.errors import ContextLengthError, ModelFileError
-from pyrunner.types import MAX_CHAT_TEMPLATE_BYTES, ChatRequest, ModelMode
+from pyrunner.types import MAX_CHAT_TEMPLATE_BYTES, ChatRequest, ModelMode, OutputFormat
 from pyrunner.wire.launch import Launch
 from pyrunner.worker.ports import Loop, OnProgress, Prompts, Rendered
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from pyrunner._native import Model
     from pyrunner.chat.conversation import ChatFormat
+    from pyrunner.chat.grammar import Grammars
+    from pyrunner.engine.constraint import Constraint
 
 _native_logger = log.get("native")
 
@@ -86,6 +88,14 @@ class NativePrompts:
         self._check_length(sum(len(each.content or "") for each in request.messages))
         return self._chat_format.render(request)
 
+    def constrain(self, output: OutputFormat) -> "Constraint":
+        """Compile a format for one answer.
+
+        Raises:
+            InvalidParameterError: It asks for what cannot be guaranteed.
+        """
+        return self._grammars.constraint(output)
+
     def tokenize(self, text: str) -> list[int]:
         """Tokens of a raw prompt or embedding input; special tokens are read as llama-server does.
 
@@ -101,6 +111,13 @@ class NativePrompts:
         n_least = n_characters // max(1, self._model.max_piece_bytes)
         if self._is_lossless and n_least > self._n_ctx:
             raise ContextLengthError(n_tokens=n_least, n_ctx=self._n_ctx, is_least=True)
+
+    @cached_property
+    def _grammars(self) -> "Grammars":
+        # With the first request that has a format: most workers never load llguidance.
+        from pyrunner.chat.grammar import Grammars  # noqa: PLC0415 - see above
+
+        return Grammars(self._model)
 
     @cached_property
     def _chat_format(self) -> "ChatFormat":

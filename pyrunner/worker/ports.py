@@ -7,12 +7,14 @@ The real parts are `pyrunner.engine.loop.EngineLoop` and `pyrunner.chat.conversa
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.request import GenerationRequest, StepEvent
 from pyrunner.types import (
     ChatRequest,
     EmbeddingResult,
     FinishEvent,
     ModelInfo,
+    OutputFormat,
     ReasoningEvent,
     TextEvent,
     ToolCallEvent,
@@ -106,6 +108,10 @@ class Prompts(Protocol):
 
     def render(self, request: ChatRequest) -> Rendered:
         """Apply the chat template. Raises TemplateError."""
+        ...
+
+    def constrain(self, output: OutputFormat) -> Constraint:
+        """For one answer. Raises InvalidParameterError for what cannot be guaranteed."""
         ...
 
     def tokenize(self, text: str) -> list[int]:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.request import GenerationRequest
-from pyrunner.types import CacheUse, FinishEvent, TextEvent
+from pyrunner.types import CacheUse, FinishEvent, OutputFormat, TextEvent
 from pyrunner.wire.frames import Chat, Complete, Embed
 from pyrunner.worker.messages import EmbedInputs, Prepared, Submit
 from pyrunner.worker.ports import Piece, Prompts
@@ -28,6 +29,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 sampling=chat.sampling,
                 limits=limits,
                 salt=_salt(chat.cache, request_id),
+                constraint=_constraint(chat.output, prompts),
                 preserved_tokens=tuple(rendered.preserved_tokens),
                 n_logprobs=chat.n_logprobs,
             )
@@ -40,6 +42,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 sampling=raw.sampling,
                 limits=raw.limits,
                 salt=_salt(raw.cache, request_id),
+                constraint=_constraint(raw.output, prompts),
                 n_logprobs=raw.n_logprobs,
             )
             return Prepared(request_id, Submit(generation), PlainText())
@@ -66,6 +69,10 @@ def _salt(cache: CacheUse, request_id: int) -> str:
     if not cache.is_shared:
         return f"#{request_id}"
     return f"={cache.salt}" if cache.salt else ""
+
+
+def _constraint(output: OutputFormat | None, prompts: Prompts) -> Constraint | None:
+    return None if output is None else prompts.constrain(output)
 
 
 def _tokens(prompt: str | tuple[int, ...], prompts: Prompts) -> Sequence[int]:

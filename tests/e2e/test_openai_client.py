@@ -294,7 +294,7 @@ def test_models_can_be_listed_and_each_be_retrieved(client):
     ("body", "param"),
     [
         ({"temperature": 11}, "temperature"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"n": 2}, "n"),
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"extra_body": {"temprature": 1}}, "temprature"),

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
 from pyrunner.errors import DecodeError, InvalidParameterError, PyrunnerError, TemplateError
 from pyrunner.types import (
@@ -21,6 +22,7 @@ from pyrunner.types import (
     FinishEvent,
     FinishReason,
     ModelInfo,
+    OutputFormat,
     Timings,
     Usage,
 )
@@ -158,6 +160,9 @@ class ScriptedPrompts:
         if content == "bang":
             raise TemplateError(problem="bang")
         return ScriptedRendered(self.tokenize(content), stop=("<end>",))
+
+    def constrain(self, output: OutputFormat) -> Constraint:
+        raise InvalidParameterError(param=output.param, problem="cannot be followed by a script")
 
     def tokenize(self, text: str) -> list[int]:
         return [ord(each) for each in text]

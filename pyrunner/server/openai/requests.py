@@ -8,6 +8,7 @@ import msgspec
 from pyrunner import units
 from pyrunner.errors import InvalidParameterError, UnsupportedParameterError
 from pyrunner.server.openai.messages import chat_message
+from pyrunner.server.openai.output import output_format
 from pyrunner.server.openai.schema import (
     MAX_INPUTS,
     Body,
@@ -58,6 +59,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         sampling=_sampling(body),
         limits=_limits(body, _max_tokens(body)),
         cache=_cache_use(body),
+        output=output_format(body),
         n_logprobs=_n_logprobs(body),
     )
 
@@ -79,6 +81,7 @@ def completion_request(body: CompletionBody) -> CompletionRequest:
         sampling=_sampling(body),
         limits=_limits(body, body.max_tokens),
         cache=_cache_use(body),
+        output=output_format(body),
         n_logprobs=body.logprobs,
     )
 

@@ -45,6 +45,23 @@ class StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
     include_obfuscation: bool = False
 
 
+class JsonSchemaIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A schema with a name; every answer follows it, `strict` or not."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    schema: dict[str, object]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an answer looks like; `schema` is llama-server's addition to ``json_object``."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchemaIn | None = None
+    schema: dict[str, object] | None = None
+
+
 class GenerationBody(Body, kw_only=True):
     """What chat and text completions share: sampling, limits, streaming."""
 
@@ -66,6 +83,10 @@ class GenerationBody(Body, kw_only=True):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: Annotated[dict[TokenId, Bias], Meta(max_length=1024)] | None = None
+    response_format: ResponseFormat | None = None
+    json_schema: dict[str, object] | None = None
+    grammar: str | None = None
+    regex: str | None = None
 
 
 class FunctionCall(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

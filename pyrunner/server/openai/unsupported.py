@@ -29,11 +29,6 @@ GENERATION: Mapping[str, Unsupported] = {
     "n": _ONE,
     "store": Unsupported(harmless=(False,), hint="Nothing is stored here."),
     "service_tier": _TIER,
-    "grammar": Unsupported(harmless=("",)),
-    "json_schema": _NEVER,
-    "response_format": Unsupported(
-        harmless=({"type": "text"},), hint='Only {"type": "text"} is; ask for JSON in words.'
-    ),
     "n_predict": Unsupported(hint="Use 'max_tokens'."),
     "n_keep": _ZERO,
     "n_probs": _ZERO,

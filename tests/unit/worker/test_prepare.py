@@ -3,10 +3,21 @@
 import pytest
 from support.scripted_engine import ScriptedPrompts
 
-from pyrunner.types import CacheUse, ChatMessage, ChatRequest, CompletionRequest
+from pyrunner.engine.constraint import Constraint
+from pyrunner.errors import InvalidParameterError
+from pyrunner.types import (
+    CacheUse,
+    ChatMessage,
+    ChatRequest,
+    CompletionRequest,
+    OutputFormat,
+    OutputKind,
+)
 from pyrunner.wire.frames import Chat, Complete
 from pyrunner.worker.messages import Submit
 from pyrunner.worker.prepare import prepare
+
+FORMAT = OutputFormat(kind=OutputKind.REGEX, text="a", param="regex")
 
 
 def test_logprobs_that_are_asked_for_reach_the_engine():
@@ -21,6 +32,46 @@ def test_logprobs_of_a_chat_reach_the_engine():
     order = prepare(Chat(request=asked), 1, ScriptedPrompts()).order
     assert isinstance(order, Submit)
     assert order.request.n_logprobs == 0
+
+
+class _Anything:
+    mask = memoryview(b"")
+    is_complete = False
+
+    def accept(self, token: int) -> None:
+        raise AssertionError(token)
+
+
+class _Compiling(ScriptedPrompts):
+    def __init__(self) -> None:
+        self.made: list[tuple[OutputFormat, Constraint]] = []
+
+    def constrain(self, output: OutputFormat) -> Constraint:
+        self.made.append((output, _Anything()))
+        return self.made[-1][1]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Complete(request=CompletionRequest(prompt=(1, 2), output=FORMAT)),
+        Chat(
+            request=ChatRequest(messages=(ChatMessage(role="user", content="hi"),), output=FORMAT)
+        ),
+    ],
+)
+def test_every_answer_with_a_format_has_a_constraint_of_its_own(frame):
+    prompts = _Compiling()
+    orders = [prepare(frame, request_id, prompts).order for request_id in (1, 2)]
+    made = [order.request.constraint for order in orders if isinstance(order, Submit)]
+    assert prompts.made == [(FORMAT, made[0]), (FORMAT, made[1])]
+    assert made[0] is not made[1]
+
+
+def test_format_that_cannot_be_followed_is_refused_before_the_engine():
+    request = CompletionRequest(prompt=(1, 2), output=FORMAT)
+    with pytest.raises(InvalidParameterError, match="'regex' cannot be followed"):
+        prepare(Complete(request=request), 1, ScriptedPrompts())
 
 
 def _salt(cache: CacheUse, request_id: int) -> str:

@@ -1,0 +1,28 @@
+"""What an answer that has to follow a grammar needs of the grammar."""
+
+from typing import Protocol
+
+
+class Constraint(Protocol):
+    """Says which tokens may come next in one answer. The engine's thread alone uses it."""
+
+    @property
+    def mask(self) -> memoryview:
+        """The tokens that may come next, in int32 words as `Session.masks` holds them.
+
+        End-of-generation tokens are among them exactly when the answer may end here.
+        """
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing but the end can come."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Go on behind a token that was sampled with `mask`; -1 says that none could be.
+
+        Raises:
+            InvalidRequestError: The answer cannot be continued, or only at too high a price.
+        """
+        ...
