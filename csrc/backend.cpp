@@ -46,16 +46,11 @@ std::string backend_devices() {
 }
 
 Threadpool::~Threadpool() {
-    close();
-}
-
-void Threadpool::close() noexcept {
     if (pool_ != nullptr) {
         auto free_pool = cpu_function<decltype(&ggml_threadpool_free)>("ggml_threadpool_free");
         if (free_pool != nullptr) {
             free_pool(pool_);
         }
-        pool_ = nullptr;
     }
 }
 
@@ -64,7 +59,6 @@ Status Threadpool::open(int32_t n_threads) noexcept {
     if (new_pool == nullptr) {
         return kUnsupported;
     }
-    close();
     ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
     pool_ = new_pool(&params);
     return pool_ == nullptr ? kOutOfMemory : kOk;

@@ -26,14 +26,11 @@ public:
     Threadpool(const Threadpool &) = delete;
     Threadpool & operator=(const Threadpool &) = delete;
 
-    // n_threads: 1..512. Returns kUnsupported when the CPU backend offers no pools. Replaces the
-    // pool that was open, which nobody may be using any more.
+    // n_threads: 1..512. Returns kUnsupported when the CPU backend offers no pools.
     Status open(int32_t n_threads) noexcept;
     ggml_threadpool * get() const noexcept { return pool_; }
 
 private:
-    void close() noexcept;
-
     ggml_threadpool * pool_ = nullptr;
 };
 

@@ -96,19 +96,22 @@ Status Session::open(const SessionParams & params) noexcept try {
     return kLoadFailed;
 }
 
-Status Session::set_threads(int32_t n_threads) noexcept {
+Status Session::set_threads(int32_t n_threads) noexcept try {
     if (context_ == nullptr || is_begun_ || n_threads < 1 || n_threads > kMaxThreads) {
         return kBadArgument;
     }
-    llama_detach_threadpool(context_);
-    const Status status = threadpool_.open(n_threads);
-    if (status == kOk) {
-        llama_attach_threadpool(context_, threadpool_.get(), threadpool_.get());
-    }
+    Threadpool & pool = threadpools_[n_threads];
+    const Status status = pool.get() == nullptr ? pool.open(n_threads) : kOk;
     // Without a pool of ours ggml makes one for each pass.
+    llama_detach_threadpool(context_);
+    if (status == kOk) {
+        llama_attach_threadpool(context_, pool.get(), pool.get());
+    }
     llama_set_n_threads(context_, n_threads, n_threads);
     params_.n_threads = n_threads;
     return status;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
 }
 
 // GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -66,7 +67,7 @@ public:
     // recurrent state read the chunk to its end.
     void interrupt() noexcept { is_interrupted_ = true; }
 
-    // From the next step on, 1..512. Threads that are not used are gone: waiting ones spin.
+    // From the next step on, 1..512.
     Status set_threads(int32_t n_threads) noexcept;
 
     // Lanes change between steps only: from begin() to finish() all of these are kBadArgument.
@@ -123,7 +124,9 @@ private:
     SessionParams params_;
     int32_t n_ctx_ = 0;
     llama_context * context_ = nullptr;
-    Threadpool threadpool_;
+    // By number of threads: one that has too many would wake them all in each pass, to spin. None
+    // goes before the context, which pauses the one it had last when it is given another.
+    std::map<int32_t, Threadpool> threadpools_;
     std::string error_;
 
     StepPlan plans_[2];

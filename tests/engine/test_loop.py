@@ -1,5 +1,6 @@
 """The loop over a real session: joining, leaving, limits, cancelling."""
 
+import random
 from collections import defaultdict
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
 from pyrunner.errors import (
     ContextLengthError,
     InvalidParameterError,
+    InvariantError,
     UnsupportedParameterError,
 )
 from pyrunner.types import FinishReason, Limits, SamplingParams
@@ -129,6 +131,24 @@ def test_interrupt_loses_no_prompt_token(model: Model, config: EngineConfig) -> 
     nervous.interrupt()
     assert nervous.step() == []
     assert _tokens_of(nervous)[1] == expected
+
+
+def test_threads_may_change_between_any_two_steps(loop: EngineLoop) -> None:
+    numbers = random.Random(1)
+    for request_id in range(40):
+        loop.submit(_request(request_id, max_tokens=10))
+    n_tokens = 0
+    while loop.has_work:
+        loop.session.set_threads(numbers.choice([1, 2, 3]))
+        n_tokens += len(loop.step())
+    assert n_tokens == 400
+    assert loop.session.lane_length(0) > 0
+
+
+@pytest.mark.parametrize("n_threads", [0, -1, 513])
+def test_number_of_threads_that_is_none_is_a_bug(loop: EngineLoop, n_threads: int) -> None:
+    with pytest.raises(InvariantError):
+        loop.session.set_threads(n_threads)
 
 
 class _StubbornSession:
