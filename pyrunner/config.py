@@ -80,7 +80,7 @@ class EngineConfig:
     """Tokens of one step at most, prompt chunk and running sequences together."""
     cache_bytes: int = _between(-1, -1, 2**53)
     """Host memory for the prefixes of earlier requests, beside what rests in the lanes; -1 takes as
-    much as the lanes, if the memory budget has room for it, 0 none."""
+    much as the lanes, at most a sixteenth of the memory budget, 0 none."""
     n_threads: int = _between(0, 0, 512)
     """Threads of a step; 0 takes one per physical core this process may use, fewer while others use
     them."""

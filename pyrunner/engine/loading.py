@@ -116,11 +116,11 @@ def context_length(model: Model, config: EngineConfig) -> int:
 
 
 def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:
-    """Bytes of parked states: as configured, else as much as the lanes, at most 1/8 of all."""
+    """Bytes of parked states: as configured, else as much as the lanes, at most 1/16 of all."""
     if config.cache_bytes >= 0:
         return config.cache_bytes
     machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(lanes_bytes, machine_bytes // 8)
+    return min(lanes_bytes, machine_bytes // 16)
 
 
 def describe(model: Model, *, n_ctx: int, n_lanes: int) -> ModelInfo:

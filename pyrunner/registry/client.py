@@ -179,7 +179,7 @@ class RegistryClient:
             cancelled=cancelled,
         ) as response:
             if response.status not in {200, 201, 202, 204}:
-                self.refuse(reference, response)
+                self.refuse(reference, response, is_push=True)
 
     def has_blob(
         self, reference: Reference, digest: str, cancelled: threading.Event | None = None
@@ -302,7 +302,7 @@ class RegistryClient:
             registry=reference.registry, repository=reference.repository, status=401
         )
 
-    def refuse(self, reference: Reference, response: Response) -> Never:
+    def refuse(self, reference: Reference, response: Response, *, is_push: bool = False) -> Never:
         """Turn an answer that is no success into the error it means."""
         if response.status in {401, 403}:
             raise RegistryAuthError(
@@ -312,7 +312,8 @@ class RegistryClient:
             )
         if response.status == 404:
             raise ModelNotFoundError(reference=str(reference), where="registry")
-        raise refused(reference.registry, response.status, _explanation(response))
+        said = _explanation(response)
+        raise refused(reference.registry, response.status, said, is_push=is_push)
 
     def close(self) -> None:
         """Close idle connections."""

@@ -38,16 +38,18 @@ def explanation(content: bytes) -> str:
     return f" - {''.join(c if c.isprintable() else ' ' for c in said)[:_MAX_TEXT]}"
 
 
-def refused(registry: str, status: int, said: str) -> RegistryError:
+def refused(registry: str, status: int, said: str, *, is_push: bool) -> RegistryError:
     """The error that a refusal without a meaning of its own stands for.
 
     Args:
         registry: Whom to name.
         status: Of the answer.
         said: See `explanation`.
+        is_push: Something was to be written there.
     """
     problem = f"HTTP {status}{said}"
-    if status == _READ_ONLY_STATUS or said.startswith(f" - {_READ_ONLY_CODE}:"):
+    is_read_only = status == _READ_ONLY_STATUS or said.startswith(f" - {_READ_ONLY_CODE}:")
+    if is_push and is_read_only:
         return PushRefusedError(registry=registry, problem=problem)
     return RegistryProtocolError(registry=registry, problem=problem)
 

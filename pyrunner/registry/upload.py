@@ -218,7 +218,7 @@ class Upload:
         ) as response:
             session.is_spoilt = response.status == 400 and session.is_resumed
             if response.status not in {201, 204, 404, 416} and not session.is_spoilt:
-                self._client.refuse(self._reference, response)
+                self._client.refuse(self._reference, response, is_push=True)
             return response.status in {201, 204}
 
     def _part(self, file: BinaryIO, start: int, end: int) -> FilePart:
@@ -227,7 +227,7 @@ class Upload:
     def _location(self, response: Response, expected: set[int]) -> str:
         """Where the upload goes on; to the same host only, because our token goes there too."""
         if response.status not in expected:
-            self._client.refuse(self._reference, response)
+            self._client.refuse(self._reference, response, is_push=True)
         registry = self._reference.registry
         location = redirect_target(
             response.url, response.headers.get("Location", ""), registry=registry

@@ -16,6 +16,7 @@ MAX_DEFAULT_N_CTX = 8192
 """Context when nobody chose one: a model's full training context can fill a machine."""
 
 _MAX_CACHED_HEADERS = 64
+_CACHE_SHARE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,9 @@ def footprint(
         model: The model.
         engine: How models are loaded.
         mode: What it is loaded for.
-        budget_bytes: What all models may take together: a prefix cache that nobody chose the size
-            of takes at most half of what this model leaves of it.
+        budget_bytes: What all models may take together. A prefix cache that nobody chose the size
+            of takes at most a sixteenth of it, so that it hardly costs another model its place,
+            and no more than this model leaves.
 
     Raises:
         ModelFileError: The model has no GGUF weights, or they are damaged.
@@ -57,7 +59,8 @@ def footprint(
     if mode is ModelMode.COMPLETION:
         spare_bytes = max(0, budget_bytes - files_bytes - lanes_bytes)
         chosen_bytes = engine.cache_bytes
-        cache_bytes = min(lanes_bytes, spare_bytes // 2) if chosen_bytes < 0 else chosen_bytes
+        most_bytes = min(lanes_bytes, spare_bytes, budget_bytes // _CACHE_SHARE)
+        cache_bytes = most_bytes if chosen_bytes < 0 else chosen_bytes
     return Footprint(
         replace(engine, n_ctx=n_ctx, cache_bytes=cache_bytes),
         files_bytes + lanes_bytes + cache_bytes,

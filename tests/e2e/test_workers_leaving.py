@@ -241,7 +241,7 @@ def test_status_of_a_worker_says_when_it_expires(shop):
     assert (found.model_id, found.keep_alive_s) == (shop.store.find("ai/a").id, 60.0)
     assert found.expires_in_s is not None
     assert 50.0 < found.expires_in_s <= 60.0
-    assert 500_000 < found.size_bytes < 600_000
+    assert 500_000 < found.size_bytes < 1_100_000  # with a prefix cache
 
 
 def test_runtime_folder_too_long_for_a_socket_works_all_the_same(shop):

@@ -96,9 +96,16 @@ def test_footprint_counts_the_file_and_a_lane_per_sequence(model):
 
 @pytest.mark.parametrize(
     ("chosen", "spare_bytes", "expected"),
-    [(-1, 10**9, None), (-1, 1000, 500), (-1, -5, 0), (0, 10**9, 0), (7, -5, 7)],
+    [
+        (-1, 10**9, None),
+        (-1, 400_000, (2656 + 393_216 + 400_000) // 16),
+        (-1, 1000, 1000),
+        (-1, -5, 0),
+        (0, 10**9, 0),
+        (7, -5, 7),
+    ],
 )
-def test_cache_takes_what_was_chosen_or_half_of_what_the_model_leaves(
+def test_cache_takes_what_was_chosen_or_a_part_of_what_the_model_leaves(
     model, chosen, spare_bytes, expected
 ):
     header = read_header(model.weight_paths[0])
