@@ -200,7 +200,7 @@ int32_t argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases
         const int32_t token = biases.tokens()[i];
         look(token, logits[token] + biases.values()[i]);
     }
-    return best;
+    return largest == -INFINITY ? -1 : best;
 }
 
 void top_k(const float * logits,

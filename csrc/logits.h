@@ -24,7 +24,7 @@ private:
     std::vector<float> values_;
 };
 
-// The token whose biased logit is the largest.
+// The token whose biased logit is the largest; -1 when all are banned.
 int32_t argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases) noexcept;
 
 // The `k` tokens with the largest biased logits, 1..n_vocab, largest first.

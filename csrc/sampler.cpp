@@ -59,14 +59,6 @@ Status Sampler::open(const Model & model,
 
     chain_ = llama_sampler_chain_init(llama_sampler_chain_default_params());
     const auto add = [this](llama_sampler * sampler) { llama_sampler_chain_add(chain_, sampler); };
-    if (!biases_.empty() && top_k_ == 0) {
-        std::vector<llama_logit_bias> native_biases;
-        for (size_t i = 0; i < biases_.tokens().size(); i++) {
-            native_biases.push_back({biases_.tokens()[i], biases_.values()[i]});
-        }
-        add(llama_sampler_init_logit_bias(
-            n_vocab_, static_cast<int32_t>(native_biases.size()), native_biases.data()));
-    }
     if (has_penalties) {
         add(llama_sampler_init_penalties(n_vocab_,
                                          params.repeat_last_n,
@@ -98,8 +90,7 @@ Status Sampler::open(const Model & model,
 
 int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & candidates) {
     if (chain_ == nullptr) {
-        const int32_t token = argmax(logits, n_vocab_, biases_);
-        return logits[token] == -INFINITY ? -1 : token;
+        return argmax(logits, n_vocab_, biases_);
     }
     if (top_k_ > 0) {
         top_k(logits, n_vocab_, biases_, top_k_, candidates);
@@ -108,10 +99,16 @@ int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & ca
         }
         return draw(candidates.data(), candidates.size(), true);
     }
+    // Biased here and not by the chain, which looks for each token again once some are left out.
     candidates.clear();
+    size_t i_bias = 0;
     for (int32_t token = 0; token < n_vocab_; token++) {
-        if (logits[token] != -INFINITY) {
-            candidates.push_back({token, logits[token], 0.0F});
+        float logit = logits[token];
+        if (i_bias < biases_.tokens().size() && biases_.tokens()[i_bias] == token) {
+            logit += biases_.values()[i_bias++];
+        }
+        if (logit != -INFINITY) {
+            candidates.push_back({token, logit, 0.0F});
         }
     }
     return draw(candidates.data(), candidates.size(), false);

@@ -54,7 +54,7 @@ private:
     int32_t draw(llama_token_data * candidates, size_t n_candidates, bool is_sorted);
 
     llama_sampler * chain_ = nullptr; // null when greedy without penalties: no state to keep
-    LogitBiases biases_;              // applied here or, where top_k_ is 0, by the chain
+    LogitBiases biases_;
     int32_t n_vocab_ = 0;
     int32_t top_k_ = 0; // of our own top-k before the chain; 0: the chain sees every token
 };

@@ -37,6 +37,7 @@ class PrefixCache:
         self._parked_bytes = 0
         self._ids = itertools.count()
         self._salts: dict[int, str] = {}  # by holder
+        self._token_bytes = 0.0  # of the state that was saved last
         self._can_travel = True
         self._drops_tails = session.drops_tails
 
@@ -92,6 +93,11 @@ class PrefixCache:
                 self._forget(holder)
         self._session.clear_lane(lane)
 
+    def discard(self, lane: int) -> None:
+        """Empty a lane whose request is over, and remember nothing of it."""
+        self._forget(self._in_lane.pop(lane))
+        self._session.clear_lane(lane)
+
     def step_back(self, lane: int) -> int:
         """Drop the last token of a running lane, because it has to be read again.
 
@@ -112,8 +118,10 @@ class PrefixCache:
         try:
             self._session.move_lane(source, target)
         except UnsupportedParameterError:
-            self._can_travel = False
+            self._stop_travelling()
             return False
+        except (MemoryError, NativeError):
+            return False  # no room for the copy; the source is as it was
         self._in_lane[target] = self._in_lane.pop(source)
         return True
 
@@ -227,12 +235,14 @@ class PrefixCache:
         if not self._can_travel:
             return None
         try:
-            return self._session.save_lane(lane)
+            state = self._session.save_lane(lane)
         except UnsupportedParameterError:
             self._stop_travelling()
-        except MemoryError:
-            pass  # a shorter memory is no reason to fail anybody
-        return None
+            return None
+        except (MemoryError, NativeError):
+            return None  # a shorter memory is no reason to fail anybody
+        self._token_bytes = state.n_bytes / max(1, state.n_tokens)
+        return state
 
     def _stop_travelling(self) -> None:
         """This memory type cannot be copied: nothing that is parked will ever be used."""
@@ -241,8 +251,11 @@ class PrefixCache:
             self._forget(holder)
 
     def _is_worth_parking(self, holder: int) -> bool:
-        is_long = self._index.n_tokens(holder) >= MIN_COPIED
-        return self._budget_bytes > 0 and is_long and self._index.is_unique(holder)
+        n_tokens = self._index.n_tokens(holder)
+        # `_park` decides; this spares making a copy of what is far too large.
+        is_hopeless = n_tokens * self._token_bytes > 2 * self._budget_bytes
+        has_budget = self._budget_bytes > 0 and not is_hopeless
+        return has_budget and n_tokens >= MIN_COPIED and self._index.is_unique(holder)
 
     def _park(self, holder: int, state: LaneState, *, is_spare: bool = False) -> bool:
         """Keep a state, at the expense of less valuable ones.

@@ -21,6 +21,8 @@ class GenerationRequest:
     limits: Limits = field(default_factory=Limits)
     salt: str = ""
     """Only requests of the same salt share cells, so that time tells nothing across tenants."""
+    keeps_cells: bool = True
+    """Leave them for others to start from; False also frees them at once."""
     constraint: Constraint | None = None
     """Made for this request alone; the loop moves it on."""
     preserved_tokens: tuple[int, ...] = ()

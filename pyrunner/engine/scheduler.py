@@ -2,10 +2,18 @@
 
 Running sequences go first, one token each, so a stream that has started never waits for a prompt
 to be read whole: beside running sequences a prompt is read in small chunks, alone in large ones.
+
+A chunk is of one prompt, the oldest, because llama.cpp splits a batch where lanes have unequal
+numbers of tokens: 22 and 106 tokens of two prompts take twice as long as 128 of one
+(docs/benchmarks.md). The chunks of a prompt are of equal length, because a short one costs almost
+as much as one of 64 tokens.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+N_EFFICIENT = 64
+"""Tokens below which a chunk takes the next prompts with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +23,13 @@ class SchedulerConfig:
     n_chunk_alone: int
     """Prompt tokens of a step in which nothing else runs, at least 1."""
     n_chunk_shared: int
-    """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`. Bounds the gap a
-    running stream sees while somebody's prompt is read."""
+    """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`; up to half as many
+    again where that reads a prompt to its end. Bounds the gap that a running stream sees."""
+
+    @property
+    def n_most_shared(self) -> int:
+        """Prompt tokens of a step beside running sequences at most."""
+        return min(self.n_chunk_shared * 3 // 2, self.n_chunk_alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +73,24 @@ def schedule_step(
     Returns:
         A schedule without rows exactly when there is nothing to do.
     """
-    budget = config.n_chunk_shared if running_lanes else config.n_chunk_alone
-    chunk = sorted(_parts(prompts, budget), key=lambda part: part.lane)
+    usual = config.n_chunk_shared if running_lanes else config.n_chunk_alone
+    most = config.n_most_shared if running_lanes else config.n_chunk_alone
+    chunk = sorted(_parts(prompts, usual, most), key=lambda part: part.lane)
     return StepSchedule(tuple(sorted(running_lanes)), tuple(chunk))
 
 
-def _parts(prompts: Sequence[PromptState], budget: int) -> Iterator[ChunkPart]:
+def _parts(prompts: Sequence[PromptState], usual: int, most: int) -> Iterator[ChunkPart]:
+    n_rows = 0
     for prompt in prompts:
-        if budget == 0:
+        if n_rows >= min(N_EFFICIENT, most):
             return
-        end = min(prompt.n_tokens, prompt.n_read + budget)
-        budget -= end - prompt.n_read
+        n_left = prompt.n_tokens - prompt.n_read
+        end = prompt.n_read + min(_share(n_left, usual, most), most - n_rows)
+        n_rows += end - prompt.n_read
         yield ChunkPart(prompt.lane, prompt.n_read, end, is_last=end == prompt.n_tokens)
+
+
+def _share(n_left: int, usual: int, most: int) -> int:
+    """The length of equal chunks that are as near to `usual` as they can be, at most `most`."""
+    n_chunks = max(1, (2 * n_left + usual) // (2 * usual), -(-n_left // most))
+    return -(-n_left // n_chunks)

@@ -26,12 +26,14 @@ def n_threads_default() -> int:
     Two hardware threads of one core share its vector units, so the second adds contention and no
     speed. Where the system does not tell, every processor counts as a core.
     """
+    return max(1, min(_n_cores(), _quota()))
+
+
+def _n_cores() -> int:
     try:
-        allowed = sorted(os.sched_getaffinity(0))
+        return len({_siblings(cpu) for cpu in os.sched_getaffinity(0)})
     except AttributeError:  # macOS
-        return max(1, (os.cpu_count() or 2) // 2)
-    cores = {_siblings(cpu) for cpu in allowed}
-    return max(1, min(len(cores), _quota()))
+        return (os.cpu_count() or 2) // 2
 
 
 def _siblings(cpu: int) -> str:
@@ -50,20 +52,26 @@ def _quota() -> int:
         return 2**16
 
 
-def choose_threads(n_most: int, n_processors: int, n_busy: float) -> int:
-    """How many threads have a processor of their own. Pure.
+def choose_threads(n_most: int, n_cores: int, n_processors: int, n_busy: float) -> int:
+    """How many threads have a core of their own. Pure.
+
+    Only powers of two and `n_most` itself: each number that is used costs a pool of its own.
 
     Args:
         n_most: Threads when nothing else runs, at least 1.
-        n_processors: Hardware threads that this process may run on.
-        n_busy: How many of them others kept busy, on average of the last moments.
+        n_cores: Cores that this process may run on, whatever its quota.
+        n_processors: Their hardware threads.
+        n_busy: How many of those others kept busy, on average of the last moments.
 
     Returns:
         1..`n_most`.
     """
     n_free = n_processors - int(n_busy + _GRANTED)
     # Of two hardware threads of one core a busy one leaves the other.
-    return max(1, min(n_most, -(-n_free * n_most // n_processors)))
+    n_free_cores = -(-n_free * n_cores // n_processors)
+    if n_free_cores >= n_most:
+        return n_most
+    return 1 << (max(1, n_free_cores).bit_length() - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class ThreadGovernor:
 
     def __init__(self, n_most: int) -> None:
         self._n_most = n_most
+        self._n_cores = _n_cores()
         self.n_threads = n_most
         self._before = _look()
         self._due_s = time.monotonic() + _INTERVAL_S
@@ -91,7 +100,7 @@ class ThreadGovernor:
     def update(self) -> bool:
         """Look around, if it is time to; whether `n_threads` has changed.
 
-        Fewer threads at once, more only one at a time: who took a core may take it again.
+        Fewer threads at once, at most twice as many: who took a core may take it again.
         """
         if self._before is None or time.monotonic() < self._due_s:
             return False
@@ -103,8 +112,9 @@ class ThreadGovernor:
         passed_s = now.at_s - before.at_s
         others_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
         n_processors = len(os.sched_getaffinity(0))
-        wanted = choose_threads(self._n_most, n_processors, max(0.0, others_s) / passed_s)
-        old, self.n_threads = self.n_threads, min(wanted, self.n_threads + 1)
+        n_busy = max(0.0, others_s) / passed_s
+        wanted = choose_threads(self._n_most, self._n_cores, n_processors, n_busy)
+        old, self.n_threads = self.n_threads, min(wanted, 2 * self.n_threads)
         return self.n_threads != old
 
 

@@ -29,6 +29,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 sampling=chat.sampling,
                 limits=limits,
                 salt=_salt(chat.cache, request_id),
+                keeps_cells=chat.cache.is_shared,
                 constraint=_constraint(chat.output, prompts),
                 preserved_tokens=tuple(rendered.preserved_tokens),
                 n_logprobs=chat.n_logprobs,
@@ -42,6 +43,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 sampling=raw.sampling,
                 limits=raw.limits,
                 salt=_salt(raw.cache, request_id),
+                keeps_cells=raw.cache.is_shared,
                 constraint=_constraint(raw.output, prompts),
                 n_logprobs=raw.n_logprobs,
             )

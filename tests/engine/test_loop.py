@@ -1,8 +1,10 @@
 """The loop over a real session: joining, leaving, limits, cancelling."""
 
 import random
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +14,7 @@ from pyrunner._native import Model, Session
 from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loading import context_length
-from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.loop import N_CHUNK_SHARED, EngineLoop
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
 from pyrunner.errors import (
@@ -91,7 +93,7 @@ def test_a_running_stream_gets_a_token_in_every_step_while_a_long_prompt_is_read
         events = loop.step()
         assert [event.request_id for event in events].count(1) == 1
         n_steps_while_reading += 1
-    assert n_steps_while_reading >= 600 // 64
+    assert n_steps_while_reading >= 600 // N_CHUNK_SHARED
 
 
 def test_cancel_frees_the_lane_in_the_next_step_and_says_so(loop: EngineLoop) -> None:
@@ -131,6 +133,17 @@ def test_interrupt_loses_no_prompt_token(model: Model, config: EngineConfig) -> 
     nervous.interrupt()
     assert nervous.step() == []
     assert _tokens_of(nervous)[1] == expected
+
+
+def test_a_request_that_keeps_no_cells_leaves_none(loop: EngineLoop) -> None:
+    request = _request(1, n_prompt=100)
+    loop.submit(replace(request, keeps_cells=False))
+    _tokens_of(loop)
+    assert loop._held.n_cached(request.tokens, "") == 0
+    assert loop.session.lane_length(0) == 0
+    loop.submit(request)
+    _tokens_of(loop)
+    assert loop._held.n_cached(array("i", request.tokens), "") == 99
 
 
 def test_threads_may_change_between_any_two_steps(loop: EngineLoop) -> None:

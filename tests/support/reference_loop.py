@@ -2,15 +2,17 @@
 
 Written from the description and not from the engine's code: requests take the lowest free lane;
 a hole left by one that ended is filled by the next request or by the last lane; running sequences
-are decoded first, one token each; then prompts are read, oldest first, within a budget that is
-smaller when something runs.
+are decoded first, one token each; then the oldest prompt is read, in equal chunks that are smaller
+when something runs, and the next ones with it where that would be fewer than 64 tokens.
 """
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pyrunner.types import SamplingParams
-from support.reference import ContextShape, Reference, Row
+from support.reference import ContextShape, Reference, Row, Want
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,7 +86,11 @@ class ReferenceLoop:
 
     def _step(self) -> None:
         running = sorted(lane for lane, each in self._lanes.items() if not each.is_reading)
-        chunk = self._chunk(self._n_chunk_shared if running else self._shape.n_batch)
+        usual = most = self._shape.n_batch
+        if running:
+            usual = self._n_chunk_shared
+            most = min(most, usual + usual // 2)
+        chunk = self._chunk(usual, most)
         if running:
             rows = [self._running_row(lane) for lane in running]
             self._take(running, self._reference.decode(rows))
@@ -96,16 +102,23 @@ class ReferenceLoop:
         each = self._lanes[lane]
         return Row(lane, len(each.request.prompt) + len(each.tokens) - 1, None, "sample")
 
-    def _chunk(self, budget: int) -> list[Row]:
-        rows = []
+    def _chunk(self, usual: int, most: int) -> list[Row]:
+        rows: list[Row] = []
         by_age = sorted(self._lanes.items(), key=lambda item: item[1].request.arrives_at)
         for lane, each in by_age:
             prompt = each.request.prompt
-            for pos in range(each.n_read, min(len(prompt), each.n_read + budget)):
-                rows.append(
-                    Row(lane, pos, prompt[pos], "sample" if pos == len(prompt) - 1 else "-")
-                )
-                budget -= 1
+            n_left = len(prompt) - each.n_read
+            if n_left == 0 or len(rows) >= min(64, most):
+                continue
+            n_chunks = next(
+                n
+                for n in itertools.count(1)
+                if math.ceil(n_left / n) <= most and 2 * n_left < usual * (2 * n + 1)
+            )
+            for _ in range(min(math.ceil(n_left / n_chunks), most - len(rows))):
+                pos = each.n_read
+                want: Want = "sample" if pos == len(prompt) - 1 else "-"
+                rows.append(Row(lane, pos, prompt[pos], want))
                 each.n_read += 1
         return sorted(rows, key=lambda row: (row.lane, row.pos))
 

@@ -187,3 +187,12 @@ def test_check_finds_damage(damage: Callable[[Any], None], problem: str) -> None
     damage(lanes.cache)
     with pytest.raises(InvariantError, match=problem):
         lanes.cache.check()
+
+
+def test_state_that_is_far_too_large_is_not_even_saved() -> None:
+    lanes = CachedLanes(n_lanes=1, budget_bytes=500)
+    lanes.serve(0, A)
+    lanes.serve(0, B)  # the first one tells how large they are
+    assert lanes.take_log() == ["save 0"]
+    lanes.serve(0, C)
+    assert lanes.take_log() == []

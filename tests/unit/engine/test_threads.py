@@ -12,23 +12,25 @@ from pyrunner.engine.threads import ThreadGovernor, choose_threads
 
 
 @pytest.mark.parametrize(
-    ("n_most", "n_processors", "n_busy", "expected"),
+    ("n_most", "n_cores", "n_processors", "n_busy", "expected"),
     [
-        (2, 2, 0.0, 2),
-        (2, 2, 0.3, 2),
-        (2, 2, 0.67, 1),
-        (2, 2, 1.0, 1),
-        (2, 2, 2.0, 1),
-        (2, 2, 9.0, 1),
-        (1, 2, 1.0, 1),
-        (4, 8, 1.0, 4),
-        (4, 8, 2.0, 3),
-        (4, 8, 8.0, 1),
-        (16, 16, 1.33, 15),
+        (2, 2, 2, 0.0, 2),
+        (2, 2, 2, 0.3, 2),
+        (2, 2, 2, 0.67, 1),
+        (2, 2, 2, 1.0, 1),
+        (2, 2, 2, 9.0, 1),
+        (1, 2, 2, 1.0, 1),
+        (4, 4, 8, 1.0, 4),
+        (4, 4, 8, 2.0, 2),
+        (4, 4, 8, 8.0, 1),
+        (16, 16, 16, 1.33, 8),
+        (6, 6, 6, 2.0, 4),
+        (2, 32, 64, 40.0, 2),  # a quota of two on a large machine that others use, too
+        (2, 32, 64, 63.0, 1),
     ],
 )
-def test_threads_are_left_to_who_uses_them(n_most, n_processors, n_busy, expected):
-    assert choose_threads(n_most, n_processors, n_busy) == expected
+def test_threads_are_left_to_who_uses_them(n_most, n_cores, n_processors, n_busy, expected):
+    assert choose_threads(n_most, n_cores, n_processors, n_busy) == expected
 
 
 class _Machine:
@@ -48,7 +50,7 @@ class _Machine:
         self.busy_s += seconds * n_busy
 
 
-def test_governor_gives_way_at_once_and_comes_back_one_by_one(monkeypatch):
+def test_governor_gives_way_at_once_and_comes_back(monkeypatch):
     machine = _Machine(monkeypatch)
     governor = ThreadGovernor(2)
     machine.pass_time(0.1, 2.0)

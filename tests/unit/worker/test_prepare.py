@@ -4,6 +4,7 @@ import pytest
 from support.scripted_engine import ScriptedPrompts
 
 from pyrunner.engine.constraint import Constraint
+from pyrunner.engine.request import GenerationRequest
 from pyrunner.errors import InvalidParameterError
 from pyrunner.types import (
     CacheUse,
@@ -74,11 +75,15 @@ def test_format_that_cannot_be_followed_is_refused_before_the_engine():
         prepare(Complete(request=request), 1, ScriptedPrompts())
 
 
-def _salt(cache: CacheUse, request_id: int) -> str:
+def _request(cache: CacheUse, request_id: int) -> GenerationRequest:
     request = CompletionRequest(prompt=(1, 2), cache=cache)
     order = prepare(Complete(request=request), request_id, None).order  # type: ignore[arg-type]  # token ids need no prompts
     assert isinstance(order, Submit)
-    return order.request.salt
+    return order.request
+
+
+def _salt(cache: CacheUse, request_id: int) -> str:
+    return _request(cache, request_id).salt
 
 
 def test_requests_of_one_salt_share_and_of_two_do_not():
@@ -92,3 +97,5 @@ def test_request_that_is_not_shared_meets_nobody(salt):
     alone = _salt(CacheUse(salt=salt, is_shared=False), 7)
     assert alone not in {_salt(CacheUse(salt=each), 7) for each in ("", "a", "#7", "7")}
     assert alone != _salt(CacheUse(salt=salt, is_shared=False), 8)
+    assert not _request(CacheUse(salt=salt, is_shared=False), 7).keeps_cells
+    assert _request(CacheUse(salt=salt), 7).keeps_cells
