@@ -19,11 +19,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.random_model import SMOLLM2_135M, write_random_model  # noqa: E402  # path first
 
-from pyrunner import Engine  # noqa: E402
-from pyrunner.config import EngineConfig  # noqa: E402
-from pyrunner.engine.sampling import native_params  # noqa: E402
-from pyrunner.engine.step import ROW_SAMPLE, write_rows  # noqa: E402
-from pyrunner.types import SamplingParams  # noqa: E402
+from pyrunner import Engine  # noqa: E402  # path first
+from pyrunner.config import EngineConfig  # noqa: E402  # path first
+from pyrunner.engine.sampling import native_params  # noqa: E402  # path first
+from pyrunner.engine.step import ROW_SAMPLE, write_rows  # noqa: E402  # path first
+from pyrunner.types import SamplingParams  # noqa: E402  # path first
 
 CHUNKS = ((8,), (16,), (22,), (32,), (64,), (128,), (192,), (256,), (512,), (64, 64), (22, 106))
 """Tokens of each prompt that is read in the step."""

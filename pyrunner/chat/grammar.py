@@ -4,15 +4,16 @@ Fail closed: what the compiler does not follow to the letter is refused, and an 
 cannot continue ends in an error, never in text that is not what was asked for.
 """
 
+import re
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
-from llguidance.gbnf_to_lark import any_to_lark
 
 from pyrunner import _native
+from pyrunner.chat.gbnf import to_lark
 from pyrunner.chat.schema import Problem, locate, parse_schema
 from pyrunner.errors import InvalidParameterError
 from pyrunner.types import OutputFormat, OutputKind
@@ -20,18 +21,25 @@ from pyrunner.types import OutputFormat, OutputKind
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
-MAX_GRAMMAR_BYTES = 64 * 1024
-"""Of a grammar or a regular expression."""
+MAX_GRAMMAR_BYTES = 16 * 1024
+"""Of a grammar or a regular expression. Compiling ``a?a?a?...`` takes time in the square of it."""
+MAX_GRAMMAR_RULES = 256
+"""Lines with a colon in one."""
+MAX_GRAMMAR_BRACKETS = 1000
+"""In one, those in its texts counted too. With its rules they are the levels that may be inside
+each other: of 4000 the compiler dies, with the worker."""
 MAX_GRAMMAR_DEPTH = 64
 """Brackets inside each other in one, those in its strings counted too."""
 MAX_COMPILE_S = 5.0
-"""Longer than this and the format is refused, because every token could take as long."""
+"""A format that took longer is refused afterwards, because every token could take as long."""
+MAX_LOCATE_S = 1.0
+"""For the place of a refusal in a schema; without one it is the whole schema."""
 
 _LIMITS = LLParserLimits(
     initial_lexer_fuel=1_000_000,
     step_lexer_fuel=200_000,  # of one token
     step_max_items=50_000,
-    max_lexer_states=100_000,  # 1 to 2 kB each
+    max_lexer_states=15_000,  # 1 to 2 kB each, of one answer
     max_grammar_size=500_000,
     verbose_errors=False,  # they would go to the client
 )
@@ -45,6 +53,7 @@ _JSON: "JsonCompileOptions" = {
     "whitespace_flexible": True,
 }
 _LONGEST_PROBLEM = 300
+_LARK_LINE = re.compile(r"[ \t]*+(?:%llguidance\b|start[ \t]*+:(?!:=))")
 
 
 class TokenConstraint:
@@ -127,9 +136,18 @@ class Grammars:
         matcher = self._matcher(_from_schema(schema))
         problem = _problem(matcher)
         if problem:
-            path = locate(schema, lambda part: _problem(self._matcher(_from_schema(part))))
+            path = self._place(schema, problem)
             raise _refused(output, f"{path}: {problem}")
         return matcher
+
+    def _place(self, schema: dict[str, object], problem: str) -> str:
+        ends_s = time.monotonic() + MAX_LOCATE_S
+        return locate(
+            schema,
+            problem,
+            what_fails=lambda part: _problem(self._matcher(_from_schema(part))),
+            is_late=lambda: time.monotonic() >= ends_s,
+        )
 
     def _matcher(self, grammar: str) -> LLMatcher:
         # It catches its own panics, which llguidance's validating functions do not.
@@ -199,10 +217,21 @@ def _check_text(output: OutputFormat) -> None:
 
 
 def _lark(output: OutputFormat) -> str:
+    lines = output.text.splitlines()
+    if sum(":" in line for line in lines) > MAX_GRAMMAR_RULES:
+        raise _refused(output, f"it has more than {MAX_GRAMMAR_RULES} rules (lines with a colon)")
+    if output.text.count("(") + output.text.count("[") > MAX_GRAMMAR_BRACKETS:
+        raise _refused(output, f"it has more than {MAX_GRAMMAR_BRACKETS} brackets")
+    if any(_LARK_LINE.match(line) for line in lines):
+        if "%json" in output.text:  # nobody would have checked its schema; texts and comments too
+            raise _refused(output, "'%json' in a grammar is not supported; give a schema instead")
+        return output.text
+    if "::=" not in output.text:
+        raise _refused(output, "it is neither GBNF nor Lark: no rule is defined with '::='")
     try:
-        return any_to_lark(output.text)
-    except Exception as error:  # it raises bare ones
-        raise _refused(output, f"it is neither GBNF nor Lark: {error}") from error
+        return to_lark(output.text)
+    except ValueError as error:
+        raise _refused(output, str(error)) from error
 
 
 def _refused(output: OutputFormat, problem: str) -> InvalidParameterError:

@@ -13,7 +13,8 @@ def output_format(body: GenerationBody) -> OutputFormat | None:
     """What a request asks for; None when the answer is free.
 
     Raises:
-        InvalidParameterError: Two parameters ask for something, or a schema is missing.
+        InvalidParameterError: Two parameters ask for something, or one is missing, empty or where
+            it would be ignored.
         UnsupportedParameterError: A format and tools, whose calls are formats of their own.
     """
     asked = [each for each in (_from_response_format(body), *_from_extras(body)) if each]
@@ -33,10 +34,25 @@ def output_format(body: GenerationBody) -> OutputFormat | None:
 
 def _from_response_format(body: GenerationBody) -> OutputFormat | None:
     given = body.response_format
-    if given is None or given.type == "text":
+    if given is None:
+        return None
+    _check_parts(given)
+    if given.type == "text":
         return None
     schema = _named_schema(given) if given.type == "json_schema" else given.schema or _ANY_OBJECT
     return _json_schema(schema, "response_format")
+
+
+def _check_parts(given: ResponseFormat) -> None:
+    for name, part, owner in (
+        ("json_schema", given.json_schema, "json_schema"),
+        ("schema", given.schema, "json_object"),
+    ):
+        if part is not None and given.type != owner:
+            raise InvalidParameterError(
+                param=f"response_format.{name}",
+                problem=f"would be ignored: it belongs to type '{owner}', not '{given.type}'",
+            )
 
 
 def _named_schema(given: ResponseFormat) -> dict[str, object]:
@@ -60,4 +76,8 @@ def _json_schema(schema: dict[str, object], param: str) -> OutputFormat:
 
 
 def _text(kind: OutputKind, text: str | None, param: str) -> OutputFormat | None:
-    return OutputFormat(kind=kind, text=text, param=param) if text else None
+    if text is None:
+        return None
+    if not text:
+        raise InvalidParameterError(param=param, problem="is empty; leave it out for a free answer")
+    return OutputFormat(kind=kind, text=text, param=param)

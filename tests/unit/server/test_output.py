@@ -44,10 +44,11 @@ def _post(api: Api, url: str, **body: object) -> Any:
             "response_format",
         ),
         ({"json_schema": SCHEMA}, OutputKind.JSON_SCHEMA, SCHEMA, "json_schema"),
+        ({"json_schema": {}}, OutputKind.JSON_SCHEMA, {}, "json_schema"),
         ({"grammar": "root ::= x"}, OutputKind.GRAMMAR, "root ::= x", "grammar"),
         ({"regex": "a+"}, OutputKind.REGEX, "a+", "regex"),
         (
-            {"regex": "a+", "response_format": {"type": "text"}, "grammar": ""},
+            {"regex": "a+", "response_format": {"type": "text"}, "grammar": None},
             OutputKind.REGEX,
             "a+",
             "regex",
@@ -61,7 +62,7 @@ def test_format_reaches_the_runner(api, url, body, kind, text, param):
 
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize(
-    "body", [{}, {"response_format": {"type": "text"}}, {"grammar": "", "regex": ""}]
+    "body", [{}, {"response_format": {"type": "text"}}, {"grammar": None, "regex": None}]
 )
 def test_without_one_the_answer_is_free(api, url, body):
     assert _post(api, url, **body).status_code == 200
@@ -100,7 +101,26 @@ def test_strict_makes_no_difference(api, strict):
             "response_format.strict",
             "not a known parameter",
         ),
+        *(
+            (
+                {"response_format": NAMED | {"type": given}},
+                "response_format.json_schema",
+                f"belongs to type 'json_schema', not '{given}'",
+            )
+            for given in ("text", "json_object")
+        ),
+        *(
+            (
+                {"response_format": body | {"schema": {}}},
+                "response_format.schema",
+                "belongs to type 'json_object'",
+            )
+            for body in (NAMED, {"type": "text"})
+        ),
         ({"json_schema": "{}"}, "json_schema", "object"),
+        ({"grammar": ""}, "grammar", "is empty"),
+        ({"regex": ""}, "regex", "is empty"),
+        ({"regex": "a+", "grammar": ""}, "grammar", "is empty"),
         ({"grammar": 3}, "grammar", "str"),
         ({"regex": "a", "grammar": "b"}, "regex", "contradicts 'grammar'"),
         ({"response_format": NAMED, "json_schema": {}}, "json_schema", "contradicts"),
