@@ -355,7 +355,7 @@ def _convert(value: object, hint: object, key: str) -> object:
     if hint is bool:
         return _boolean(value)
     if hint is int:
-        if key.endswith("_bytes") and isinstance(value, str):
+        if key.endswith("_bytes") and isinstance(value, str) and value.strip() != "-1":
             return units.parse_bytes(value, param=key)
         return _whole_number(value)
     if hint is float:

@@ -75,6 +75,8 @@ def test_the_nearer_source_wins_and_is_remembered(
         ("runtime.keep_alive_s", "5m", 300.0),
         ("runtime.keep_alive_s", "-1", math.inf),
         ("runtime.memory_budget_bytes", "4GiB", 4 * 1024**3),
+        ("engine.cache_bytes", "-1", -1),
+        ("engine.cache_bytes", "512MiB", 512 * 1024**2),
         ("registry.insecure", "a:5000, b,,", ("a:5000", "b")),
         ("registry.insecure", "", ()),
         ("log.level", "debug", "debug"),
