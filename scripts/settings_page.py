@@ -111,7 +111,7 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float) and value and not math.isinf(value):
-        if name.endswith("_bytes"):
+        if name.endswith("_bytes") and value >= 0:
             return units.format_bytes(int(value))
         if name.endswith("_s"):
             return units.format_duration(value)

@@ -56,7 +56,7 @@ def to_lark(text: str) -> str:
     rewritten = "".join(_rewritten(token) for token in tokens)
     try:
         return gbnf_to_lark(rewritten)
-    except Exception as error:  # it raises bare ones
+    except Exception as error:  # the converter raises nothing more specific
         raise ValueError(f"it is not valid GBNF: {error}") from error
 
 

@@ -17,6 +17,8 @@ N_CTX_DEFAULT_MAX = 8192
 """Context used when nobody chose one: a model's full training context can fill a machine."""
 
 _PROGRESS_INTERVAL_S = 0.1
+_CACHE_SHARE = 16
+"""What a cache of no chosen size takes of the memory at most; a server takes it of its budget."""
 _RANGES = {
     "n_ctx": (0, 2**24),
     "n_lanes": (1, 64),
@@ -120,7 +122,7 @@ def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:
     if config.cache_bytes >= 0:
         return config.cache_bytes
     machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(lanes_bytes, machine_bytes // 16)
+    return min(lanes_bytes, machine_bytes // _CACHE_SHARE)
 
 
 def describe(model: Model, *, n_ctx: int, n_lanes: int) -> ModelInfo:

@@ -99,7 +99,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             data = f"data: {text}\\n\\n".encode()
             for part in (data[:9], data[9:]):
                 self.wfile.write(f"{len(part):x}\\r\\n".encode() + part + b"\\r\\n")
-            while b"stay" in body: time.sleep(1)
+            while b"stay" in body: time.sleep(1)  # until the test kills this process
         self.wfile.write(b"0\\r\\n\\r\\n")
 port = int(sys.argv[sys.argv.index("--port") + 1])
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()

@@ -5,7 +5,6 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from typing import Any
 
 import openai
@@ -42,8 +41,6 @@ FORMAT: Any = {
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: Any) -> Iterator[openai.OpenAI]:
-    if not (resources.files("pyrunner") / "demo" / "layout" / "index.json").is_file():
-        pytest.skip("the demo model is not in this checkout")
     home = tmp_path_factory.mktemp("pyr", numbered=True)
     overrides = {"server.port": 0, "engine.n_threads": 1, "runtime.orphan_grace_s": 0.5}
     with served(config.load(overrides, {"PYRUNNER_HOME": str(home)})) as (server, _):

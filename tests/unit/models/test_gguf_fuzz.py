@@ -78,7 +78,7 @@ def test_any_number_anywhere_in_a_header_is_read_rightly_or_refused():
             lie = (number % (1 << 8 * n_bytes)).to_bytes(n_bytes, "little")
             try:
                 _check(content[:at] + lie + content[at + n_bytes :], outcomes)
-            except Exception as error:
+            except Exception as error:  # as above: whatever it is, it has to name its place
                 error.add_note(f"{number} in {n_bytes} bytes at {at}")
                 raise
     assert outcomes == {"read", "x: "}

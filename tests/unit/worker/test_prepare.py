@@ -23,7 +23,7 @@ FORMAT = OutputFormat(kind=OutputKind.REGEX, text="a", param="regex")
 
 def test_logprobs_that_are_asked_for_reach_the_engine():
     request = CompletionRequest(prompt=(1, 2), n_logprobs=3)
-    order = prepare(Complete(request=request), 1, None).order  # type: ignore[arg-type]  # token ids need no prompts
+    order = prepare(Complete(request=request), 1, ScriptedPrompts()).order
     assert isinstance(order, Submit)
     assert order.request.n_logprobs == 3
 
@@ -77,7 +77,7 @@ def test_format_that_cannot_be_followed_is_refused_before_the_engine():
 
 def _request(cache: CacheUse, request_id: int) -> GenerationRequest:
     request = CompletionRequest(prompt=(1, 2), cache=cache)
-    order = prepare(Complete(request=request), request_id, None).order  # type: ignore[arg-type]  # token ids need no prompts
+    order = prepare(Complete(request=request), request_id, ScriptedPrompts()).order
     assert isinstance(order, Submit)
     return order.request
 
