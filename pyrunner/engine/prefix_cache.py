@@ -16,7 +16,7 @@ from pyrunner.errors import InvariantError, NativeError, UnsupportedParameterErr
 MIN_COPIED = 32
 """Tokens below which a prefix is read again rather than copied or parked."""
 _MAX_HELD_PER_SHARED = 64
-"""A copy moves all that its source holds, at 1/300 of the cost of reading it (docs/performance.md).
+"""A copy moves all that its source holds, at 1/180 of the cost of reading it (docs/benchmarks.md).
 It has to be worth that with something to spare."""
 
 
