@@ -23,10 +23,10 @@ Measure = Callable[[Bench], list[AnyRow]]
 
 
 _MISSING: dict[int, tuple[str, str]] = {
-    7: ("JSON schema, 152k vocabulary, 1 and 4 streams", "structured output"),
+    7: ("JSON schema, 152k vocabulary, 1 and 4 streams", "a row in this race"),
     8: ("`prediction` that is 90 % right; copy-heavy edit with n-grams", "speculation"),
     13: ("20 warm conversations, unload, load, continue", "the disk tier of the prefix index"),
-    15: ("logprobs with top 20, temperature 0, 152k vocabulary", "logprobs"),
+    15: ("logprobs with top 20, temperature 0, 152k vocabulary", "a row in this race"),
 }
 """What it is, and what has to be there first."""
 
