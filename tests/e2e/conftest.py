@@ -7,6 +7,7 @@ from support.artifacts import new_store
 from support.command_line import run
 from support.debian_registry import basic_auth, running_registry
 from support.random_model import Shape, write_random_model
+from support.scripted_registry import scripted_registry
 from support.token_server import running_token_server
 
 
@@ -69,3 +70,14 @@ def packaged(home, gguf):
     done = run("package", "--gguf", str(gguf), name, home=home)
     assert done.returncode == 0, done.stderr
     return json.loads(run("inspect", name, home=home).stdout)
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """Docker Hub as far as tests come: a proxy that lets nothing through and notes who asked."""
+    with scripted_registry() as proxy:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"http://{proxy.host}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        yield proxy

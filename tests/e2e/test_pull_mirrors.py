@@ -18,6 +18,9 @@ from pyrunner.registry.manifest import INDEX_TYPE
 from pyrunner.registry.reference import Reference
 from pyrunner.registry.small_blobs import fetch_small_blob
 
+# Without the proxy these tests would leave the machine.
+pytestmark = pytest.mark.usefixtures("proxy")
+
 MIB = 1024 * 1024
 WEIGHTS = bytes(range(256)) * 4096
 BLOB = Digest.of(WEIGHTS).text
@@ -65,17 +68,6 @@ BLOBS = {
     "other bytes": lambda mirror: mirror.blobs.update({BLOB: bytes(MIB)}),
     "one that breaks off": _always(BLOB, _reply(200, b"", Content_Length=str(MIB))),
 }
-
-
-@pytest.fixture(autouse=True)
-def proxy(monkeypatch):
-    """Docker Hub as far as these tests come: a proxy that notes who wants to go there."""
-    with scripted_registry() as proxy:
-        for name in ("HTTPS_PROXY", "https_proxy"):
-            monkeypatch.setenv(name, f"http://{proxy.host}")
-        for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.delenv(name, raising=False)
-        yield proxy
 
 
 @pytest.fixture

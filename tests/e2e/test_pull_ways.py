@@ -39,17 +39,6 @@ def certificate(tmp_path):
 
 
 @pytest.fixture
-def proxy(monkeypatch):
-    """A proxy that lets nothing through; without one these tests would leave the machine."""
-    with scripted_registry() as proxy:
-        for name in ("HTTPS_PROXY", "https_proxy"):
-            monkeypatch.setenv(name, f"http://{proxy.host}")
-        for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.delenv(name, raising=False)
-        yield proxy
-
-
-@pytest.fixture
 def no_proxies(monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
