@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the attribute docstrings of pyrunner/config.py.
+"""Write docs/settings.md from the attribute docstrings of pyrunner/config/settings.py.
 
 A test compares the page with what this makes, so it cannot go stale.
 """
@@ -19,7 +19,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 HEAD = """\
 # Settings
 
-<!-- Written by scripts/settings_page.py from pyrunner/config.py. Change the docstrings there. -->
+<!-- Written by scripts/settings_page.py: change the docstrings in pyrunner/config/settings.py. -->
 
 A value comes from the first of these that has it:
 

@@ -1,4 +1,4 @@
-"""docs/settings.md says what pyrunner/config.py does."""
+"""docs/settings.md says what pyrunner/config/settings.py does."""
 
 import importlib.util
 

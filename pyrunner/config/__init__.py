@@ -1,0 +1,31 @@
+"""Settings: what they are, where they come from, and nothing that reads them later.
+
+Only this package reads the environment.
+"""
+
+from pyrunner.config.environment import child_environment, environment_value
+from pyrunner.config.settings import (
+    SECTIONS,
+    EngineConfig,
+    LogConfig,
+    RegistryConfig,
+    RuntimeConfig,
+    ServerConfig,
+    Settings,
+    known_keys,
+)
+from pyrunner.config.sources import load
+
+__all__ = [
+    "SECTIONS",
+    "EngineConfig",
+    "LogConfig",
+    "RegistryConfig",
+    "RuntimeConfig",
+    "ServerConfig",
+    "Settings",
+    "child_environment",
+    "environment_value",
+    "known_keys",
+    "load",
+]

@@ -1,0 +1,170 @@
+"""What can be set: one frozen dataclass per layer, composed in `Settings`.
+
+Each field has its default, the range or choices that a value must be in, and a docstring that
+docs/settings.md repeats. Where values come from is `pyrunner.config.sources`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+def _between(default: Any, least: float, most: float) -> Any:
+    """Make a number's field that `load` checks; both ends are allowed."""
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+def _one_of(default: str, *choices: str) -> Any:
+    return field(default=default, metadata={"choices": choices})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig:
+    """Where models come from."""
+
+    default_registry: str = "docker.io"
+    """Registry of references that name none."""
+    default_org: str = "ai"
+    """Organisation of references that name none."""
+    insecure: tuple[str, ...] = ()
+    """Hosts (``host`` or ``host:port``) spoken to in plain HTTP, besides loopback."""
+    mirrors: tuple[str, ...] = ()
+    """Registries (``[https://]host[:port][/path]``) asked before Docker Hub, in this order."""
+    ca_bundle: str = ""
+    """PEM file of certificate authorities to trust besides the public ones."""
+    timeout_s: float = _between(30.0, 0.001, 3600)
+    """Longest silence of a registry before the attempt counts as failed."""
+    max_attempts: int = _between(5, 1, 100)
+    """Tries of one request before giving up, the first included."""
+    n_parallel_layers: int = _between(3, 1, 64)
+    """Layers of one pull or push in flight at once."""
+    n_ranges: int = _between(4, 1, 32)
+    """Connections over which one large blob comes at once, if one is slow; 1 is one in any case."""
+    range_bytes: int = _between(32 * 1024 * 1024, 1024 * 1024, 2**40)
+    """What one of these connections asks for at a time. Text: ``32MiB``."""
+    ranges_above_bytes: int = _between(64 * 1024 * 1024, 0, 2**40)
+    """A blob of which no more is missing comes over one connection."""
+    min_rate_bytes: int = _between(1024, 0, 2**40)
+    """Bytes per second, over `timeout_s`, below which a connection counts as broken; 0 is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """How a model is loaded. Part of the worker's identity: another value is another worker."""
+
+    n_ctx: int = _between(0, 0, 2**24)
+    """Tokens per sequence; 0 takes what the model was packaged with, else at most 8192."""
+    n_lanes: int = _between(4, 1, 64)
+    """Sequences that run at once."""
+    n_batch: int = _between(512, 1, 2**16)
+    """Tokens of one step at most, prompt chunk and running sequences together."""
+    cache_bytes: int = _between(-1, -1, 2**53)
+    """Host memory for the prefixes of earlier requests, beside what rests in the lanes; -1 takes as
+    much as the lanes, at most a sixteenth of the memory budget, 0 none."""
+    n_threads: int = _between(0, 0, 512)
+    """Threads of a step; 0 takes one per physical core this process may use, fewer while others use
+    them."""
+    n_gpu_layers: int = _between(-1, -1, 2**16)
+    """Layers offloaded to a GPU when the build has one; -1 means all."""
+    use_mmap: bool = True
+    """Map the model file instead of reading it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeConfig:
+    """Which models stay loaded."""
+
+    keep_alive_s: float = _between(300.0, 0, math.inf)
+    """Idle time after which a worker exits; 0 at once, inf never. Text: ``5m``, ``-1``."""
+    memory_budget_bytes: int = _between(0, 0, math.inf)
+    """Bytes all loaded models may take together; 0 takes 80 % of this machine's memory."""
+    load_timeout_s: float = _between(300.0, 0, 86400)
+    """Longest wait of one request for its model."""
+    orphan_grace_s: float = _between(10.0, 0, 3600)
+    """How long a worker without a server waits for one before it exits."""
+    drain_s: float = _between(10.0, 0, 3600)
+    """How long a stopping server or worker lets running streams finish."""
+    max_queue: int = _between(256, 1, 2**16)
+    """Requests one worker holds, running and waiting; one more gets 503."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Where the server listens and whom it answers."""
+
+    host: str = "127.0.0.1"
+    """Address of the TCP listener."""
+    port: int = _between(12434, 0, 65535)
+    """Port of the TCP listener; 0 lets the system choose."""
+    socket: str = ""
+    """Path of the Unix socket; empty means ``pyrunner.sock`` in the runtime folder."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names accepted besides loopback and Docker's names for this machine."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web origins accepted besides loopback's; ``*`` accepts all. Also ``DMR_ORIGINS``."""
+    registry: bool = False
+    """Serve the store's models below ``/v2/``, read-only, as an OCI registry does."""
+    n_streams: int = _between(64, 1, 4096)
+    """Streams served at once; one more gets 503."""
+    max_body_bytes: int = _between(10 * 1024 * 1024, 1024, 2**32)
+    """Largest request body."""
+    max_load_bytes: int = _between(2**38, 1024, 2**50)
+    """Largest tar of ``POST /models/load``, which waits in the temporary folder until it is whole.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What is logged."""
+
+    level: str = _one_of("info", "debug", "info", "warning", "error")
+    """How much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything, and where each value came from."""
+
+    home: Path
+    """``$PYRUNNER_HOME``: the store and the configuration live below it."""
+    runtime_dir: Path
+    """Sockets, ledger, locks and logs."""
+    registry: RegistryConfig = field(default_factory=RegistryConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """``section.key`` to ``environment PYRUNNER_...``, a file, ``command line`` or ``default``."""
+
+    @property
+    def store_path(self) -> Path:
+        """The OCI image layout that holds the models."""
+        return self.home / "store"
+
+    @property
+    def socket_path(self) -> Path:
+        """The server's Unix socket."""
+        return (
+            Path(self.server.socket) if self.server.socket else self.runtime_dir / "pyrunner.sock"
+        )
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "registry": RegistryConfig,
+    "engine": EngineConfig,
+    "runtime": RuntimeConfig,
+    "server": ServerConfig,
+    "log": LogConfig,
+}
+"""What `Settings` is made of, in the order of the reference page."""
+
+
+def known_keys() -> Iterator[tuple[str, object]]:
+    """Every ``section.key`` with its default, in the order of the reference page."""
+    for section, cls in SECTIONS.items():
+        for each in dataclasses.fields(cls):
+            yield f"{section}.{each.name}", each.default
