@@ -18,6 +18,68 @@ constexpr float kMinTemperature = 1e-6F;
 // Largest top-k that is cut out here; above it the heap costs more than llama.cpp's sort.
 constexpr int32_t kMaxOwnTopK = 256;
 
+bool has_penalties(const SamplerParams & params) {
+    return params.repeat_last_n > 0 &&
+           (params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F ||
+            params.frequency_penalty != 0.0F);
+}
+
+bool has_dry(const SamplerParams & params) {
+    return params.dry_multiplier != 0.0F && params.dry_penalty_last_n > 0;
+}
+
+bool has_xtc(const SamplerParams & params) {
+    return params.xtc_probability > 0.0F && params.xtc_threshold <= 0.5F;
+}
+
+bool has_dynamic_temperature(const SamplerParams & params) {
+    return params.dynatemp_range > 0.0F;
+}
+
+// Whether nothing can come between the largest biased logit and its choice. What keeps the most
+// likely tokens does not matter then; typical and XTC do not always keep them.
+bool is_argmax(const SamplerParams & params) {
+    if (params.temperature >= kMinTemperature) {
+        return false;
+    }
+    return params.mirostat != 0 ||
+           (!has_penalties(params) && !has_dry(params) && !has_xtc(params) &&
+            !has_dynamic_temperature(params) && params.typical_p >= 1.0F);
+}
+
+// Whether the chain up to top-k is top-k alone. Penalties and DRY change logits before the cut,
+// and the deviation of top-n-sigma is that of all logits; XTC and temperature follow the cut.
+bool is_cut_first(const SamplerParams & params) {
+    return params.mirostat == 0 && !has_penalties(params) && !has_dry(params) &&
+           params.top_n_sigma <= 0.0F && params.top_k > 0 && params.top_k <= kMaxOwnTopK;
+}
+
+// As in llama.cpp, but that the lowest temperature is not 0: a tiny one that is reached from there
+// would make infinite logits, and the least likely token would be chosen.
+llama_sampler * init_temperature(const SamplerParams & params) {
+    float temperature = params.temperature;
+    float range = params.dynatemp_range;
+    if (range > 0.0F && temperature - range < kMinTemperature) {
+        temperature = (temperature + range + kMinTemperature) / 2.0F;
+        range = temperature - kMinTemperature;
+    }
+    return llama_sampler_init_temp_ext(temperature, range, params.dynatemp_exponent);
+}
+
+llama_sampler * init_dry(const Model & model, const SamplerParams & params) {
+    std::vector<const char *> breakers;
+    for (const std::string & breaker : params.dry_sequence_breakers) {
+        breakers.push_back(breaker.c_str());
+    }
+    return llama_sampler_init_dry(model.vocab(),
+                                  params.dry_multiplier,
+                                  params.dry_base,
+                                  params.dry_allowed_length,
+                                  params.dry_penalty_last_n,
+                                  breakers.data(),
+                                  breakers.size());
+}
+
 } // namespace
 
 Sampler::~Sampler() {
@@ -46,37 +108,15 @@ Status Sampler::open(const Model & model,
     for (int32_t i = 0; i < n_suppressed; i++) {
         biases_.add(suppressed[i], -INFINITY);
     }
-    const bool has_penalties = params.repeat_last_n > 0 &&
-                               (params.repeat_penalty != 1.0F || params.presence_penalty != 0.0F ||
-                                params.frequency_penalty != 0.0F);
-    const bool is_greedy = params.temperature < kMinTemperature;
-    if (is_greedy && !has_penalties) {
+    if (is_argmax(params)) {
         return kOk;
     }
-    // Penalties look at every token before the cut, so the chain has to do it all.
-    const bool is_own_top_k = !has_penalties && params.top_k > 0 && params.top_k <= kMaxOwnTopK;
-    top_k_ = is_own_top_k ? std::min(params.top_k, n_vocab_) : 0;
-
+    top_k_ = is_cut_first(params) ? std::min(params.top_k, n_vocab_) : 0;
     chain_ = llama_sampler_chain_init(llama_sampler_chain_default_params());
-    const auto add = [this](llama_sampler * sampler) { llama_sampler_chain_add(chain_, sampler); };
-    if (has_penalties) {
-        add(llama_sampler_init_penalties(n_vocab_,
-                                         params.repeat_last_n,
-                                         params.repeat_penalty,
-                                         params.frequency_penalty,
-                                         params.presence_penalty));
-    }
-    if (is_greedy) {
-        add(llama_sampler_init_greedy());
+    if (params.mirostat != 0) {
+        build_mirostat(params);
     } else {
-        if (top_k_ == 0) {
-            add(llama_sampler_init_top_k(params.top_k));
-        }
-        add(llama_sampler_init_typical(params.typical_p, 1));
-        add(llama_sampler_init_top_p(params.top_p, 1));
-        add(llama_sampler_init_min_p(params.min_p, 1));
-        add(llama_sampler_init_temp(params.temperature));
-        add(llama_sampler_init_dist(params.seed));
+        build_chain(model, params);
     }
     for (const int32_t token : history) {
         llama_sampler_accept(chain_, token);
@@ -86,6 +126,49 @@ Status Sampler::open(const Model & model,
     return kOutOfMemory;
 } catch (const std::exception &) {
     return kInternal;
+}
+
+void Sampler::add(llama_sampler * sampler) {
+    llama_sampler_chain_add(chain_, sampler);
+}
+
+void Sampler::build_mirostat(const SamplerParams & params) {
+    constexpr int32_t kEstimatedFrom = 100; // likeliest tokens; the value of llama.cpp's common
+    add(llama_sampler_init_temp(params.temperature));
+    const float tau = params.mirostat_tau;
+    const float eta = params.mirostat_eta;
+    if (params.mirostat == 1) {
+        add(llama_sampler_init_mirostat(n_vocab_, params.seed, tau, eta, kEstimatedFrom));
+    } else {
+        add(llama_sampler_init_mirostat_v2(params.seed, tau, eta));
+    }
+}
+
+void Sampler::build_chain(const Model & model, const SamplerParams & params) {
+    if (has_penalties(params)) {
+        add(llama_sampler_init_penalties(n_vocab_,
+                                         params.repeat_last_n,
+                                         params.repeat_penalty,
+                                         params.frequency_penalty,
+                                         params.presence_penalty));
+    }
+    if (has_dry(params)) {
+        add(init_dry(model, params));
+    }
+    add(llama_sampler_init_top_n_sigma(params.top_n_sigma));
+    if (top_k_ == 0) {
+        add(llama_sampler_init_top_k(params.top_k));
+    }
+    add(llama_sampler_init_typical(params.typical_p, 1));
+    add(llama_sampler_init_top_p(params.top_p, 1));
+    add(llama_sampler_init_min_p(params.min_p, 1));
+    add(llama_sampler_init_xtc(params.xtc_probability, params.xtc_threshold, 1, params.seed));
+    if (params.temperature < kMinTemperature && !has_dynamic_temperature(params)) {
+        add(llama_sampler_init_greedy());
+        return;
+    }
+    add(init_temperature(params));
+    add(llama_sampler_init_dist(params.seed));
 }
 
 int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & candidates) {

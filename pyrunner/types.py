@@ -58,7 +58,13 @@ class SamplingParams:
     """How the next token is chosen. Defaults are llama-server's, as under Docker Model Runner."""
 
     temperature: float = 0.8
-    """0..10; 0 takes the most likely token and ignores everything but penalties and bias."""
+    """0..10; 0 takes the most likely token of those that are left."""
+    dynatemp_range: float = 0.0
+    """0..10; the temperature moves this far up and down with the entropy; 0 is off."""
+    dynatemp_exponent: float = 1.0
+    """0..10; how entropy, as a share of the largest possible, becomes temperature."""
+    top_n_sigma: float = -1.0
+    """-1..100; keep tokens within n standard deviations of the likeliest; up to 0 is off."""
     top_k: int = 40
     """Keep the k most likely tokens; 0 keeps all."""
     top_p: float = 0.95
@@ -67,6 +73,16 @@ class SamplingParams:
     """0..1; drop tokens less likely than this share of the likeliest; 0 keeps all."""
     typical_p: float = 1.0
     """0..1; locally typical sampling; 1 is off."""
+    xtc_probability: float = 0.0
+    """0..1; how often XTC drops all but the last of the tokens above its threshold; 0 is off."""
+    xtc_threshold: float = 0.1
+    """0..1; the probability from which XTC drops tokens; above 0.5 is off."""
+    mirostat: int = 0
+    """0..2; 1 and 2 keep the surprise constant and replace all but temperature and bias."""
+    mirostat_tau: float = 5.0
+    """0..20; the surprise to keep, in bits."""
+    mirostat_eta: float = 0.1
+    """0..1; how fast mirostat learns."""
     repeat_penalty: float = 1.0
     """Above 0; divides the logits of recent tokens; 1 is off."""
     repeat_last_n: int = 64
@@ -75,6 +91,16 @@ class SamplingParams:
     """-2..2."""
     frequency_penalty: float = 0.0
     """-2..2."""
+    dry_multiplier: float = 0.0
+    """0..10; strength of DRY, the penalty for tokens that extend a repetition; 0 is off."""
+    dry_base: float = 1.75
+    """1..10; the penalty grows by this factor with every repeated token."""
+    dry_allowed_length: int = 2
+    """0..32768; repetitions below this length cost nothing."""
+    dry_penalty_last_n: int = 64
+    """How many recent tokens DRY searches for repetitions, 0..32768; 0 is off."""
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    """At most 16 texts of 1..40 bytes that no repetition reaches across."""
     seed: int | None = None
     """0..2**32-2; None draws one."""
     logit_bias: tuple[tuple[int, float], ...] = ()

@@ -100,7 +100,7 @@ class Session:
     def open_lane(
         self,
         lane: int,
-        params: dict[str, float | int | bool],
+        params: dict[str, float | int | bool | list[bytes]],
         *,
         bias_tokens: Sequence[int] = ...,
         biases: Sequence[float] = ...,

@@ -1,3 +1,33 @@
+cdef SamplerParams _sampler_params(dict params) except *:
+    """All fields; `dry_sequence_breakers` are bytes."""
+    cdef SamplerParams native
+    native.temperature = params["temperature"]
+    native.dynatemp_range = params["dynatemp_range"]
+    native.dynatemp_exponent = params["dynatemp_exponent"]
+    native.top_n_sigma = params["top_n_sigma"]
+    native.top_k = params["top_k"]
+    native.top_p = params["top_p"]
+    native.min_p = params["min_p"]
+    native.typical_p = params["typical_p"]
+    native.xtc_probability = params["xtc_probability"]
+    native.xtc_threshold = params["xtc_threshold"]
+    native.mirostat = params["mirostat"]
+    native.mirostat_tau = params["mirostat_tau"]
+    native.mirostat_eta = params["mirostat_eta"]
+    native.repeat_penalty = params["repeat_penalty"]
+    native.repeat_last_n = params["repeat_last_n"]
+    native.presence_penalty = params["presence_penalty"]
+    native.frequency_penalty = params["frequency_penalty"]
+    native.dry_multiplier = params["dry_multiplier"]
+    native.dry_base = params["dry_base"]
+    native.dry_allowed_length = params["dry_allowed_length"]
+    native.dry_penalty_last_n = params["dry_penalty_last_n"]
+    native.dry_sequence_breakers = params["dry_sequence_breakers"]
+    native.seed = params["seed"]
+    native.ignore_eos = params["ignore_eos"]
+    return native
+
+
 @cython.no_gc
 cdef class _SessionMemory:
     """Owns the C++ session; everything that lends its memory keeps this alive."""
@@ -228,28 +258,17 @@ cdef class Session:
             params: Fields of csrc's SamplerParams, all of them.
             bias_tokens: Token ids whose logits get the `biases` at the same index.
             biases: See `bias_tokens`.
-            history: Tokens the penalties have seen, oldest first.
+            history: Tokens the penalties and DRY have seen, oldest first.
             preserved_tokens: Control tokens whose text is part of the answer.
             n_logprobs: -1, or how many likeliest tokens `logprobs` has beside each chosen one,
                 0..20.
         """
-        cdef SamplerParams native
+        cdef SamplerParams native = _sampler_params(params)
         cdef vector[int32_t] native_bias_tokens = bias_tokens
         cdef vector[float] native_biases = biases
         cdef vector[int32_t] native_history = history
         cdef vector[int32_t] native_preserved = preserved_tokens
         cdef Status status
-        native.temperature = params["temperature"]
-        native.top_k = params["top_k"]
-        native.top_p = params["top_p"]
-        native.min_p = params["min_p"]
-        native.typical_p = params["typical_p"]
-        native.repeat_penalty = params["repeat_penalty"]
-        native.repeat_last_n = params["repeat_last_n"]
-        native.presence_penalty = params["presence_penalty"]
-        native.frequency_penalty = params["frequency_penalty"]
-        native.seed = params["seed"]
-        native.ignore_eos = params["ignore_eos"]
         with nogil:
             status = self.memory.native.open_lane(lane, native, native_bias_tokens, native_biases,
                                                   native_history, native_preserved, n_logprobs)

@@ -75,14 +75,27 @@ cdef extern from "quantize.h" namespace "pyrunner" nogil:
 cdef extern from "sampler.h" namespace "pyrunner" nogil:
     cdef cppclass SamplerParams:
         float temperature
+        float dynatemp_range
+        float dynatemp_exponent
+        float top_n_sigma
         int32_t top_k
         float top_p
         float min_p
         float typical_p
+        float xtc_probability
+        float xtc_threshold
+        int32_t mirostat
+        float mirostat_tau
+        float mirostat_eta
         float repeat_penalty
         int32_t repeat_last_n
         float presence_penalty
         float frequency_penalty
+        float dry_multiplier
+        float dry_base
+        int32_t dry_allowed_length
+        int32_t dry_penalty_last_n
+        vector[string] dry_sequence_breakers
         uint32_t seed
         bool ignore_eos
 

@@ -23,6 +23,7 @@ from pyrunner.engine.sampling import (
     check_logprobs,
     check_sampling,
     native_params,
+    recent_tokens,
 )
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
@@ -286,7 +287,7 @@ class EngineLoop:
             native_params(sampling, ignore_eos=request.limits.ignore_eos),
             bias_tokens=[token for token, _ in sampling.logit_bias],
             biases=[bias for _, bias in sampling.logit_bias],
-            history=request.tokens[-sampling.repeat_last_n :] if sampling.repeat_last_n else (),
+            history=recent_tokens(request.tokens, sampling),
             preserved_tokens=request.preserved_tokens,
             n_logprobs=-1 if request.n_logprobs is None else request.n_logprobs,
         )

@@ -1,6 +1,7 @@
 """Sampling parameters: their ranges, and the form csrc takes them in."""
 
 import secrets
+from collections.abc import Sequence
 
 from pyrunner.errors import InvalidParameterError
 from pyrunner.types import MAX_LOGPROBS, Limits, SamplingParams
@@ -9,16 +10,30 @@ MAX_STOPS = 64
 """Of a request and its chat template together; the API allows a client fewer."""
 MAX_STOP_CHARACTERS = 1000
 MAX_SEED = 2**32 - 2  # llama.cpp keeps the largest value for "draw one"
+MAX_DRY_BREAKERS = 16
+MAX_DRY_BREAKER_BYTES = 40  # llama.cpp cuts longer ones
 RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 10.0),
+    "dynatemp_range": (0.0, 10.0),
+    "dynatemp_exponent": (0.0, 10.0),
+    "top_n_sigma": (-1.0, 100.0),
     "top_k": (0, 2**31 - 1),
     "top_p": (0.0, 1.0),
     "min_p": (0.0, 1.0),
     "typical_p": (0.0, 1.0),
+    "xtc_probability": (0.0, 1.0),
+    "xtc_threshold": (0.0, 1.0),
+    "mirostat": (0, 2),
+    "mirostat_tau": (0.0, 20.0),
+    "mirostat_eta": (0.0, 1.0),
     "repeat_penalty": (0.01, 10.0),
     "repeat_last_n": (0, 32768),
     "presence_penalty": (-2.0, 2.0),
     "frequency_penalty": (-2.0, 2.0),
+    "dry_multiplier": (0.0, 10.0),
+    "dry_base": (1.0, 10.0),
+    "dry_allowed_length": (0, 32768),
+    "dry_penalty_last_n": (0, 32768),
 }
 """Least and most of each number; both are allowed."""
 
@@ -42,6 +57,20 @@ def check_sampling(sampling: SamplingParams, n_vocab: int) -> None:
             )
         if not -100 <= bias <= 100:
             raise InvalidParameterError(param="logit_bias", problem="must be from -100 to 100")
+    breakers = sampling.dry_sequence_breakers
+    if len(breakers) > MAX_DRY_BREAKERS or not all(map(_is_breaker, breakers)):
+        raise InvalidParameterError(
+            param="dry_sequence_breakers",
+            problem=f"must be at most {MAX_DRY_BREAKERS} texts of 1 to {MAX_DRY_BREAKER_BYTES} "
+            "bytes in UTF-8, without NUL",
+        )
+
+
+def _is_breaker(text: str) -> bool:
+    try:
+        return 0 < len(text.encode()) <= MAX_DRY_BREAKER_BYTES and "\0" not in text
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def check_limits(limits: Limits) -> None:
@@ -71,9 +100,21 @@ def check_logprobs(n_logprobs: int | None) -> None:
         raise InvalidParameterError(param="n_logprobs", problem=f"must be from 0 to {MAX_LOGPROBS}")
 
 
-def native_params(sampling: SamplingParams, *, ignore_eos: bool) -> dict[str, float | int | bool]:
+def recent_tokens(tokens: Sequence[int], sampling: SamplingParams) -> Sequence[int]:
+    """The end of a prompt that penalties and DRY look at."""
+    n_dry = sampling.dry_penalty_last_n if sampling.dry_multiplier else 0
+    n_seen = max(sampling.repeat_last_n, n_dry)
+    return tokens[-n_seen:] if n_seen else ()
+
+
+def native_params(
+    sampling: SamplingParams, *, ignore_eos: bool
+) -> dict[str, float | int | bool | list[bytes]]:
     """The fields of csrc's SamplerParams; a seed is drawn when none is given."""
-    params: dict[str, float | int | bool] = {param: getattr(sampling, param) for param in RANGES}
+    params: dict[str, float | int | bool | list[bytes]] = {
+        param: getattr(sampling, param) for param in RANGES
+    }
+    params["dry_sequence_breakers"] = [text.encode() for text in sampling.dry_sequence_breakers]
     params["seed"] = secrets.randbelow(MAX_SEED) if sampling.seed is None else sampling.seed
     params["ignore_eos"] = ignore_eos
     return params

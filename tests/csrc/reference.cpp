@@ -5,7 +5,8 @@
 //
 //   load full|vocab PATH
 //   context n_ctx=N n_lanes=N n_batch=N n_threads=N   n_ctx is per lane
-//   sampler LANE [KEY=VALUE]...        temperature, top_k, ..., seed, bias=ID:VALUE (repeatable)
+//   sampler LANE [KEY=VALUE]...        temperature, top_k, ..., seed; repeatable: bias=ID:VALUE and
+//                                      breaker=HEX
 //   accept LANE ID...                  shows tokens to the lane's penalties
 //   dump PATH                          where following rows of floats go, as raw float32
 //   decode N                           one llama_decode of the N lines that follow:
@@ -177,27 +178,66 @@ private:
         lane.sampler.reset(llama_sampler_chain_init(llama_sampler_chain_default_params()));
         lane.last = LLAMA_TOKEN_NULL;
         const int32_t n_vocab = llama_vocab_n_tokens(vocab_);
-        const auto add = [&](llama_sampler * link) {
-            check_llama(link != nullptr, "cannot make a sampler");
-            llama_sampler_chain_add(lane.sampler.get(), link);
+        const auto add = [&](llama_sampler * sampler) {
+            check_llama(sampler != nullptr, "cannot make a sampler");
+            llama_sampler_chain_add(lane.sampler.get(), sampler);
         };
         if (!biases.empty()) {
             const auto n_biases = static_cast<int32_t>(biases.size());
             add(llama_sampler_init_logit_bias(n_vocab, n_biases, biases.data()));
         }
+        const auto seed = static_cast<uint32_t>(options.take("seed", 0));
+        const float temperature = real("temperature", 0.8);
+        const int32_t mirostat = whole("mirostat", 0);
+        const float tau = real("mirostat_tau", 5.0);
+        const float eta = real("mirostat_eta", 0.1);
         const int32_t last_n = whole("repeat_last_n", 64);
         const float repeat = real("repeat_penalty", 1.0);
         const float frequency = real("frequency_penalty", 0.0);
-        add(llama_sampler_init_penalties(
+        std::vector<SamplerPtr> chain;
+        const auto link = [&](llama_sampler * sampler) { chain.emplace_back(sampler); };
+        link(llama_sampler_init_penalties(
             n_vocab, last_n, repeat, frequency, real("presence_penalty", 0.0)));
-        add(llama_sampler_init_top_k(whole("top_k", 40)));
-        add(llama_sampler_init_typical(real("typical_p", 1.0), 0));
-        add(llama_sampler_init_top_p(real("top_p", 0.95), 0));
-        add(llama_sampler_init_min_p(real("min_p", 0.05), 0));
-        add(llama_sampler_init_temp(real("temperature", 0.8)));
-        add(llama_sampler_init_dist(static_cast<uint32_t>(options.take("seed", 0))));
+        link(dry(options));
+        link(llama_sampler_init_top_n_sigma(real("top_n_sigma", -1.0)));
+        link(llama_sampler_init_top_k(whole("top_k", 40)));
+        link(llama_sampler_init_typical(real("typical_p", 1.0), 0));
+        link(llama_sampler_init_top_p(real("top_p", 0.95), 0));
+        link(llama_sampler_init_min_p(real("min_p", 0.05), 0));
+        const float xtc = real("xtc_probability", 0.0);
+        link(llama_sampler_init_xtc(xtc, real("xtc_threshold", 0.1), 0, seed));
+        const float range = real("dynatemp_range", 0.0);
+        link(llama_sampler_init_temp_ext(temperature, range, real("dynatemp_exponent", 1.0)));
+        link(llama_sampler_init_dist(seed));
         options.check_empty();
+        if (mirostat != 0) {
+            chain.clear();
+            link(llama_sampler_init_temp(temperature));
+            link(mirostat == 1 ? llama_sampler_init_mirostat(n_vocab, seed, tau, eta, 100)
+                               : llama_sampler_init_mirostat_v2(seed, tau, eta));
+        }
+        for (SamplerPtr & each : chain) {
+            add(each.release());
+        }
         return "";
+    }
+
+    llama_sampler * dry(Options & options) const {
+        std::vector<std::string> breakers;
+        for (const std::string & hex : options.take_each("breaker")) {
+            breakers.push_back(from_hex(hex));
+        }
+        std::vector<const char *> texts;
+        for (const std::string & breaker : breakers) {
+            texts.push_back(breaker.c_str());
+        }
+        return llama_sampler_init_dry(vocab_,
+                                      static_cast<float>(options.take("dry_multiplier", 0.0)),
+                                      static_cast<float>(options.take("dry_base", 1.75)),
+                                      static_cast<int32_t>(options.take("dry_allowed_length", 2)),
+                                      static_cast<int32_t>(options.take("dry_penalty_last_n", 64)),
+                                      texts.data(),
+                                      texts.size());
     }
 
     std::string accept(Words & words) {

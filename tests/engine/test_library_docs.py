@@ -18,7 +18,7 @@ def test_every_example_runs_in_the_order_of_the_page(
     for example in EXAMPLES:
         exec(compile(example, "docs/library.md", "exec"), names)
     printed = capsys.readouterr().out
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     assert "tokens of context" in printed
     assert "tokens)" in printed
     assert "instead of" in printed

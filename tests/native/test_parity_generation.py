@@ -79,6 +79,23 @@ SAMPLERS = {
     "presence-penalty": {"presence_penalty": 2.0, "top_k": 4},
     "frequency-penalty": {"frequency_penalty": 2.0, "top_k": 4},
     "logit-bias": {"logit_bias": ((5, 100.0), (6, 100.0), (7, -100.0), (8, 99.5))},
+    "top-n-sigma": {"top_n_sigma": 0.8, "temperature": 2.0},
+    "top-n-sigma-of-all": {"top_n_sigma": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0},
+    "xtc": {"xtc_probability": 1.0, "xtc_threshold": 0.02},
+    "xtc-sometimes": {"xtc_probability": 0.4, "xtc_threshold": 0.02, "top_k": 0},
+    "dynatemp": {"dynatemp_range": 0.7, "dynatemp_exponent": 0.6},
+    "dynatemp-from-zero": {"dynatemp_range": 2.0, "dynatemp_exponent": 2.0},
+    "mirostat-1": {"mirostat": 1, "mirostat_tau": 2.0},
+    "mirostat-2": {"mirostat": 2, "mirostat_tau": 3.0, "mirostat_eta": 0.3},
+    "mirostat-replaces-the-rest": {
+        "mirostat": 2,
+        "temperature": 1.3,
+        "top_k": 1,
+        "repeat_penalty": 1.8,
+        "dry_multiplier": 5.0,
+        "dynatemp_range": 1.0,
+        "logit_bias": ((11, 5.0), (12, 5.5)),
+    },
     "everything": {
         "temperature": 0.7,
         "top_k": 90,
@@ -89,10 +106,19 @@ SAMPLERS = {
         "repeat_last_n": 32,
         "presence_penalty": 0.5,
         "frequency_penalty": 0.3,
+        "dry_multiplier": 0.8,
+        "top_n_sigma": 3.0,
+        "xtc_probability": 0.5,
+        "xtc_threshold": 0.05,
+        "dynatemp_range": 0.4,
         "logit_bias": ((11, 5.0), (12, 5.5)),
         "seed": 77,
     },
     "greedy-with-penalties": {"temperature": 0, "repeat_penalty": 1.5},
+    "greedy-with-xtc": {"temperature": 0, "xtc_probability": 0.7, "xtc_threshold": 0.02},
+    "greedy-with-typical": {"temperature": 0, "typical_p": 0.3},
+    "greedy-with-dynatemp": {"temperature": 0, "dynatemp_range": 1.5},
+    "greedy-with-mirostat": {"temperature": 0, "mirostat": 1, "repeat_penalty": 1.5},
     "greedy-with-bias": {"temperature": 0, "logit_bias": ((5, 100.0), (6, 100.0))},
 }
 
@@ -109,6 +135,69 @@ def test_sampler_parameter_chooses_as_reference_does(
     assert ours == theirs
     unchanged, _ = _run_both(sides, prompts, [SamplingParams(seed=1)], steps)
     assert ours != unchanged, "the parameter did nothing: this case proves nothing"
+
+
+# Nothing else is ever chosen, so that the text repeats itself and DRY has something to do.
+FOUR_TOKENS = tuple((token, 100.0) for token in range(300, 304))
+DRY = {
+    "default": {"dry_multiplier": 0.8},
+    "base": {"dry_multiplier": 0.5, "dry_base": 4.0},
+    "allowed-length": {"dry_multiplier": 2.0, "dry_allowed_length": 0},
+    "last-n": {"dry_multiplier": 3.0, "dry_penalty_last_n": 6},
+    "greedy": {"temperature": 0, "dry_multiplier": 2.0},
+}
+
+
+@pytest.mark.parametrize("changes", DRY.values(), ids=DRY)
+@on_models([LLAMA_SPM, QWEN2])
+def test_dry_chooses_as_reference_does(
+    sides: Sides, changes: dict[str, Any], draw_tokens: Draw
+) -> None:
+    prompts = [[*draw_tokens(20), *[300, 301, 302, 301, 303] * 5]]
+    steps = generation_steps(prompts, n_predict=48, n_chunk=512)
+    sampling = replace(SamplingParams(seed=1, logit_bias=FOUR_TOKENS), **changes)
+    ours, theirs = _run_both(sides, prompts, [sampling], steps)
+    assert ours == theirs
+    unchanged, _ = _run_both(sides, prompts, [replace(sampling, dry_multiplier=0)], steps)
+    assert ours != unchanged, "DRY did nothing: this case proves nothing"
+
+
+@on_models([LLAMA_SPM, QWEN2])
+def test_dry_sequence_breakers_break_where_the_references_do(
+    sides: Sides, draw_tokens: Draw
+) -> None:
+    prompts = [[*draw_tokens(20), *[300, 301, 302, 301, 303] * 5]]
+    steps = generation_steps(prompts, n_predict=48, n_chunk=512)
+    breakers = ("\u00e9\n", sides.model.detokenize([302]).decode().strip())
+    unbroken = SamplingParams(
+        seed=1, logit_bias=FOUR_TOKENS, dry_multiplier=2.0, dry_sequence_breakers=()
+    )
+    broken = replace(unbroken, dry_sequence_breakers=breakers)
+    ours, theirs = _run_both(sides, prompts, [broken], steps)
+    assert ours == theirs
+    whole, whole_theirs = _run_both(sides, prompts, [unbroken], steps)
+    assert whole == whole_theirs
+    assert ours != whole, "the breakers did nothing: this case proves nothing"
+
+
+@on_models([LLAMA_SPM])
+def test_dynamic_temperature_near_zero_chooses_the_most_likely_token(
+    sides: Sides, draw_tokens: Draw
+) -> None:
+    """llama.cpp's own arithmetic ends in infinite logits here, and in the least likely token."""
+    steps = generation_steps([draw_tokens(20)], n_predict=8, n_chunk=512)
+    player = SessionPlayer(Session(sides.model, n_lanes=1, **CONTEXT))
+    likely = ((300, 100.0), (301, 89.5))
+    sampling = SamplingParams(
+        temperature=1.0,
+        dynatemp_range=1.0,
+        dynatemp_exponent=10.0,
+        min_p=0.0,
+        top_p=1.0,
+        logit_bias=likely,
+    )
+    player.open_lane(0, sampling)
+    assert [token for _, token in player.play(steps)] == [300] * 8
 
 
 @on_models([LLAMA_BPE])

@@ -9,7 +9,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, Self
 
@@ -190,19 +190,11 @@ class Reference:
     def set_sampler(self, lane: int, sampling: SamplingParams, prompt: Sequence[int] = ()) -> None:
         """Give a lane a fresh chain whose penalties have seen `prompt`."""
         words = [
-            f"{name}={getattr(sampling, name)!r}"
-            for name in (
-                "temperature",
-                "top_k",
-                "top_p",
-                "min_p",
-                "typical_p",
-                "repeat_penalty",
-                "repeat_last_n",
-                "presence_penalty",
-                "frequency_penalty",
-            )
+            f"{each.name}={getattr(sampling, each.name)!r}"
+            for each in fields(sampling)
+            if each.type in (int, float)
         ]
+        words += [f"breaker={text.encode().hex()}" for text in sampling.dry_sequence_breakers]
         words += [f"bias={token}:{bias!r}" for token, bias in sampling.logit_bias]
         if sampling.seed is not None:
             words.append(f"seed={sampling.seed}")

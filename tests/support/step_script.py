@@ -5,9 +5,10 @@ on both sides the shapes are equal, so every float has to be.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pyrunner.engine.sampling import native_params
 from pyrunner.types import SamplingParams
 from support.reference import Reference, Row
 
@@ -88,12 +89,10 @@ class SessionPlayer:
         ignore_eos: bool = False,
         n_logprobs: int = -1,
     ) -> None:
-        names = [name for name in sampling.__slots__ if name not in ("logit_bias", "seed")]
-        params = {name: getattr(sampling, name) for name in names}
-        params |= {"seed": sampling.seed or 0, "ignore_eos": ignore_eos}
+        seeded = replace(sampling, seed=sampling.seed or 0)
         self.session.open_lane(
             lane,
-            params,
+            native_params(seeded, ignore_eos=ignore_eos),
             bias_tokens=[token for token, _ in sampling.logit_bias],
             biases=[bias for _, bias in sampling.logit_bias],
             history=list(prompt),

@@ -106,6 +106,8 @@ def _sampling(body: GenerationBody) -> SamplingParams:
     }
     if given.get("seed") == -1:
         del given["seed"]
+    if body.dry_sequence_breakers is not None:
+        given["dry_sequence_breakers"] = tuple(body.dry_sequence_breakers)
     if body.logit_bias is not None:
         given["logit_bias"] = tuple(body.logit_bias.items())
     return SamplingParams(**given)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 MAX_STOPS = 16
+MAX_BREAKERS = 16
 MAX_SALT = 256
 MAX_MESSAGES = 2048
 """Of one chat: rendering a template takes longer with every message."""
@@ -20,7 +21,10 @@ MAX_INPUTS = 2048
 Text = Annotated[str, Meta(min_length=1)]
 StopText = Annotated[str, Meta(min_length=1, max_length=1000)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+BreakerText = Annotated[str, Meta(min_length=1, max_length=40)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+UpToTen = Annotated[float, Meta(ge=0, le=10)]
+RecentTokens = Annotated[int, Meta(ge=0, le=32768)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
@@ -73,15 +77,28 @@ class GenerationBody(Body, kw_only=True):
     stop: StopText | Annotated[list[StopText], Meta(max_length=MAX_STOPS)] | None = None
     ignore_eos: bool = False
     seed: Annotated[int, Meta(ge=-1, le=2**32 - 2)] | None = None
-    temperature: Annotated[float, Meta(ge=0, le=10)] | None = None
+    temperature: UpToTen | None = None
+    dynatemp_range: UpToTen | None = None
+    dynatemp_exponent: UpToTen | None = None
+    top_n_sigma: Annotated[float, Meta(ge=-1, le=100)] | None = None
     top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     top_p: Share | None = None
     min_p: Share | None = None
     typical_p: Share | None = None
+    xtc_probability: Share | None = None
+    xtc_threshold: Share | None = None
+    mirostat: Annotated[int, Meta(ge=0, le=2)] | None = None
+    mirostat_tau: Annotated[float, Meta(ge=0, le=20)] | None = None
+    mirostat_eta: Share | None = None
     repeat_penalty: Annotated[float, Meta(ge=0.01, le=10)] | None = None
-    repeat_last_n: Annotated[int, Meta(ge=0, le=32768)] | None = None
+    repeat_last_n: RecentTokens | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+    dry_multiplier: UpToTen | None = None
+    dry_base: Annotated[float, Meta(ge=1, le=10)] | None = None
+    dry_allowed_length: RecentTokens | None = None
+    dry_penalty_last_n: RecentTokens | None = None
+    dry_sequence_breakers: Annotated[list[BreakerText], Meta(max_length=MAX_BREAKERS)] | None = None
     logit_bias: Annotated[dict[TokenId, Bias], Meta(max_length=1024)] | None = None
     response_format: ResponseFormat | None = None
     json_schema: dict[str, object] | None = None
