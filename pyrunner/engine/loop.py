@@ -1,41 +1,33 @@
-"""The loop over steps: admits requests to lanes, runs steps, says what came out.
+"""The loop over steps: takes requests, runs steps, says what came out of them.
 
-One thread owns an `EngineLoop` and calls everything but `interrupt`. It never waits: `step` does
-one step and returns.
+Who has a lane is decided in `pyrunner.engine.admission`. One thread owns an `EngineLoop` and calls
+everything but `interrupt`. It never waits: `step` does one step and returns.
 """
 
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import replace
 
 from pyrunner._native import Model, Session
 from pyrunner.config import EngineConfig
+from pyrunner.engine.admission import Admission
 from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.embedding import Embeddings
-from pyrunner.engine.lanes import LaneLedger
 from pyrunner.engine.loading import cache_budget, check_config, context_length, describe
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
-from pyrunner.engine.sampling import (
-    check_limits,
-    check_logprobs,
-    check_sampling,
-    native_params,
-    recent_tokens,
-)
+from pyrunner.engine.sampling import check_limits, check_logprobs, check_sampling
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.step import Sampled, run_step
 from pyrunner.engine.threads import ThreadGovernor, n_threads_default
-from pyrunner.engine.waiting import Waiting
 from pyrunner.errors import (
     ContextLengthError,
     InvalidParameterError,
     InvalidRequestError,
     PyrunnerError,
-    QueueFullError,
     UnsupportedParameterError,
 )
 from pyrunner.types import EmbeddingResult, FinishReason, ModelInfo
@@ -75,6 +67,7 @@ class EngineLoop:
         self._governor = None if config.n_threads else ThreadGovernor(n_threads)
         n_ctx = context_length(model, config)
         self._session: Session | None = None
+        self._admission: Admission | None = None
         if can_generate and model.is_causal:
             self._session = Session(
                 model,
@@ -84,14 +77,12 @@ class EngineLoop:
                 n_threads=n_threads,
             )
             n_ctx = self._session.n_ctx
-            self._held = PrefixCache(self._session, cache_budget(self._session.lanes_bytes, config))
+            held = PrefixCache(self._session, cache_budget(self._session.lanes_bytes, config))
+            self._admission = Admission(self._session, held, clock)
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
-        self._lanes = LaneLedger(config.n_lanes)
         self._budgets = SchedulerConfig(
             n_chunk_alone=config.n_batch, n_chunk_shared=min(N_CHUNK_SHARED, config.n_batch)
         )
-        self._waiting: list[Waiting] = []  # oldest first
-        self._sequences: dict[int, Sequence] = {}  # by lane, oldest first
         self._cancelled: set[int] = set()
         self.info: ModelInfo = describe(model, n_ctx=n_ctx, n_lanes=config.n_lanes)
 
@@ -103,25 +94,23 @@ class EngineLoop:
             UnsupportedParameterError: This loop only embeds.
         """
         if self._session is None:
-            raise UnsupportedParameterError(
-                param="generate", hint="This model was loaded for embeddings."
-            )
+            raise _only_embeds()
         return self._session
 
     @property
     def n_running(self) -> int:
         """Requests that have a lane."""
-        return len(self._sequences)
+        return len(self._admission.sequences) if self._admission else 0
 
     @property
     def n_waiting(self) -> int:
         """Requests that wait for one."""
-        return len(self._waiting)
+        return self._admission.n_waiting if self._admission else 0
 
     @property
     def has_work(self) -> bool:
         """Whether `step` would do anything."""
-        return bool(self._sequences or self._waiting or self._cancelled)
+        return bool(self.n_running or self.n_waiting or self._cancelled)
 
     def submit(self, request: GenerationRequest) -> None:
         """Take a request; its events come from the following steps. Nothing is kept on error.
@@ -141,17 +130,14 @@ class EngineLoop:
         check_sampling(request.sampling, self._model.n_vocab)
         check_limits(request.limits)
         check_logprobs(request.n_logprobs)
-        request = replace(request, tokens=array("i", tokens))
-        self._waiting.append(Waiting(request, self._clock()))
+        self._lanes.submit(replace(request, tokens=array("i", tokens)))
 
     def cancel(self, request_id: int) -> None:
         """End a request; a `Finished` with reason CANCELLED comes from the next step.
 
         Requests that are unknown or over are ignored.
         """
-        waiting = (each.request.request_id for each in self._waiting)
-        running = (sequence.request.request_id for sequence in self._sequences.values())
-        if request_id in waiting or request_id in running:
+        if self._admission is not None and self._admission.knows(request_id):
             self._cancelled.add(request_id)
 
     def interrupt(self) -> None:
@@ -172,14 +158,13 @@ class EngineLoop:
             DecodeError: The loop is dead and every request in it lost.
             BufferError: A row of logits is lent; nothing has changed.
         """
-        if self._session is not None and self._session.is_lent:
+        if self._admission is None:
+            return []
+        if self.session.is_lent:
             raise BufferError("a row of logits is lent; release it before the next step")
-        events: list[StepEvent] = []
-        self._drop_cancelled(events)
-        self._admit(events)
-        self._close_holes()
+        events: list[StepEvent] = [*self._drop_cancelled(), *self._admission.admit()]
         running = [lane for lane, each in self._sequences.items() if not each.is_reading]
-        prompts = [each.prompt_state for each in self._sequences.values() if each.is_reading]
+        prompts = [each.prompt_state for each in self._lanes.reading]
         schedule = schedule_step(running, prompts, self._budgets)
         if not schedule.running_lanes and not schedule.chunk:
             return events
@@ -187,9 +172,10 @@ class EngineLoop:
             self.session.set_threads(self._governor.n_threads)
         done = run_step(self.session, schedule, self._sequences)
         for lane in schedule.running_lanes:
-            self._held.grow(lane, (self._sequences[lane].last_token,))
-        for part in schedule.chunk:
-            self._note_read(part, is_done=done.is_chunk_done)
+            self._lanes.held.grow(lane, (self._sequences[lane].last_token,))
+        if schedule.chunk:
+            n_read = [self._note_read(part, is_done=done.is_chunk_done) for part in schedule.chunk]
+            self._lanes.note_read(sum(n_read))
         now = self._clock()
         events.extend(self._advance(sampled, now) for sampled in done.sampled)
         return events
@@ -202,12 +188,7 @@ class EngineLoop:
         Raises:
             QueueFullError: Every lane is taken.
         """
-        self._close_holes()
-        if not self._lanes.n_free:
-            raise QueueFullError(limit=self.info.n_lanes, what="lanes")
-        lane = self._lanes.lowest_free
-        self._held.vacate(lane)
-        return lane
+        return self._lanes.lend_lane()
 
     def embed(
         self, inputs: Tokens[Tokens[int]], *, normalize: bool = True
@@ -223,93 +204,50 @@ class EngineLoop:
         """
         return self._embeddings.embed(inputs, normalize=normalize)
 
-    def _drop_cancelled(self, events: list[StepEvent]) -> None:
+    @property
+    def _lanes(self) -> Admission:
+        if self._admission is None:
+            raise _only_embeds()
+        return self._admission
+
+    @property
+    def _sequences(self) -> Mapping[int, Sequence]:
+        return self._lanes.sequences
+
+    def _drop_cancelled(self) -> list[StepEvent]:
         if not self._cancelled:
-            return
+            return []
         now = self._clock()
-        for waiting in [
-            each for each in self._waiting if each.request.request_id in self._cancelled
-        ]:
-            self._waiting.remove(waiting)
-            finish = self._sequence(waiting, lane=-1).finish(FinishReason.CANCELLED, now)
-            request_id = waiting.request.request_id
-            events.append(Finished(request_id=request_id, text="", token=None, finish=finish))
+        events: list[StepEvent] = [
+            Finished(
+                request_id=each.request.request_id,
+                text="",
+                token=None,
+                finish=each.finish(FinishReason.CANCELLED, now),
+            )
+            for each in self._lanes.withdraw(self._cancelled)
+        ]
         events.extend(
             self._end(sequence, FinishReason.CANCELLED, "", None, now)
             for sequence in list(self._sequences.values())
             if sequence.request.request_id in self._cancelled
         )
         self._cancelled.clear()
+        return events
 
-    def _sequence(self, waiting: Waiting, lane: int, n_cached: int = 0) -> Sequence:
-        return Sequence(
-            request=waiting.request,
-            lane=lane,
-            n_ctx=self.session.n_ctx,
-            submitted_at_s=waiting.submitted_at_s,
-            started_at_s=self._clock(),
-            n_cached=n_cached,
-        )
-
-    def _admit(self, events: list[StepEvent]) -> None:
-        for waiting in tuple(self._waiting):
-            if not self._lanes.n_free:
-                return
-            if self._is_following(waiting):
-                continue
-            self._waiting.remove(waiting)
-            request = waiting.request
-            lane = self._lanes.take(request.request_id)
-            n_cached = self._held.start(lane, request.tokens, request.salt)
-            try:
-                self._open_lane(lane, request)
-            except PyrunnerError as error:
-                self._lanes.release(lane)
-                events.append(Errored(request_id=request.request_id, error=error))
-                continue
-            self._sequences[lane] = self._sequence(waiting, lane, n_cached)
-
-    def _is_following(self, waiting: Waiting) -> bool:
-        """Whether a request had better wait for another that reads the same beginning."""
-        reading = [each for each in self._sequences.values() if each.is_reading]
-        if not reading or not self._held.can_branch:
-            return False
-        if waiting.follows(reading):
-            return True
-        request = waiting.request
-        n_cached = self._held.n_cached(request.tokens, request.salt)
-        return waiting.choose_leader(reading, n_cached)
-
-    def _open_lane(self, lane: int, request: GenerationRequest) -> None:
-        sampling = request.sampling
-        self.session.open_lane(
-            lane,
-            native_params(sampling, ignore_eos=request.limits.ignore_eos),
-            bias_tokens=[token for token, _ in sampling.logit_bias],
-            biases=[bias for _, bias in sampling.logit_bias],
-            history=recent_tokens(request.tokens, sampling),
-            preserved_tokens=request.preserved_tokens,
-            n_logprobs=-1 if request.n_logprobs is None else request.n_logprobs,
-        )
-
-    def _close_holes(self) -> None:
-        while move := self._lanes.next_move():
-            if not self._held.move(move.source, move.target):
-                return  # this memory type cannot travel; a batch with holes is slow, not wrong
-            self._lanes.moved(move)
-            self._sequences[move.source].lane = move.target
-            # Made anew, because a changed key would make the sequence the youngest.
-            self._sequences = {each.lane: each for each in self._sequences.values()}
-
-    def _note_read(self, part: ChunkPart, *, is_done: bool) -> None:
+    def _note_read(self, part: ChunkPart, *, is_done: bool) -> int:
+        """Returns how many of its tokens were read, also of those to be read again."""
         sequence = self._sequences[part.lane]
         n_read = part.end if is_done else self.session.lane_length(part.lane)
-        self._held.grow(part.lane, sequence.prompt[sequence.n_read : n_read])
+        held = self._lanes.held
+        added = sequence.prompt[sequence.n_read : n_read]
+        held.grow(part.lane, added)
         if part.is_last and n_read == part.end and not is_done:
             # Other lanes kept the chunk going until it was aborted. This prompt is in the cache,
             # but an aborted chunk has no logits to sample from: its last token is read again.
-            n_read = self._held.step_back(part.lane)
+            n_read = held.step_back(part.lane)
         sequence.n_read = n_read
+        return len(added)
 
     def _advance(self, sampled: Sampled, now_s: float) -> StepEvent:
         sequence = self._sequences[sampled.lane]
@@ -347,7 +285,7 @@ class EngineLoop:
         sampled: Sampled | None,
         now_s: float,
     ) -> Finished:
-        held_bytes = self._leave_lane(sequence)
+        held_bytes = self._lanes.leave(sequence)
         text += sequence.stops.feed(held_bytes.decode()).text + sequence.stops.flush()
         return Finished(
             request_id=sequence.request.request_id,
@@ -358,16 +296,8 @@ class EngineLoop:
         )
 
     def _fail(self, sequence: Sequence, error: PyrunnerError) -> Errored:
-        self._leave_lane(sequence)
+        self._lanes.leave(sequence)
         return Errored(request_id=sequence.request.request_id, error=error)
-
-    def _leave_lane(self, sequence: Sequence) -> bytes:
-        held_bytes = self.session.close_lane(sequence.lane)
-        if not sequence.request.keeps_cells:
-            self._held.discard(sequence.lane)
-        del self._sequences[sequence.lane]
-        self._lanes.release(sequence.lane)
-        return held_bytes
 
 
 def _accept(constraint: Constraint | None, token: int) -> None:
@@ -375,6 +305,10 @@ def _accept(constraint: Constraint | None, token: int) -> None:
         constraint.accept(token)
     elif token < 0:
         raise InvalidParameterError(param="logit_bias", problem="leaves no token to choose from")
+
+
+def _only_embeds() -> UnsupportedParameterError:
+    return UnsupportedParameterError(param="generate", hint="This model was loaded for embeddings.")
 
 
 def check_tokens(tokens: Tokens[int], n_vocab: int) -> None:

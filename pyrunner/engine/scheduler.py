@@ -3,10 +3,10 @@
 Running sequences go first, one token each, so a stream that has started never waits for a prompt
 to be read whole: beside running sequences a prompt is read in small chunks, alone in large ones.
 
-A chunk is of one prompt, the oldest, because llama.cpp splits a batch where lanes have unequal
-numbers of tokens: 22 and 106 tokens of two prompts take twice as long as 128 of one
-(docs/benchmarks.md). The chunks of a prompt are of equal length, because a short one costs almost
-as much as one of 64 tokens.
+A chunk is of one prompt, whose turn it is (`pyrunner.engine.reading_order`), because llama.cpp
+splits a batch where lanes have unequal numbers of tokens: 22 and 106 tokens of two prompts take
+twice as long as 128 of one (docs/benchmarks.md). The chunks of a prompt are of equal length,
+because a short one costs almost as much as one of 64 tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -67,7 +67,7 @@ def schedule_step(
 
     Args:
         running_lanes: Lanes that produce one token each.
-        prompts: Prompts still to be read, oldest request first.
+        prompts: Prompts still to be read, whose turn it is first.
         config: The budgets.
 
     Returns:

@@ -21,6 +21,8 @@ class Sequence:
     started_at_s: float
     n_cached: int = 0
     """Prompt tokens that were in the cache when it started."""
+    due: float = 0.0
+    """Its place among the prompts that are read: see `pyrunner.engine.reading_order`."""
     stops: StopMatcher = field(init=False)
     n_read: int = field(init=False)
     """Prompt tokens that are in the cache now."""

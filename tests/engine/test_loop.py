@@ -13,6 +13,7 @@ import pytest
 from pyrunner._native import Model, Session
 from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
+from pyrunner.engine.admission import Admission
 from pyrunner.engine.loading import context_length
 from pyrunner.engine.loop import N_CHUNK_SHARED, EngineLoop
 from pyrunner.engine.prefix_cache import PrefixCache
@@ -139,11 +140,11 @@ def test_a_request_that_keeps_no_cells_leaves_none(loop: EngineLoop) -> None:
     request = _request(1, n_prompt=100)
     loop.submit(replace(request, keeps_cells=False))
     _tokens_of(loop)
-    assert loop._held.n_cached(request.tokens, "") == 0
+    assert loop._lanes.held.n_cached(request.tokens, "") == 0
     assert loop.session.lane_length(0) == 0
     loop.submit(request)
     _tokens_of(loop)
-    assert loop._held.n_cached(array("i", request.tokens), "") == 99
+    assert loop._lanes.held.n_cached(array("i", request.tokens), "") == 99
 
 
 def test_threads_may_change_between_any_two_steps(loop: EngineLoop) -> None:
@@ -189,6 +190,11 @@ class _StubbornSession:
         raise UnsupportedParameterError(param=f"moving {source} to {to}", hint="A test.")
 
 
+def _give_session(loop: EngineLoop, stubborn: _StubbornSession) -> None:
+    session = loop._session = cast("Session", stubborn)
+    loop._admission = Admission(session, PrefixCache(session, 0), loop._clock)
+
+
 def test_a_prompt_that_was_read_whole_by_an_aborted_chunk_is_still_sampled(
     model: Model, config: EngineConfig
 ) -> None:
@@ -203,8 +209,7 @@ def test_a_prompt_that_was_read_whole_by_an_aborted_chunk_is_still_sampled(
 
     loop = EngineLoop(model, config)
     stubborn = _StubbornSession(loop.session)
-    loop._session = cast("Session", stubborn)
-    loop._held = PrefixCache(loop.session, 0)
+    _give_session(loop, stubborn)
     for request in requests():
         loop.submit(request)
     assert _tokens_of(loop) == expected
@@ -212,8 +217,7 @@ def test_a_prompt_that_was_read_whole_by_an_aborted_chunk_is_still_sampled(
 
 
 def test_a_spare_lane_is_free_though_holes_cannot_be_closed(loop: EngineLoop) -> None:
-    loop._session = cast("Session", _StubbornSession(loop.session))
-    loop._held = PrefixCache(loop.session, 0)
+    _give_session(loop, _StubbornSession(loop.session))
     for request_id in range(3):
         loop.submit(_request(request_id, max_tokens=100))
     for _ in range(3):

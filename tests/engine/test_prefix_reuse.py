@@ -73,7 +73,6 @@ class _Talks:
         for _ in range(n_steps):
             for event in self.loop.step():
                 self._take(event)
-            self.loop._held.check()
             self.loop._lanes.check()
 
     def _take(self, event: StepEvent) -> None:
@@ -161,7 +160,7 @@ def test_conversations_that_alternate_over_one_lane_are_parked_and_come_back(
         # Cells that travelled are the same to the bit, and so are the step shapes.
         undisturbed = alone.ask(undisturbed_prompt + _draw(20, seed=10 + turn))
         assert first.tokens == undisturbed.tokens
-    assert narrow.loop._held.parked_bytes > 0
+    assert narrow.loop._lanes.held.parked_bytes > 0
 
 
 @on_models([LLAMA_BPE])
@@ -171,7 +170,7 @@ def test_without_a_budget_the_lane_is_all_there_is(sides: Sides) -> None:
     assert talks.ask([*first.text, 5, 6]).n_cached == len(first.text) - 1
     assert talks.ask(_draw(620, seed=2)).n_cached == 0
     assert talks.ask([*first.text, 5, 6]).n_cached == 0
-    assert talks.loop._held.parked_bytes == 0
+    assert talks.loop._lanes.held.parked_bytes == 0
     talks.judge(sides.reference)
 
 

@@ -116,7 +116,7 @@ def test_engine_with_requests_that_come_and_go_equals_reference(
 
 
 @on_models([LLAMA_SPM])
-def test_oldest_prompt_is_still_read_first_after_its_lane_moved(
+def test_the_shorter_prompt_is_still_read_first_after_the_lane_of_the_longer_moved(
     sides: Sides, draw_tokens: Draw
 ) -> None:
     """Requests 0 and 1 stream while 2 is read; 3 takes the lane of 0; 2 moves to that of 1."""
@@ -131,7 +131,7 @@ def test_oldest_prompt_is_still_read_first_after_its_lane_moved(
     order: list[int] = []
     config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=128, n_threads=1)
     _run_engine(EngineLoop(sides.model, config), requests, order=order)
-    assert order.index(2) < order.index(3)
+    assert order.index(3) < order.index(2)
 
 
 def _largest_gap(sides: Sides, config: EngineConfig, draw_tokens: Draw) -> float:

@@ -2,14 +2,16 @@
 
 Written from the description and not from the engine's code: requests take the lowest free lane;
 a hole left by one that ended is filled by the next request or by the last lane; running sequences
-are decoded first, one token each; then the oldest prompt is read, in equal chunks that are smaller
-when something runs, and the next ones with it where that would be fewer than 64 tokens.
+are decoded first, one token each; then a prompt is read, in equal chunks that are smaller when
+something runs, and the next ones with it where that would be fewer than 64 tokens. First comes the
+prompt that would be done first if all took turns, token by token.
 """
 
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from pyrunner.types import SamplingParams
 from support.reference import ContextShape, Reference, Row, Want
@@ -29,6 +31,7 @@ class Planned:
 @dataclass(slots=True)
 class _Running:
     request: Planned
+    i_admitted: int
     n_read: int = 0
     tokens: list[int] = field(default_factory=list)
 
@@ -45,6 +48,9 @@ class ReferenceLoop:
         self._shape = shape
         self._n_chunk_shared = n_chunk_shared
         self._lanes: dict[int, _Running] = {}
+        self._n_admitted = 0
+        self._turns: dict[int, Fraction] = {}  # by i_admitted: left to read, if all took turns
+        self._over: list[int] = []  # whose turns are over, in that order
 
     def run(self, requests: Sequence[Planned]) -> dict[int, list[int]]:
         """The tokens of each request."""
@@ -75,7 +81,9 @@ class ReferenceLoop:
             never = tuple((token, float("-inf")) for token in ends)
             sampling = replace(request.sampling, logit_bias=request.sampling.logit_bias + never)
             self._reference.set_sampler(lane, sampling, request.prompt)
-            self._lanes[lane] = _Running(request)
+            self._lanes[lane] = _Running(request, self._n_admitted)
+            self._turns[self._n_admitted] = Fraction(len(request.prompt))
+            self._n_admitted += 1
 
     def _close_holes(self) -> None:
         while self._lanes and max(self._lanes) >= len(self._lanes):
@@ -104,8 +112,7 @@ class ReferenceLoop:
 
     def _chunk(self, usual: int, most: int) -> list[Row]:
         rows: list[Row] = []
-        by_age = sorted(self._lanes.items(), key=lambda item: item[1].request.arrives_at)
-        for lane, each in by_age:
+        for lane, each in sorted(self._lanes.items(), key=lambda item: self._place(item[1])):
             prompt = each.request.prompt
             n_left = len(prompt) - each.n_read
             if n_left == 0 or len(rows) >= min(64, most):
@@ -120,7 +127,22 @@ class ReferenceLoop:
                 want: Want = "sample" if pos == len(prompt) - 1 else "-"
                 rows.append(Row(lane, pos, prompt[pos], want))
                 each.n_read += 1
+        self._take_turns(Fraction(len(rows)))
         return sorted(rows, key=lambda row: (row.lane, row.pos))
+
+    def _place(self, running: _Running) -> tuple[bool, Fraction, int]:
+        i_admitted = running.i_admitted
+        if i_admitted in self._turns:
+            return True, self._turns[i_admitted], i_admitted
+        return False, Fraction(self._over.index(i_admitted)), i_admitted
+
+    def _take_turns(self, n_tokens: Fraction) -> None:
+        while n_tokens and self._turns:
+            each_gets = min(*self._turns.values(), n_tokens / len(self._turns))
+            n_tokens -= each_gets * len(self._turns)
+            self._turns = {i: left - each_gets for i, left in self._turns.items()}
+            self._over += [i for i, left in self._turns.items() if not left]
+            self._turns = {i: left for i, left in self._turns.items() if left}
 
     def _take(self, lanes: Sequence[int], numbers: Sequence[float]) -> None:
         for lane, number in zip(lanes, numbers, strict=True):
