@@ -1,4 +1,4 @@
-"""A streaming client of OpenAI's completions that says when each piece came.
+"""A streaming client of OpenAI's completions and chats that says when each piece came.
 
 The same for all contestants. While a stream runs it only takes the time and keeps the bytes;
 what they mean is looked at afterwards, so that it costs the measured machine little.
@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Self
 
 from measuring.programs import MeasurementError
@@ -19,7 +19,6 @@ from measuring.serving import TIMEOUT_S
 
 _OK = 200
 _MAX_LINE_BYTES = 1 << 20
-_PATH = "/v1/completions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +29,32 @@ class Ask:
     n_out: int
     bias: Mapping[str, float] | None = None
     """Added to the logits of these token ids."""
+    is_chat: bool = False
+    """The prompt is what a user says, and the model's template is put around it."""
+    may_end: bool = False
+    """The model's own end of its answer counts; otherwise it gives `n_out` tokens."""
+    more: Mapping[str, object] = field(default_factory=dict)
+    """Parameters beside those."""
+
+    @property
+    def path(self) -> str:
+        """Where it is sent."""
+        return "/v1/chat/completions" if self.is_chat else "/v1/completions"
 
     def body(self, model: str) -> dict[str, object]:
-        """As it is sent."""
-        body: dict[str, object] = {
+        """What is sent."""
+        said = {"role": "user", "content": self.prompt}
+        return {
             "model": model,
-            "prompt": self.prompt,
+            **({"messages": [said]} if self.is_chat else {"prompt": self.prompt}),
             "max_tokens": self.n_out,
             "temperature": 0,
-            "ignore_eos": True,
+            "ignore_eos": not self.may_end,
             "stream": True,
             "stream_options": {"include_usage": True},
+            **({"logit_bias": dict(self.bias)} if self.bias else {}),
+            **self.more,
         }
-        return body | ({"logit_bias": dict(self.bias)} if self.bias else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +81,14 @@ class Answer:
         return (self.text_times_s[0] if self.text_times_s else self.end_s) - self.begin_s
 
     @property
+    def decode_s(self) -> float:
+        """From the first piece of text to the end."""
+        return self.end_s - self.text_times_s[0] if self.text_times_s else 0.0
+
+    @property
     def decode_rate(self) -> float:
         """Tokens per second after the first."""
-        return (self.n_out - 1) / (self.end_s - self.text_times_s[0])
+        return (self.n_out - 1) / self.decode_s
 
     def longest_gap_s(self, begin_s: float, end_s: float) -> float:
         """Longest silence between two pieces of text that lies partly between two times."""
@@ -83,10 +100,10 @@ class Answer:
 class Stream:
     """A request on its way. Leaving the ``with`` block closes the connection."""
 
-    def __init__(self, port: int, body: Mapping[str, object]) -> None:
-        content = json.dumps(body).encode()
+    def __init__(self, port: int, model: str, request: Ask) -> None:
+        content = json.dumps(request.body(model)).encode()
         head = (
-            f"POST {_PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
+            f"POST {request.path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         )
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
@@ -160,7 +177,7 @@ def answer_of(begin_s: float, end_s: float, events: Sequence[tuple[float, bytes]
             return Answer(begin_s=begin_s, end_s=end_s, error=str(document["error"]))
         usage = document.get("usage") or usage
         timings = document.get("timings") or timings
-        piece = "".join(choice.get("text") or "" for choice in document.get("choices", ()))
+        piece = "".join(_said(choice) for choice in document.get("choices", ()))
         if piece:
             times_s.append(when_s)
             pieces.append(piece)
@@ -177,12 +194,17 @@ def answer_of(begin_s: float, end_s: float, events: Sequence[tuple[float, bytes]
     )
 
 
+def _said(choice: Mapping[str, Any]) -> str:
+    """The text of a completion's or a chat's piece."""
+    return choice.get("text") or (choice.get("delta") or {}).get("content") or ""
+
+
 def ask(port: int, model: str, request: Ask) -> Answer:
     """Send one request and wait for all of it; a refusal is an `Answer.error`."""
     begin_s = time.perf_counter()
     events: list[tuple[float, bytes]] = []
     try:
-        with Stream(port, request.body(model)) as stream:
+        with Stream(port, model, request) as stream:
             begin_s = stream.begin_s
             events.extend(stream.events())
     except (OSError, ValueError, MeasurementError) as error:
@@ -216,6 +238,18 @@ def ask_all(port: int, model: str, requests: Sequence[Ask]) -> list[Answer]:
 def duration_s(answers: Sequence[Answer]) -> float:
     """From the first request to the last byte."""
     return max(each.end_s for each in answers) - min(each.begin_s for each in answers)
+
+
+def token_time_s(answers: Sequence[Answer]) -> float:
+    """What a token took after the first of its answer, over all of them.
+
+    Raises:
+        MeasurementError: No answer has two tokens.
+    """
+    n_tokens = sum(max(0, each.n_out - 1) for each in answers)
+    if n_tokens == 0:
+        raise MeasurementError(f"No token came after the first of {len(answers)} answers.")
+    return sum(each.decode_s for each in answers) / n_tokens
 
 
 def whole(answers: Sequence[Answer]) -> Sequence[Answer]:

@@ -9,13 +9,11 @@ from pathlib import Path
 from measuring import machine, programs, table
 from measuring.pairs import report
 
-from engine import plot
+from engine import pages, plot, record
 from engine.bench import Bench, Plan, prepared
-from engine.rows import MISSING, ROWS
+from engine.rows import ROWS
 
 _NAME = "engine"
-_MAX_ERROR = 300
-"""Characters of an error that the table has."""
 
 
 def main(root: Path) -> None:
@@ -25,6 +23,9 @@ def main(root: Path) -> None:
         root: The checkout, below which files are written unless options say otherwise.
     """
     options = _arguments(root)
+    if options.pages:
+        pages.refresh(root)
+        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     plan = Plan(n_pairs=options.pairs, is_quick=options.quick, n_threads=options.threads)
     try:
@@ -38,26 +39,31 @@ def main(root: Path) -> None:
 def _measure(plan: Plan, root: Path, options: argparse.Namespace) -> None:
     plot.check_installed()
     results = options.results or (
-        options.work / "results" if plan.is_quick else root / "benchmarks" / "results"
+        options.work / "results" if plan.is_quick else root / pages.RESULTS
     )
     load = machine.load()
     with prepared(plan, root, options.work) as bench:
         machine.warn_unless_quiet(load)
         facts = _facts(bench) | {"load at the start": load}
-        if not MISSING.issuperset(options.rows):
+        if any(ROWS[number].has_peers for number in options.rows):
             _ = bench.peers  # what cannot be built is said before anything is measured
+        before = record.earlier(results / f"{_NAME}.json", options.rows)
         rows: list[table.AnyRow] = []
         failures: list[str] = []
         for number in options.rows:
-            report(f"row {number}")
+            report(_announced(number, plan))
             try:
-                rows += ROWS[number](bench)
+                rows += ROWS[number].measure(bench)
             except (programs.MeasurementError, OSError) as error:
                 failures.append(f"Row {number} failed: {error}")
-                rows.append(table.NotMeasured(what=f"{number}.", why=_in_a_table(error)))
+                why = table.in_one_line(f"failed: {error}")
+                rows.append(table.NotMeasured(what=f"{number}. {ROWS[number].title}", why=why))
             # After every row, so that hours are not lost with the last one.
-            table.write(results, _NAME, rows, facts)
-            plot.write(results / f"{_NAME}.png", rows)
+            shown, known = record.merged(before, rows, facts)
+            table.write(results, _NAME, shown, known)
+            plot.write(results / f"{_NAME}.png", shown)
+            if results == root / pages.RESULTS:
+                pages.refresh(root)
     print(table.as_text(rows, facts), end="")
     if failures:
         sys.exit("\n".join(failures))
@@ -81,9 +87,11 @@ def _commit(folder: Path) -> str:
         return "unknown"  # the sources came without their history
 
 
-def _in_a_table(error: Exception) -> str:
-    """One line without what separates columns."""
-    return "failed: " + " ".join(str(error).replace("|", "/").split())[:_MAX_ERROR]
+def _announced(number: int, plan: Plan) -> str:
+    workload = ROWS[number]
+    is_usual = plan.n_pairs is None and not plan.is_quick
+    duration = f", about {workload.minutes:g} min" if is_usual else ""
+    return f"row {number}: {workload.title}{duration}"
 
 
 def _arguments(root: Path) -> argparse.Namespace:
@@ -94,6 +102,7 @@ def _arguments(root: Path) -> argparse.Namespace:
     parser.add_argument("--threads", type=machine.at_least(1), default=len(os.sched_getaffinity(0)))
     parser.add_argument("--work", type=Path, default=root / "build" / "engine-race")
     parser.add_argument("--results", type=Path, help="a folder; with --quick below --work")
+    parser.add_argument("--pages", action="store_true", help="only write the last figures there")
     return parser.parse_args()
 
 

@@ -17,6 +17,7 @@ from measuring.serving import Server, kernel_bytes, running_server, started
 
 from engine.bench import Bench
 from engine.models import Model
+from pyrunner.config.settings import known_keys
 
 _START_S = 120.0
 _POLL_S = 0.002
@@ -62,6 +63,18 @@ class Own:
     is_thread_count_its_own: bool = False
     cache_mib: int | None = None
     """Host memory for parked prefixes; None is the default, as much as the lanes take."""
+    more: tuple[str, ...] = ()
+    """Further settings, such as ``engine.speculation=off``."""
+
+    @property
+    def unknown(self) -> str:
+        """The first of these settings that this pyrunner does not have; empty when it has all."""
+        known = {name for name, _ in known_keys()}
+        return next((name for name, _ in self._more if name not in known), "")
+
+    @property
+    def _more(self) -> list[tuple[str, str]]:
+        return [(name, value) for name, _, value in (each.partition("=") for each in self.more)]
 
     @property
     def label(self) -> str:
@@ -69,7 +82,8 @@ class Own:
         lanes = "1 lane" if self.n_lanes == 1 else f"{self.n_lanes} lanes"
         threads = ", threads as it likes" if self.is_thread_count_its_own else ""
         cache = "" if self.cache_mib is None else f", {self.cache_mib:,} MiB of cache"
-        return f"{lanes} of {self.n_ctx:,} tokens{threads}{cache}"
+        more = "".join(f", `{each}`" for each in self.more)
+        return f"{lanes} of {self.n_ctx:,} tokens{threads}{cache}{more}"
 
     def settings(self, bench: Bench) -> dict[str, str]:
         """In the environment of the server and its worker."""
@@ -83,7 +97,7 @@ class Own:
             # A race that is given up waits for nobody.
             "PYRUNNER_RUNTIME_DRAIN_S": "0",
             "PYRUNNER_RUNTIME_ORPHAN_GRACE_S": "1",
-        }
+        } | {f"PYRUNNER_{name.replace('.', '_').upper()}": value for name, value in self._more}
 
     @contextlib.contextmanager
     def running(self, bench: Bench, model: Model) -> Iterator[Endpoint]:

@@ -8,8 +8,9 @@ from typing import cast
 
 from measuring import programs
 from measuring.pairs import report
-from support.random_model import SMOLLM2_135M, Shape, write_random_model
+from support.random_model import SMOLLM2_135M, Shape, vocabulary_path, write_random_model
 
+from engine.wider import write_wider
 from engine.words import Words, words_of
 
 _SMOLLM2_360M: Shape = {
@@ -29,7 +30,9 @@ _RANDOM: dict[str, tuple[Shape, str]] = {
 """Shape and vocabulary of what has random weights."""
 
 DEMO = "demo"
-NAMES = (*_RANDOM, DEMO)
+WIDE_DEMO = "demo-152k"
+"""The demo model with as many tokens as Qwen2 has; it uses its own ones only."""
+NAMES = (*_RANDOM, DEMO, WIDE_DEMO)
 _DEMO_REFERENCE = "pyrunner/demo"
 
 
@@ -42,6 +45,8 @@ class Model:
     path: Path
     """Its file, for llama.cpp."""
     words: Words
+    is_trained: bool = False
+    """It means what it says; otherwise its weights are random."""
 
 
 def prepared(name: str, folder: Path, variables: Mapping[str, str]) -> Model:
@@ -54,20 +59,26 @@ def prepared(name: str, folder: Path, variables: Mapping[str, str]) -> Model:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if name == DEMO:
-        path, reference = _demo_file(), _DEMO_REFERENCE
+        path, reference = demo_file(), _DEMO_REFERENCE
     else:
-        path, reference = _random_file(name, folder), f"bench/{name}"
+        path, reference = _made(name, folder), f"bench/{name}"
         _package(reference, path, variables)
-    return Model(reference, path, words_of(path, folder / f"{name}.words.json"))
+    # The tokens that were added to the demo model's are in no text.
+    speaking, said = (DEMO, demo_file()) if name == WIDE_DEMO else (name, path)
+    words = words_of(said, folder / f"{speaking}.words.json")
+    return Model(reference, path, words, is_trained=speaking == DEMO)
 
 
-def _random_file(name: str, folder: Path) -> Path:
+def _made(name: str, folder: Path) -> Path:
     path = folder / f"{name}-q8_0.gguf"
     if not path.exists():
         report(f"making {path.name}")
-        shape, vocab = _RANDOM[name]
         unfinished = folder / f"unfinished-{name}.gguf"
-        write_random_model(unfinished, vocab=vocab, quantize="Q8_0", **shape)
+        if name == WIDE_DEMO:
+            write_wider(unfinished, model=demo_file(), vocab=vocabulary_path("qwen2"))
+        else:
+            shape, vocab = _RANDOM[name]
+            write_random_model(unfinished, vocab=vocab, quantize="Q8_0", **shape)
         unfinished.rename(path)
     return path
 
@@ -80,6 +91,7 @@ def _package(reference: str, path: Path, variables: Mapping[str, str]) -> None:
         programs.run(command, variables)
 
 
-def _demo_file() -> Path:
+def demo_file() -> Path:
+    """The weights that ship with the package."""
     blobs = cast("Path", resources.files("pyrunner") / "demo" / "layout" / "blobs" / "sha256")
     return max(blobs.iterdir(), key=lambda path: path.stat().st_size)

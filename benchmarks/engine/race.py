@@ -1,8 +1,8 @@
 """One workload, run by ours and by llama-server's configurations in turn."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from measuring.pairs import report, take_turns
@@ -18,7 +18,18 @@ Figures = dict[str, float]
 Workload = Callable[[Endpoint, int], Figures]
 """Runs in turn number so and so; the same requests for all contestants of a turn."""
 
+Turn = Callable[[int], Figures]
+"""The same with its contestant, start and stop included."""
+
+Better = Literal["low", "high"]
+
 OWN = "ours"
+
+_CLEARLY_WORSE = 1.15
+"""A configuration whose first turn took so much more than the best one's is not the better one:
+turns of one configuration differ by less on a machine where nothing else runs."""
+_N_CHOOSING = 2
+"""Turns after which only the better configuration goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +47,9 @@ class Outcome:
 
     own: list[Figures]
     others: Mapping[str, list[Figures]]
+    """Those that were given up have fewer turns than ours."""
 
-    def compare(
-        self, key: str, better: Literal["low", "high"], among: Sequence[str] | None = None
-    ) -> Comparison:
+    def compare(self, key: str, better: Better, among: Sequence[str] | None = None) -> Comparison:
         """Compare one figure with that of the configuration that does best.
 
         Args:
@@ -47,12 +57,12 @@ class Outcome:
             better: Which of two values is better.
             among: Labels of the configurations that count; None is all.
         """
-        labels = list(self.others) if among is None else list(among)
-        best = min if better == "low" else max
-        medians = {
-            label: statistics.median(turn[key] for turn in self.others[label]) for label in labels
-        }
-        winner = best(labels, key=medians.__getitem__)
+        labels = [
+            label
+            for label in (self.others if among is None else among)
+            if len(self.others[label]) == len(self.own)
+        ]
+        [winner] = _best({label: self.others[label] for label in labels}, key, better, within=1.0)
         pairs = zip(self.own, self.others[winner], strict=True)
         return Comparison(tuple(own[key] / other[key] for own, other in pairs), winner)
 
@@ -71,11 +81,24 @@ class Outcome:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """Ours, and llama-server's configurations."""
+
+    own: Contestant
+    others: Sequence[Contestant] = ()
+    """Of which the better one counts; the rest is given up after a turn or two."""
+    by: Mapping[str, Better] = field(default_factory=dict)
+    """The figures that decide which of them is better; with two figures, two may stay."""
+    named: Sequence[Contestant] = ()
+    """Run every turn whatever they take, because a promise is about them."""
+
+
 def race(
     bench: Bench,
     title: str,
     model: Model,
-    sides: tuple[Contestant, Sequence[Contestant]],
+    sides: Sides,
     workload: Workload,
     *,
     usual_rounds: int = 5,
@@ -86,22 +109,68 @@ def race(
         bench: Where.
         title: What the lines of progress call it.
         model: What is loaded.
-        sides: Ours, and llama-server's configurations.
+        sides: Who.
         workload: What to run; begins with a warm-up.
         usual_rounds: How often, unless the plan says.
     """
-    own, others = sides
 
-    def turn(contestant: Contestant) -> Callable[[int], Figures]:
+    def turn(contestant: Contestant) -> Turn:
         def run(i_round: int) -> Figures:
             with contestant.running(bench, model) as endpoint:
                 return workload(endpoint, i_round)
 
         return run
 
-    runs = {OWN: turn(own)} | {each.label: turn(each) for each in others}
-    turns = take_turns(runs, bench.n_rounds(usual_rounds), lambda last: _show(title, last))
+    def going_on(turns: Mapping[str, list[Figures]]) -> Collection[str]:
+        rest = {each.label: turns[each.label] for each in sides.others}
+        return {OWN, *(each.label for each in sides.named), *may_be_best(rest, sides.by)}
+
+    runs = {OWN: turn(sides.own)}
+    runs |= {each.label: turn(each) for each in (*sides.others, *sides.named)}
+    return in_turns(bench, title, runs, usual_rounds=usual_rounds, going_on=going_on)
+
+
+def in_turns(
+    bench: Bench,
+    title: str,
+    runs: Mapping[str, Turn],
+    *,
+    usual_rounds: int = 5,
+    going_on: Callable[[Mapping[str, list[Figures]]], Collection[str]] | None = None,
+) -> Outcome:
+    """Run them in turn; the one called `OWN` is compared with the others."""
+    n_rounds = bench.n_rounds(usual_rounds)
+    turns = take_turns(runs, n_rounds, lambda last: _show(title, last), going_on)
     return Outcome(turns.pop(OWN), turns)
+
+
+def may_be_best(turns: Mapping[str, list[Figures]], by: Mapping[str, Better]) -> set[str]:
+    """The configurations that may turn out to be the better one in some figure.
+
+    Args:
+        turns: What each took, for those that are still in the race and those that are not.
+        by: The figures, and which of two values is better.
+    """
+    n_turns = max((len(each) for each in turns.values()), default=0)
+    racing = {label: each for label, each in turns.items() if len(each) == n_turns}
+    within = _CLEARLY_WORSE if n_turns < _N_CHOOSING else 1.0
+    found = (_best(racing, key, better, within=within) for key, better in by.items())
+    return {label for labels in found for label in labels}
+
+
+def _best(
+    turns: Mapping[str, list[Figures]], key: str, better: Better, *, within: float
+) -> list[str]:
+    """Labels whose median is at most so many times worse than the best; at 1 the first best."""
+    medians = {
+        label: statistics.median(turn[key] for turn in each) for label, each in turns.items()
+    }
+    best = (min if better == "low" else max)(medians, key=medians.__getitem__, default=None)
+    if best is None or within <= 1.0:
+        return [] if best is None else [best]
+    if better == "low":
+        return [label for label in medians if medians[label] <= medians[best] * within]
+    return [label for label in medians if medians[label] >= medians[best] / within]
 
 
 def warm_up(endpoint: Endpoint, model: Model) -> None:

@@ -2,7 +2,7 @@
 
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,6 +39,7 @@ def take_turns(
     runs: Mapping[str, Callable[[int], Result]],
     n_rounds: int,
     on_round: Callable[[dict[str, Result]], None],
+    going_on: Callable[[Mapping[str, list[Result]]], Collection[str]] | None = None,
 ) -> dict[str, list[Result]]:
     """Run all of them once per round; every second round begins with the last one.
 
@@ -46,13 +47,18 @@ def take_turns(
         runs: By name; each is told which round it is, from 0.
         n_rounds: At least 1.
         on_round: Gets the results of a round when it is over.
+        going_on: Who runs in the next round, by all results so far; None is everybody.
     """
     results: dict[str, list[Result]] = {name: [] for name in runs}
+    names = list(runs)
     for i_round in range(n_rounds):
-        order = list(runs) if i_round % 2 == 0 else [*runs][::-1]
+        order = names if i_round % 2 == 0 else names[::-1]
         for name in order:
             results[name].append(runs[name](i_round))
-        on_round({name: done[-1] for name, done in results.items()})
+        on_round({name: results[name][-1] for name in names})
+        if going_on is not None:
+            wanted = going_on(results)
+            names = [name for name in names if name in wanted]
     return results
 
 

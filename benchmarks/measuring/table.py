@@ -6,11 +6,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from measuring.deciding import DecidedBy, deciding
 
-_HEAD = "| what | against | median (min .. max) | target | met |\n|---|---|---|---|---|"
+HEAD = "| what | against | median (min .. max) | target | met |\n|---|---|---|---|---|"
+
+_MAX_REASON = 300
+"""Characters of a reason that the table has."""
 
 _DIGITS = {"x": 2, "MiB": 1, "MB": 1, "ms": 1, "requests": 0}
 
@@ -48,6 +51,12 @@ class Row:
             f"| {self.what} | {self.against} | {middle} {self.unit} ({low} .. {high}) "
             f"| {self._promise} | {'yes' if self.is_met else 'no'} |"
         )
+
+    @property
+    def short(self) -> str:
+        """The median and the target, nothing else."""
+        middle = self._shown(statistics.median(self.values))
+        return f"{middle} {self.unit} (at {self.at} {self.target:.4g})"
 
     @property
     def document(self) -> dict[str, object]:
@@ -105,10 +114,15 @@ class NotMeasured:
 AnyRow = Row | NotMeasured
 
 
+def in_one_line(text: str) -> str:
+    """The beginning of a text, without what separates columns."""
+    return " ".join(text.replace("|", "/").split())[:_MAX_REASON]
+
+
 def as_text(rows: Sequence[AnyRow], facts: Mapping[str, object]) -> str:
     """The table, below where and with what it was measured."""
     lines = [f"{key}: {value}" for key, value in facts.items()]
-    return "\n".join([*lines, "", _HEAD, *(row.line for row in rows)]) + "\n"
+    return "\n".join([*lines, "", HEAD, *(row.line for row in rows)]) + "\n"
 
 
 def write(folder: Path, name: str, rows: Sequence[AnyRow], facts: Mapping[str, object]) -> None:
@@ -117,3 +131,24 @@ def write(folder: Path, name: str, rows: Sequence[AnyRow], facts: Mapping[str, o
     (folder / f"{name}.txt").write_text(as_text(rows, facts))
     document = {"facts": dict(facts), "rows": [row.document for row in rows]}
     (folder / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def read(path: Path) -> tuple[list[AnyRow], dict[str, object]]:
+    """What `write` wrote as JSON: rows and facts."""
+    document = json.loads(path.read_text())
+    return [_row(each) for each in document["rows"]], document["facts"]
+
+
+def _row(document: Mapping[str, Any]) -> AnyRow:
+    if "not_measured" in document:
+        return NotMeasured(what=document["what"], why=document["not_measured"])
+    return Row(
+        what=document["what"],
+        against=document["against"],
+        unit=document["unit"],
+        values=tuple(document["values"]),
+        target=document["target"],
+        at=document["at"],
+        decided_by=document["decided_by"],
+        raw=document["raw"],
+    )

@@ -1,9 +1,8 @@
-"""The race of the engines, without llama-server: what stops it, and what it leaves.
+"""The race of the engines, without llama-server: what rows measure, what stops it, what it leaves.
 
 No figure is looked at, and llama.cpp's own programs are not built here.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -11,16 +10,26 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import gguf
 import pytest
-from engine.bench import Bench, Plan
+from engine.bench import Bench, Plan, prepared
 from engine.client import Ask, Stream, answer_of, ask, whole
-from engine.contestants import LlamaServer
-from engine.models import Model
+from engine.contestants import Endpoint, LlamaServer, Own
+from engine.models import DEMO, Model, demo_file
 from engine.peers import Peers
+from engine.rows import likeliest, reloading, speculating, structured
+from engine.wider import write_wider
 from engine.words import Words
+from measuring import table
 from measuring.programs import MeasurementError
+from measuring.serving import Server
+from measuring.table import AnyRow, NotMeasured
 from support.command_line import processes_below, wait_until
 from support.tree import ROOT
+
+from pyrunner import Engine
+from pyrunner.config import EngineConfig
+from pyrunner.types import SamplingParams, TextEvent
 
 DEADLINE_S = 60.0
 MODEL = Model("bench/none", Path("none.gguf"), Words({}))
@@ -39,14 +48,21 @@ def _race(folder: Path, *options: str, path: str = "") -> "subprocess.CompletedP
 
 
 @pytest.mark.slow
-def test_rows_that_cannot_be_measured_are_in_every_file(tmp_path):
-    done = _race(tmp_path, "--quick", "--rows", "7,8,13,15")
-    assert done.returncode == 0, done.stderr
+def test_row_that_fails_is_in_every_file_and_the_rest_stays(tmp_path):
     results = tmp_path / "results"
-    rows = json.loads((results / "engine.json").read_text())["rows"]
-    assert [row["what"].split(".")[0] for row in rows] == ["7", "8", "13", "15"]
-    assert all(row["not_measured"].startswith("needs ") for row in rows)
-    assert done.stdout == (results / "engine.txt").read_text()
+    earlier: list[AnyRow] = [NotMeasured(what="1. decode", why="no time")]
+    table.write(results, "engine", earlier, {"commit": "abc"})
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "models").touch()  # where a folder of models belongs
+    done = _race(tmp_path, "--quick", "--rows", "15")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Row 15 failed: ")
+    rows, facts = table.read(results / "engine.json")
+    assert [row.what for row in rows] == ["1. decode", "15. Logprobs"]
+    assert "not measured: failed: " in rows[1].line
+    assert facts["commit"] == "abc"
+    assert str(facts["row 15"]).startswith("measured 2")
+    assert "15. Logprobs" in (results / "engine.txt").read_text()
     assert (results / "engine.png").exists()
 
 
@@ -62,11 +78,15 @@ def test_missing_program_is_one_sentence(tmp_path):
 
 
 def _bench(folder: Path, script: str) -> Bench:
-    """A bench whose llama-server is a script."""
+    bench = Bench(Plan(n_pairs=1, is_quick=True, n_threads=1), folder, ROOT, {})
+    return _with_peer(bench, folder, script)
+
+
+def _with_peer(bench: Bench, folder: Path, script: str) -> Bench:
+    """The bench whose llama-server is a script."""
     program = folder / "llama-server"
     program.write_text(f"#!{sys.executable}\n{script}")
     program.chmod(0o755)
-    bench = Bench(Plan(n_pairs=1, is_quick=True, n_threads=1), folder, ROOT, {})
     bench.__dict__["peers"] = Peers(folder)  # where its cached property would put them
     return bench
 
@@ -92,6 +112,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if b"refuse" in body:
             self.send_response(503); self.send_header("Content-Length", "4")
             self.end_headers(); self.wfile.write(b"full"); return
+        if b'"content": "a guess"' in body:
+            self.send_response(400); self.send_header("Content-Length", "14")
+            self.end_headers(); self.wfile.write(b"no prediction!"); return
         self.send_response(200); self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         usage = '"usage": {"prompt_tokens": 4, "completion_tokens": 2}'
@@ -127,9 +150,89 @@ def test_refusal_is_an_error_of_its_answer(port):
 
 
 def test_stream_can_be_hung_up_in_the_middle(port):
-    stream = Stream(port, Ask(prompt="stay", n_out=2).body("any"))
+    stream = Stream(port, "any", Ask(prompt="stay", n_out=2))
     events = stream.events()
     assert next(events)[1] == b'{"choices": [{"text": " a"}]}'
     threading.Timer(0.05, stream.close).start()
     rest = list(events)
     assert answer_of(0.0, 1.0, rest).error == "the stream ended before its usage came"
+
+
+def test_server_that_refuses_a_prediction_is_told_apart_from_one_that_fails(port):
+    endpoint = Endpoint(Server(port, 0), "any", is_own=True)
+    request = Ask(prompt="say", n_out=2, is_chat=True)
+    with pytest.raises(speculating.PredictionRefusedError, match="refuses it: 400: no prediction!"):
+        speculating.rate(endpoint, [speculating.predicting(request, "a guess")])
+    assert speculating.rate(endpoint, [request]) > 0
+
+
+@pytest.fixture
+def demo_bench(tmp_path) -> Iterator[Bench]:
+    with prepared(Plan(n_pairs=1, is_quick=True, n_threads=1), ROOT, tmp_path / "work") as bench:
+        yield bench
+    wait_until(lambda: not processes_below(tmp_path), "a process was left behind")
+
+
+@pytest.mark.slow
+def test_tokens_with_the_likeliest_are_measured_on_our_server(demo_bench):
+    [row] = likeliest.measured(demo_bench, demo_bench.model(DEMO))
+    assert len(row.values) == 1
+    assert min(row.values) > 0
+
+
+@pytest.mark.slow
+def test_schema_is_measured_on_both_servers(demo_bench, tmp_path):
+    bench = _with_peer(demo_bench, tmp_path, SERVER)
+    rows = structured.measured(bench, bench.model(DEMO), "demo")
+    assert [len(row.values) for row in rows] == [1] * 4
+    assert all("1 stream" in row.what for row in rows[:2])
+    assert all("4 streams" in row.what for row in rows[2:])
+
+
+@pytest.mark.slow
+def test_drafts_are_measured_against_none(demo_bench, monkeypatch):
+    # Not what drafts do, but the row: both sides run alike, and nobody predicts.
+    plain = Own(n_lanes=1, n_ctx=2048)
+    monkeypatch.setattr(speculating, "_WITH", plain)
+    monkeypatch.setattr(speculating, "_WITHOUT", plain)
+    monkeypatch.setattr(speculating, "predicting", lambda request, _: request)
+    rows = speculating.demo_rows(demo_bench, demo_bench.model(DEMO))
+    assert [len(row.values) for row in rows] == [1] * 3
+
+
+@pytest.mark.slow
+def test_conversations_go_on_after_a_reload(demo_bench, monkeypatch):
+    # Not what the disk keeps, but the row: a worker that keeps nothing reads everything again.
+    monkeypatch.setattr(reloading, "_KEEPING", Own(n_lanes=4, n_ctx=2048))
+    monkeypatch.setattr(reloading, "_RECOMPUTING", Own(n_lanes=4, n_ctx=2048))
+    [row] = reloading.measured(demo_bench, demo_bench.model(DEMO))
+    assert len(row.values) == 1
+    assert row.raw["ours: tokens_read_again"] == row.raw["recomputing: tokens_read_again"]
+    assert min(row.raw["ours: tokens_read_again"]) == 4 * (100 + 4 + 24)
+
+
+@pytest.mark.parametrize("module", [speculating, reloading])
+def test_row_whose_setting_is_not_there_says_so(module, monkeypatch, tmp_path):
+    without = Own(n_lanes=1, n_ctx=2048, more=("engine.soul=on",))
+    monkeypatch.setattr(module, "_WITH" if module is speculating else "_KEEPING", without)
+    [row] = module.rows(_bench(tmp_path, SERVER))
+    assert row.line.endswith("not measured: this pyrunner has no setting engine.soul | | |")
+
+
+@pytest.mark.slow
+def test_wider_vocabulary_changes_nothing_that_the_model_says(tmp_path):
+    vocab = tmp_path / "vocab.gguf"
+    writer = gguf.GGUFWriter(vocab, "llama")
+    writer.add_token_list([*("!", "\u0120of"), *(f"new{i}" for i in range(4094))])
+    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.close):
+        write()
+    write_wider(tmp_path / "wide.gguf", model=demo_file(), vocab=vocab)
+    prompt = "<|im_start|>user\nExplain Docker in simple terms.<|im_end|>\n<|im_start|>assistant\n"
+    said = []
+    for path in (demo_file(), tmp_path / "wide.gguf"):
+        with Engine(path, config=EngineConfig(n_lanes=1, n_threads=1)) as engine:
+            events = engine.generate(prompt, sampling=SamplingParams(temperature=0))
+            said.append("".join(each.text for each in events if isinstance(each, TextEvent)))
+    tokens = gguf.GGUFReader(tmp_path / "wide.gguf").fields["tokenizer.ggml.tokens"].contents()
+    assert len(tokens) == 4096
+    assert said[0] == said[1] != ""

@@ -5,15 +5,17 @@ import json
 from pathlib import Path
 
 import pytest
-from engine import plot
-from engine.client import Answer, answer_of, events_of
+from engine import plot, record
+from engine.client import Answer, Ask, answer_of, events_of, token_time_s
 from engine.command import _rows
 from engine.contestants import LlamaServer, Own, described
-from engine.race import Outcome
-from engine.rows import MISSING, ROWS
+from engine.race import Outcome, may_be_best
+from engine.rows import ROWS
 from engine.rows.conversations import n_new_tokens
+from engine.rows.speculating import corrupted
 from engine.words import Words
 from measuring.llama_cpp import miscompiles_amx
+from measuring.programs import MeasurementError
 from measuring.table import AnyRow, NotMeasured, Row
 
 STREAM = (
@@ -143,9 +145,102 @@ def test_gcc_with_bug_114098_builds_without_amx(gcc, is_broken):
     assert miscompiles_amx(gcc) is is_broken
 
 
-def test_every_row_of_the_issue_is_there_and_says_what_it_lacks():
+def test_every_row_of_the_issue_is_there():
     assert list(ROWS) == list(range(1, 16))
-    assert {7, 8, 13, 15} == MISSING
+
+
+CHAT = (
+    b'{"choices": [{"delta": {"role": "assistant", "content": null}}]}',
+    b'{"choices": [{"delta": {"content": "one"}}]}',
+    b'{"choices": [{"delta": {}, "finish_reason": "stop"}]}',
+    b'{"choices": [], "usage": {"prompt_tokens": 8, "completion_tokens": 3}}',
+)
+
+
+def test_pieces_of_a_chat_are_text_too():
+    answer = answer_of(0.0, 9.0, [(float(i), data) for i, data in enumerate(CHAT)])
+    assert (answer.text, answer.text_times_s, answer.error) == ("one", (1.0,), "")
+
+
+def test_chat_sends_a_message_and_a_completion_its_prompt():
+    chat = Ask(prompt="say", n_out=2, is_chat=True, may_end=True, more={"top_logprobs": 20})
+    assert chat.path.endswith("/chat/completions")
+    body = chat.body("any")
+    assert body["messages"] == [{"role": "user", "content": "say"}]
+    assert (body["ignore_eos"], body["top_logprobs"]) == (False, 20)
+    assert "prompt" not in body
+    plain = Ask(prompt="say", n_out=2)
+    assert plain.path == "/v1/completions"
+    assert (plain.body("any")["prompt"], plain.body("any")["ignore_eos"]) == ("say", True)
+
+
+def test_time_of_a_token_is_that_of_all_answers_without_their_first():
+    long = Answer(begin_s=0, end_s=9, text_times_s=(1.0,), n_out=9)
+    short = Answer(begin_s=0, end_s=5, text_times_s=(3.0,), n_out=3)
+    assert token_time_s([long, short]) == pytest.approx((8 + 2) / (8 + 2))
+    with pytest.raises(MeasurementError, match="No token came after the first"):
+        token_time_s([Answer(begin_s=0, end_s=5, text_times_s=(3.0,), n_out=1)])
+
+
+def _turns(**seconds: tuple[float, ...]) -> dict[str, list[dict[str, float]]]:
+    return {label: [{"s": each} for each in values] for label, values in seconds.items()}
+
+
+@pytest.mark.parametrize(
+    ("turns", "goes_on"),
+    [
+        (_turns(a=(1.0,), b=(1.1,), c=(1.2,)), {"a", "b"}),
+        (_turns(a=(1.0, 1.4), b=(1.1, 1.1), c=(1.2,)), {"b"}),
+        (_turns(a=(1.0, 1.4, 1.0), b=(1.1, 1.1), c=(1.2,)), {"a"}),
+        (_turns(), set()),
+    ],
+)
+def test_configuration_that_cannot_win_is_given_up_after_a_turn_or_two(turns, goes_on):
+    assert may_be_best(turns, {"s": "low"}) == goes_on
+
+
+def test_two_figures_may_keep_two_configurations():
+    turns = {"a": [{"s": 1.0, "rate": 1.0}] * 2, "b": [{"s": 2.0, "rate": 9.0}] * 2}
+    assert may_be_best(turns, {"s": "low", "rate": "high"}) == {"a", "b"}
+
+
+def test_comparison_leaves_out_what_was_given_up():
+    given_up = {"a": [{"time_s": 0.1}], "b": [{"time_s": 2.0}, {"time_s": 4.0}]}
+    found = Outcome([{"time_s": 1.0}, {"time_s": 2.0}], given_up).compare("time_s", "low")
+    assert (found.winner, found.ratios) == ("b", (0.5, 0.5))
+
+
+@pytest.mark.parametrize("n_words", [1, 9, 10, 95, 200])
+def test_prediction_is_wrong_in_one_word_of_ten(n_words):
+    words = [f"word{i}" for i in range(n_words)]
+    guess = corrupted(" ".join(words), 0).split(" ")
+    n_wrong = sum(one != other for one, other in zip(words, guess, strict=True))
+    assert n_words // 10 <= n_wrong <= (n_words + 9) // 10
+    assert set(guess) <= set(words)
+
+
+def test_setting_that_is_not_there_is_named():
+    assert Own(n_lanes=1, n_ctx=8, more=("engine.n_batch=8", "engine.soul=on")).unknown == (
+        "engine.soul"
+    )
+    assert Own(n_lanes=1, n_ctx=8, more=("engine.n_batch=8",)).unknown == ""
+
+
+def test_row_that_is_measured_again_leaves_the_others_and_says_when():
+    old: list[AnyRow] = [_row(), _row(what="2. chats"), NotMeasured(what="10. x", why="no")]
+    new: list[AnyRow] = [_row(what="2. other chats")]
+    rows, facts = record.merged(
+        (old, {"commit": "a", "machine": "m"}), new, {"commit": "b", "measured": "today"}
+    )
+    assert [row.what for row in rows] == ["1. decode", "2. other chats", "10. x"]
+    assert facts == {"commit": "a", "machine": "m", "row 2": "measured today, commit b"}
+
+
+def test_whole_race_keeps_nothing_of_an_earlier_one(tmp_path):
+    path = tmp_path / "engine.json"
+    path.write_text("not read")
+    assert record.earlier(path, list(ROWS)) == ([], {})
+    assert record.earlier(tmp_path / "none.json", [1]) == ([], {})
 
 
 def test_rows_are_chosen_by_number_in_the_tables_order():

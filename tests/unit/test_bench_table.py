@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from measuring.deciding import deciding, lower_end, quantile
 from measuring.pairs import take_turns
-from measuring.table import AnyRow, NotMeasured, Row, as_text, write
+from measuring.table import AnyRow, NotMeasured, Row, as_text, in_one_line, read, write
 
 
 def _row(**changed: Any) -> Row:
@@ -90,3 +90,26 @@ def test_turns_are_taken_in_an_order_that_changes_every_round():
     assert order == ["a0", "b0", "c0", "c1", "b1", "a1"]
     assert results == {name: [0.0, 1.0] for name in "abc"}
     assert seen == [dict.fromkeys("abc", 0.0), dict.fromkeys("abc", 1.0)]
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    rows: list[AnyRow] = [
+        _row(values=(0.5, 1.5), at="least", decided_by="low95", raw={"own_s": [1.0]}),
+        NotMeasured(what="push", why="no network"),
+    ]
+    write(tmp_path, "some", rows, {"commit": "a"})
+    found, facts = read(tmp_path / "some.json")
+    assert [row.line for row in found] == [row.line for row in rows]
+    assert [row.document for row in found] == [row.document for row in rows]
+    assert facts == {"commit": "a"}
+
+
+def test_reason_fits_a_cell_of_the_table():
+    assert in_one_line("no |\n  room") == "no / room"
+    assert len(in_one_line("a" * 5000)) == 300
+
+
+def test_who_does_not_go_on_has_the_turns_until_then():
+    runs = {name: lambda i_round: i_round for name in "ab"}
+    results = take_turns(runs, 3, lambda _: None, lambda done: "ab" if len(done["b"]) < 2 else "a")
+    assert results == {"a": [0, 1, 2], "b": [0, 1]}

@@ -1,8 +1,9 @@
-"""The rows of the table, by number; a module each, but for what cannot be measured yet."""
+"""The rows of the table, by number; a module each."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from measuring.table import AnyRow, NotMeasured
+from measuring.table import AnyRow
 
 from engine.bench import Bench
 from engine.rows import (
@@ -13,44 +14,108 @@ from engine.rows import (
     crowd,
     decode,
     embeddings,
+    likeliest,
     long_prompt,
     memory,
     overfull,
+    reloading,
     shared_prefix,
+    speculating,
+    structured,
 )
 
-Measure = Callable[[Bench], list[AnyRow]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One number of the table; its promises are a line each."""
+
+    title: str
+    minutes: float
+    """What all pairs take on two cores, about; told before it begins."""
+    measure: Callable[[Bench], list[AnyRow]]
+    has_peers: bool = True
+    """llama.cpp's own programs take part; otherwise ours is compared with itself."""
 
 
-_MISSING: dict[int, tuple[str, str]] = {
-    7: ("JSON schema, 152k vocabulary, 1 and 4 streams", "a row in this race"),
-    8: ("`prediction` that is 90 % right; copy-heavy edit with n-grams", "speculation"),
-    13: ("20 warm conversations, unload, load, continue", "the disk tier of the prefix index"),
-    15: ("logprobs with top 20, temperature 0, 152k vocabulary", "a row in this race"),
+ROWS: dict[int, Workload] = {
+    1: Workload(
+        title="One stream",
+        minutes=12,
+        measure=lambda bench: [*decode.rows(bench)],
+    ),
+    2: Workload(
+        title="Distinct chats at once",
+        minutes=13,
+        measure=lambda bench: [*crowd.rows(bench)],
+    ),
+    3: Workload(
+        title="A prefix that 32 requests share",
+        minutes=20,
+        measure=lambda bench: [*shared_prefix.rows(bench)],
+    ),
+    4: Workload(
+        title="More conversations than lanes",
+        minutes=8,
+        measure=lambda bench: [*conversations.rows(bench)],
+    ),
+    5: Workload(
+        title="A long prompt arrives while others stream",
+        minutes=4,
+        measure=lambda bench: [*long_prompt.rows(bench)],
+    ),
+    6: Workload(
+        title="Three times the KV memory",
+        minutes=2,
+        measure=lambda bench: [*overfull.rows(bench)],
+    ),
+    7: Workload(
+        title="JSON schema",
+        minutes=5,
+        measure=lambda bench: [*structured.rows(bench)],
+    ),
+    8: Workload(
+        title="Drafts",
+        minutes=2,
+        measure=speculating.rows,
+        has_peers=False,
+    ),
+    9: Workload(
+        title="A busy core",
+        minutes=2.5,
+        measure=lambda bench: [*busy_core.rows(bench)],
+    ),
+    10: Workload(
+        title="Cancelling",
+        minutes=6,
+        measure=lambda bench: [*cancelling.rows(bench)],
+        has_peers=False,
+    ),
+    11: Workload(
+        title="A model that is not loaded",
+        minutes=0.5,
+        measure=lambda bench: [*cold_start.rows(bench)],
+    ),
+    12: Workload(
+        title="A thousand embeddings",
+        minutes=6,
+        measure=lambda bench: [*embeddings.rows(bench)],
+    ),
+    13: Workload(
+        title="Unload, load, continue",
+        minutes=6,
+        measure=reloading.rows,
+        has_peers=False,
+    ),
+    14: Workload(
+        title="Memory",
+        minutes=1,
+        measure=lambda bench: [*memory.rows(bench)],
+    ),
+    15: Workload(
+        title="Logprobs",
+        minutes=1,
+        measure=lambda bench: [*likeliest.rows(bench)],
+        has_peers=False,
+    ),
 }
-"""What it is, and what has to be there first."""
-
-MISSING = frozenset(_MISSING)
-
-
-def _missing(number: int) -> Measure:
-    what, needs = _MISSING[number]
-    return lambda _: [NotMeasured(what=f"{number}. {what}", why=f"needs {needs}")]
-
-
-_MEASURED: dict[int, Measure] = {
-    1: lambda bench: [*decode.rows(bench)],
-    2: lambda bench: [*crowd.rows(bench)],
-    3: lambda bench: [*shared_prefix.rows(bench)],
-    4: lambda bench: [*conversations.rows(bench)],
-    5: lambda bench: [*long_prompt.rows(bench)],
-    6: lambda bench: [*overfull.rows(bench)],
-    9: lambda bench: [*busy_core.rows(bench)],
-    10: lambda bench: [*cancelling.rows(bench)],
-    11: lambda bench: [*cold_start.rows(bench)],
-    12: lambda bench: [*embeddings.rows(bench)],
-    14: lambda bench: [*memory.rows(bench)],
-}
-
-ROWS = dict(sorted((_MEASURED | {number: _missing(number) for number in _MISSING}).items()))
 """All, in the table's order."""

@@ -8,7 +8,7 @@ from measuring.table import Row
 from engine.bench import Bench
 from engine.client import Ask, ask, whole
 from engine.contestants import Endpoint, LlamaServer, Own, described
-from engine.race import Figures, race, warm_up
+from engine.race import Figures, Sides, race, warm_up
 
 _OWN = Own(n_lanes=1, n_ctx=2048, is_thread_count_its_own=True)
 _DEFAULTS = LlamaServer(is_thread_count_its_own=True)
@@ -16,7 +16,7 @@ _DEFAULTS = LlamaServer(is_thread_count_its_own=True)
 
 def rows(bench: Bench) -> list[Row]:
     """Against its defaults, and against the best number of threads."""
-    model, n_out = bench.model("135m"), bench.sized(128, 16)
+    model, n_out = bench.model("135m"), bench.sized(64, 16)
     n_cores = len(os.sched_getaffinity(0))
     n_busy = max(1, n_cores // 2)
     chosen = [
@@ -31,7 +31,8 @@ def rows(bench: Bench) -> list[Row]:
             [answer] = whole([ask(endpoint.port, endpoint.model, request)])
         return {"tokens_per_s": answer.decode_rate}
 
-    outcome = race(bench, "9 busy core", model, (_OWN, (_DEFAULTS, *chosen)), workload)
+    sides = Sides(own=_OWN, others=chosen, by={"tokens_per_s": "high"}, named=(_DEFAULTS,))
+    outcome = race(bench, "9 busy core", model, sides, workload)
     defaults = outcome.compare("tokens_per_s", "high", (_DEFAULTS.label,))
     labels = [each.label for each in chosen]
     best = outcome.compare("tokens_per_s", "high", labels)

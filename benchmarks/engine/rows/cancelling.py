@@ -95,7 +95,7 @@ class _Lane:
         return answer.first_s
 
     def _opened(self, request: Ask) -> Stream:
-        return Stream(self._endpoint.port, request.body(self._endpoint.model))
+        return Stream(self._endpoint.port, self._endpoint.model, request)
 
     def _free_ms(self, stream: Stream) -> float:
         got: list[Answer] = []

@@ -1,16 +1,14 @@
 """Row 11: a request for a model that is not loaded."""
 
 import time
-from collections.abc import Callable
 
-from measuring.pairs import report, take_turns
 from measuring.table import Row
 
 from engine.bench import Bench
 from engine.client import Ask, ask, whole
 from engine.contestants import Endpoint, LlamaServer, Own, described, unload
 from engine.models import Model
-from engine.race import OWN, Figures, Outcome
+from engine.race import OWN, Figures, Turn, in_turns
 
 _OWN = Own(n_lanes=4, n_ctx=2048)
 _OTHERS = (
@@ -28,10 +26,7 @@ def rows(bench: Bench) -> list[Row]:
         runs |= {each.label: _starting(bench, each, model) for each in _OTHERS}
         for run in runs.values():
             run(-1)  # brings every file into the page cache
-        turns = take_turns(
-            runs, bench.n_rounds(), lambda last: report(f"11 not loaded, {_KEY}: {last}")
-        )
-    outcome = Outcome(turns.pop(OWN), turns)
+        outcome = in_turns(bench, "11 not loaded", runs)
     found = outcome.compare(_KEY, "low")
     megabytes = model.path.stat().st_size / 1e6
     return [
@@ -50,7 +45,7 @@ def _request(model: Model, i_round: int) -> Ask:
     return Ask(prompt=model.words.text(8, 11, i_round), n_out=1)
 
 
-def _loading(endpoint: Endpoint, model: Model) -> Callable[[int], Figures]:
+def _loading(endpoint: Endpoint, model: Model) -> Turn:
     def run(i_round: int) -> Figures:
         [answer] = whole([ask(endpoint.port, endpoint.model, _request(model, i_round))])
         unload(endpoint.server)
@@ -59,7 +54,7 @@ def _loading(endpoint: Endpoint, model: Model) -> Callable[[int], Figures]:
     return run
 
 
-def _starting(bench: Bench, other: LlamaServer, model: Model) -> Callable[[int], Figures]:
+def _starting(bench: Bench, other: LlamaServer, model: Model) -> Turn:
     def run(i_round: int) -> Figures:
         begin_s = time.perf_counter()
         with other.running(bench, model) as endpoint:

@@ -9,7 +9,7 @@ from engine.bench import Bench
 from engine.client import Answer, Ask, ask, duration_s, in_threads, whole
 from engine.contestants import Endpoint, LlamaServer, Own, described
 from engine.models import Model
-from engine.race import Figures, race, warm_up
+from engine.race import Figures, Sides, race, warm_up
 
 _OWN = Own(n_lanes=4, n_ctx=2048, cache_mib=1024)  # llama-server keeps up to 8,192 MiB
 _OTHERS = (LlamaServer(), LlamaServer(("-np", "4", "-c", "8192", "--no-kv-unified")))
@@ -37,7 +37,8 @@ def rows(bench: Bench) -> list[Row]:
             "read_to_minimum": n_read / sum(n_new_tokens(talk) for talk in talks),
         }
 
-    outcome = race(bench, "4 conversations", model, (_OWN, _OTHERS), workload)
+    sides = Sides(own=_OWN, others=_OTHERS, by={"time_s": "low"})
+    outcome = race(bench, "4 conversations", model, sides, workload)
     found = outcome.compare("time_s", "low")
     work = f"{n_conversations} conversations x {n_turns} turns, {n_in} in, {n_out} out each"
     return [

@@ -6,7 +6,7 @@ from engine.bench import Bench
 from engine.client import Ask, ask_all, duration_s, whole
 from engine.contestants import Endpoint, LlamaServer, Own, described
 from engine.models import Model
-from engine.race import Figures, race, warm_up
+from engine.race import Figures, Sides, race, warm_up
 
 OWN = Own(n_lanes=32, n_ctx=2048)
 """The same for row 3."""
@@ -33,7 +33,8 @@ def _row(bench: Bench, model: Model, n_chats: int) -> Row:
         return {"tokens_per_s": n_tokens / duration_s(answers)}
 
     separate = ("-np", str(n_chats), "-c", str(OWN.n_ctx * n_chats), "--no-kv-unified")
-    sides = (OWN, (LlamaServer(), LlamaServer(separate)))
+    others = (LlamaServer(), LlamaServer(separate))
+    sides = Sides(own=OWN, others=others, by={"tokens_per_s": "high"})
     outcome = race(bench, f"2 {n_chats} chats", model, sides, workload)
     found = outcome.compare("tokens_per_s", "high")
     return Row(

@@ -12,7 +12,7 @@ from engine.bench import Bench
 from engine.client import Ask, ask, whole
 from engine.contestants import Endpoint, LlamaServer, Own, described
 from engine.models import Model
-from engine.race import Figures, race, warm_up
+from engine.race import Figures, Sides, race, warm_up
 
 _N_PAIRS = 15
 _N_PROMPT = 8
@@ -28,7 +28,7 @@ def rows(bench: Bench) -> list[Row]:
 
 
 def _served(bench: Bench, name: str) -> Row:
-    model, n_out = bench.model(name), bench.sized(256, 32)
+    model, n_out = bench.model(name), bench.sized(128, 32)
 
     def workload(endpoint: Endpoint, i_round: int) -> Figures:
         warm_up(endpoint, model)
@@ -36,7 +36,7 @@ def _served(bench: Bench, name: str) -> Row:
         [answer] = whole([ask(endpoint.port, endpoint.model, request)])
         return {"tokens_per_s": answer.decode_rate}
 
-    title, sides = f"1 decode {name}", (_OWN, _OTHERS)
+    title, sides = f"1 decode {name}", Sides(own=_OWN, others=_OTHERS, by={"tokens_per_s": "high"})
     outcome = race(bench, title, model, sides, workload, usual_rounds=_N_PAIRS)
     found = outcome.compare("tokens_per_s", "high")
     return Row(
@@ -52,7 +52,7 @@ def _served(bench: Bench, name: str) -> Row:
 
 
 def _alone(bench: Bench, name: str) -> Row:
-    model, n_out = bench.model(name), bench.sized(256, 32)
+    model, n_out = bench.model(name), bench.sized(128, 32)
     runs = {
         "worker": lambda i_round: _worker_rate(bench, model, n_out, i_round),
         "llama-bench": lambda _: _bench_rate(bench, model, n_out),

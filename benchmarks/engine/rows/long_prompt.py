@@ -10,7 +10,7 @@ from engine.bench import Bench
 from engine.client import Answer, Ask, Stream, answer_of, ask, whole
 from engine.contestants import Endpoint, LlamaServer, Own, described
 from engine.models import Model
-from engine.race import Figures, Outcome, race, warm_up
+from engine.race import Figures, Outcome, Sides, race, warm_up
 
 _N_STREAMS = 3
 _N_BEFORE = 16
@@ -41,7 +41,8 @@ def rows(bench: Bench) -> list[Row]:
             ended = [each.finish() for each in streams]
         return _figures(arrived, ended)
 
-    outcome = race(bench, "5 long prompt", model, (_OWN, (_DEFAULTS, _SMALL_BATCHES)), workload)
+    sides = Sides(own=_OWN, named=(_DEFAULTS, _SMALL_BATCHES))
+    outcome = race(bench, "5 long prompt", model, sides, workload)
     work = f"a prompt of {n_in:,} tokens arrives while {_N_STREAMS} streams run"
     return [
         _row(outcome, f"5. longest gap: {work}", "gap_s", _DEFAULTS, 1 / 8),
@@ -76,7 +77,7 @@ class _Streaming:
 
     def __init__(self, endpoint: Endpoint, model: Model, prompt: str) -> None:
         request = Ask(prompt=prompt, n_out=_N_STREAMED, bias=model.words.bias)
-        self._stream = Stream(endpoint.port, request.body(endpoint.model))
+        self._stream = Stream(endpoint.port, endpoint.model, request)
         self._events: list[tuple[float, bytes]] = []
         self._runs = threading.Event()
         self._is_wanted = True

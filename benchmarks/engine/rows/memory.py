@@ -5,7 +5,7 @@ from measuring.table import Row
 from engine.bench import Bench
 from engine.client import Ask, ask_all, whole
 from engine.contestants import Endpoint, LlamaServer, Own, described, pss_bytes, worker_pids
-from engine.race import Figures, race, warm_up
+from engine.race import Figures, Sides, race, warm_up
 
 _OWN = Own(n_lanes=4, n_ctx=2048)
 _OTHERS = (
@@ -31,7 +31,8 @@ def rows(bench: Bench) -> list[Row]:
             return {"pss_mb": pss_bytes(worker) / _MB, "server_pss_mb": server_mb}
         return {"pss_mb": pss_bytes(endpoint.server.pid) / _MB}
 
-    outcome = race(bench, "14 memory", model, (_OWN, _OTHERS), workload)
+    sides = Sides(own=_OWN, others=_OTHERS, by={"pss_mb": "low"})
+    outcome = race(bench, "14 memory", model, sides, workload)
     found = outcome.compare("pss_mb", "low")
     pairs = zip(outcome.own, outcome.others[found.winner], strict=True)
     return [

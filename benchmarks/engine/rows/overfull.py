@@ -9,7 +9,7 @@ from engine.bench import Bench
 from engine.client import Answer, Ask, ask, ask_all
 from engine.contestants import Endpoint, LlamaServer, Own
 from engine.models import DEMO, Model
-from engine.race import Figures, race, warm_up
+from engine.race import Figures, Sides, race, warm_up
 
 _LANE = 512
 _OWN = Own(n_lanes=4, n_ctx=_LANE)
@@ -43,7 +43,7 @@ def rows(bench: Bench) -> list[Row]:
         )
         return {"failed_requests": n_failed, "other_requests": n_other}
 
-    outcome = race(bench, "6 overfull", model, (_OWN, others), workload)
+    outcome = race(bench, "6 overfull", model, Sides(own=_OWN, named=others), workload)
     pairs = zip(
         outcome.own_values("failed_requests"), outcome.own_values("other_requests"), strict=True
     )

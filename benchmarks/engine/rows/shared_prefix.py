@@ -7,7 +7,7 @@ from measuring.table import Row
 from engine.bench import Bench
 from engine.client import Ask, ask_all, duration_s, whole
 from engine.contestants import Endpoint, LlamaServer, described
-from engine.race import Figures, Outcome, race, warm_up
+from engine.race import Figures, Outcome, Sides, race, warm_up
 from engine.rows.crowd import OWN
 
 
@@ -33,8 +33,13 @@ def rows(bench: Bench) -> list[Row]:
     as_many = LlamaServer(
         ("-np", str(n_requests), "-c", str(OWN.n_ctx * n_requests), "--no-kv-unified")
     )
-    others = (LlamaServer(), LlamaServer(("-np", "1", "-c", str(OWN.n_ctx))), as_many)
-    outcome = race(bench, "3 shared prefix", model, (OWN, others), workload)
+    sides = Sides(
+        own=OWN,
+        others=(LlamaServer(), LlamaServer(("-np", "1", "-c", str(OWN.n_ctx)))),
+        by={"time_s": "low", "first_token_s": "low"},
+        named=(as_many,),
+    )
+    outcome = race(bench, "3 shared prefix", model, sides, workload)
     work = f"{n_requests} at once, {n_shared:,} shared + {n_own} own tokens in, {n_out} out, cold"
     return _rows(outcome, work, as_many.label)
 
