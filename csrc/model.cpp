@@ -232,6 +232,17 @@ Status Model::detokenize(const std::vector<int32_t> & tokens,
     return kInternal;
 }
 
+Status Model::prepare_dry(const DryParams & params) const noexcept try {
+    if (params.is_on()) {
+        dry_samplers_.prepare(vocab_, params);
+    }
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception &) {
+    return kInternal;
+}
+
 void Model::append_piece(int32_t token, bool render_special, std::string & bytes) const {
     const size_t start = bytes.size();
     bytes.resize(start + static_cast<size_t>(max_piece_bytes_) + 8);

@@ -2,6 +2,7 @@
 // called from any thread.
 #pragma once
 
+#include "dry.h"
 #include "status.h"
 
 #include <atomic>
@@ -73,6 +74,9 @@ public:
     bool is_end_of_generation(int32_t token) const noexcept;
     const std::vector<int32_t> & end_of_generation_tokens() const noexcept { return eog_tokens_; }
     int32_t max_piece_bytes() const noexcept { return max_piece_bytes_; }
+    DrySamplers & dry_samplers() const noexcept { return dry_samplers_; }
+    // What a lane that is opened with these parameters would wait for otherwise. Any thread.
+    Status prepare_dry(const DryParams & params) const noexcept;
 
 private:
     static bool on_progress(float progress, void * self) noexcept;
@@ -84,6 +88,7 @@ private:
     int32_t max_piece_bytes_ = 0;
     bool has_bounded_runs_ = false; // tokenize() refuses texts with very long runs
     std::vector<int32_t> eog_tokens_;
+    mutable DrySamplers dry_samplers_; // has its own lock
     std::atomic<float> progress_{0.0F};
     std::atomic<bool> is_cancelled_{false};
     std::string error_;

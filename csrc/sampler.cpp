@@ -24,10 +24,6 @@ bool has_penalties(const SamplerParams & params) {
             params.frequency_penalty != 0.0F);
 }
 
-bool has_dry(const SamplerParams & params) {
-    return params.dry_multiplier != 0.0F && params.dry_penalty_last_n > 0;
-}
-
 bool has_xtc(const SamplerParams & params) {
     return params.xtc_probability > 0.0F && params.xtc_threshold <= 0.5F;
 }
@@ -43,14 +39,14 @@ bool is_argmax(const SamplerParams & params) {
         return false;
     }
     return params.mirostat != 0 ||
-           (!has_penalties(params) && !has_dry(params) && !has_xtc(params) &&
+           (!has_penalties(params) && !params.dry.is_on() && !has_xtc(params) &&
             !has_dynamic_temperature(params) && params.typical_p >= 1.0F);
 }
 
 // Whether the chain up to top-k is top-k alone. Penalties and DRY change logits before the cut,
 // and the deviation of top-n-sigma is that of all logits; XTC and temperature follow the cut.
 bool is_cut_first(const SamplerParams & params) {
-    return params.mirostat == 0 && !has_penalties(params) && !has_dry(params) &&
+    return params.mirostat == 0 && !has_penalties(params) && !params.dry.is_on() &&
            params.top_n_sigma <= 0.0F && params.top_k > 0 && params.top_k <= kMaxOwnTopK;
 }
 
@@ -64,20 +60,6 @@ llama_sampler * init_temperature(const SamplerParams & params) {
         range = temperature - kMinTemperature;
     }
     return llama_sampler_init_temp_ext(temperature, range, params.dynatemp_exponent);
-}
-
-llama_sampler * init_dry(const Model & model, const SamplerParams & params) {
-    std::vector<const char *> breakers;
-    for (const std::string & breaker : params.dry_sequence_breakers) {
-        breakers.push_back(breaker.c_str());
-    }
-    return llama_sampler_init_dry(model.vocab(),
-                                  params.dry_multiplier,
-                                  params.dry_base,
-                                  params.dry_allowed_length,
-                                  params.dry_penalty_last_n,
-                                  breakers.data(),
-                                  breakers.size());
 }
 
 } // namespace
@@ -152,8 +134,8 @@ void Sampler::build_chain(const Model & model, const SamplerParams & params) {
                                          params.frequency_penalty,
                                          params.presence_penalty));
     }
-    if (has_dry(params)) {
-        add(init_dry(model, params));
+    if (params.dry.is_on()) {
+        add(model.dry_samplers().make(model.vocab(), params.dry));
     }
     add(llama_sampler_init_top_n_sigma(params.top_n_sigma));
     if (top_k_ == 0) {

@@ -1,12 +1,12 @@
 // One sampler chain per sequence, built from plain parameters. Engine thread only.
 #pragma once
 
+#include "dry.h"
 #include "logits.h"
 #include "status.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 struct llama_sampler;
@@ -34,11 +34,7 @@ struct SamplerParams {
     int32_t repeat_last_n = 64;
     float presence_penalty = 0.0F;
     float frequency_penalty = 0.0F;
-    float dry_multiplier = 0.0F; // 0: off
-    float dry_base = 1.75F;
-    int32_t dry_allowed_length = 2;
-    int32_t dry_penalty_last_n = 64;                // 0: off
-    std::vector<std::string> dry_sequence_breakers; // each 1..40 bytes
+    DryParams dry;
     uint32_t seed = 0;
     bool ignore_eos = false; // end-of-generation tokens are never chosen
 };

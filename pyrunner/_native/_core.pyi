@@ -59,6 +59,7 @@ class Model:
         tokens: Sequence[int],
         render_special: bool = ...,
     ) -> bytes: ...
+    def prepare_dry(self, params: dict[str, float | int | bool | list[bytes]]) -> None: ...
 
 _Views: TypeAlias = tuple[memoryview, memoryview, memoryview, memoryview]
 

@@ -8,8 +8,9 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from pyrunner._native.core cimport (
-    CppEmbedder, CppModel, CppSession, LogLine, ModelParams, SamplerParams, SessionParams, Status,
-    StepPlan, StepResult, backend_devices, backend_init, log_ring_take, native_quantize,
+    CppEmbedder, CppModel, CppSession, DryParams, LogLine, ModelParams, SamplerParams,
+    SessionParams, Status, StepPlan, StepResult, backend_devices, backend_init, log_ring_take,
+    native_quantize,
 )
 
 from pyrunner._native.status import check

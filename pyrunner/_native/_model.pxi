@@ -1,3 +1,14 @@
+cdef DryParams _dry_params(dict params) except *:
+    """The fields that begin with ``dry_``; the breakers are bytes."""
+    cdef DryParams native
+    native.multiplier = params["dry_multiplier"]
+    native.base = params["dry_base"]
+    native.allowed_length = params["dry_allowed_length"]
+    native.penalty_last_n = params["dry_penalty_last_n"]
+    native.sequence_breakers = params["dry_sequence_breakers"]
+    return native
+
+
 cdef class Model:
     """A loaded GGUF model and its vocabulary.
 
@@ -149,3 +160,18 @@ cdef class Model:
             status = self.native.detokenize(native_tokens, render_special, text)
         check(<int> status, "detokenize")
         return <bytes> text
+
+    def prepare_dry(self, dict params not None):
+        """Do now what `Session.open_lane` takes long for when it sees these DRY parameters first.
+
+        Releases the GIL; any thread.
+
+        Args:
+            params: Those of `open_lane`; what has no ``dry_`` before its name does not matter.
+        """
+        cdef DryParams native = _dry_params(params)
+        cdef Status status
+        self.loaded()
+        with nogil:
+            status = self.native.prepare_dry(native)
+        check(<int> status, "preparing DRY")

@@ -18,11 +18,7 @@ cdef SamplerParams _sampler_params(dict params) except *:
     native.repeat_last_n = params["repeat_last_n"]
     native.presence_penalty = params["presence_penalty"]
     native.frequency_penalty = params["frequency_penalty"]
-    native.dry_multiplier = params["dry_multiplier"]
-    native.dry_base = params["dry_base"]
-    native.dry_allowed_length = params["dry_allowed_length"]
-    native.dry_penalty_last_n = params["dry_penalty_last_n"]
-    native.dry_sequence_breakers = params["dry_sequence_breakers"]
+    native.dry = _dry_params(params)
     native.seed = params["seed"]
     native.ignore_eos = params["ignore_eos"]
     return native

@@ -35,6 +35,15 @@ cdef extern from "backend.h" namespace "pyrunner" nogil:
     string backend_devices() except +
 
 
+cdef extern from "dry.h" namespace "pyrunner" nogil:
+    cdef cppclass DryParams:
+        float multiplier
+        float base
+        int32_t allowed_length
+        int32_t penalty_last_n
+        vector[string] sequence_breakers
+
+
 cdef extern from "model.h" namespace "pyrunner" nogil:
     cdef cppclass ModelParams:
         int32_t n_gpu_layers
@@ -64,6 +73,7 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         Status detokenize(const vector[int32_t] & tokens, bool render_special,
                           string & out) noexcept
         const vector[int32_t] & end_of_generation_tokens() noexcept
+        Status prepare_dry(const DryParams & params) noexcept
 
 
 cdef extern from "quantize.h" namespace "pyrunner" nogil:
@@ -91,11 +101,7 @@ cdef extern from "sampler.h" namespace "pyrunner" nogil:
         int32_t repeat_last_n
         float presence_penalty
         float frequency_penalty
-        float dry_multiplier
-        float dry_base
-        int32_t dry_allowed_length
-        int32_t dry_penalty_last_n
-        vector[string] dry_sequence_breakers
+        DryParams dry
         uint32_t seed
         bool ignore_eos
 

@@ -14,6 +14,7 @@ from pyrunner.config import EngineConfig
 from pyrunner.engine.loading import load_model
 from pyrunner.engine.loop import EngineLoop, check_tokens
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
+from pyrunner.engine.sampling import prepare_sampling
 from pyrunner.engine.step import ROW_LOGITS, write_rows
 from pyrunner.engine.token_trace import Piece, TokenTrace
 from pyrunner.engine.turn import Turn
@@ -125,11 +126,13 @@ class Engine:
                 outside its range.
         """
         tokens = self._tokens_of(prompt)
+        sampling = sampling or SamplingParams()
+        prepare_sampling(self._open_model(), sampling)
         with self._lock:
             request = GenerationRequest(
                 request_id=next(self._next_id),
                 tokens=tokens,
-                sampling=sampling or SamplingParams(),
+                sampling=sampling,
                 limits=limits or Limits(),
                 n_logprobs=n_logprobs,
             )

@@ -6,8 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunner import log
+from pyrunner.engine.sampling import prepare_sampling
 from pyrunner.errors import ContextLengthError, ModelFileError
-from pyrunner.types import MAX_CHAT_TEMPLATE_BYTES, ChatRequest, ModelMode, OutputFormat
+from pyrunner.types import (
+    MAX_CHAT_TEMPLATE_BYTES,
+    ChatRequest,
+    ModelMode,
+    OutputFormat,
+    SamplingParams,
+)
 from pyrunner.wire.launch import Launch
 from pyrunner.worker.ports import Loop, OnProgress, Prompts, Rendered
 
@@ -87,6 +94,14 @@ class NativePrompts:
         """
         self._check_length(sum(len(each.content or "") for each in request.messages))
         return self._chat_format.render(request)
+
+    def prepare(self, sampling: SamplingParams) -> None:
+        """Do what takes long before the engine sees the request.
+
+        Raises:
+            InvalidParameterError: A parameter is outside its range.
+        """
+        prepare_sampling(self._model, sampling)
 
     def constrain(self, output: OutputFormat) -> "Constraint":
         """Compile a format for one answer.

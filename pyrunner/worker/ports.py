@@ -16,6 +16,7 @@ from pyrunner.types import (
     ModelInfo,
     OutputFormat,
     ReasoningEvent,
+    SamplingParams,
     TextEvent,
     ToolCallEvent,
 )
@@ -108,6 +109,10 @@ class Prompts(Protocol):
 
     def render(self, request: ChatRequest) -> Rendered:
         """Apply the chat template. Raises TemplateError."""
+        ...
+
+    def prepare(self, sampling: SamplingParams) -> None:
+        """What samplers take long for. Raises InvalidParameterError."""
         ...
 
     def constrain(self, output: OutputFormat) -> Constraint:

@@ -21,6 +21,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
     """
     match frame:
         case Chat(request=chat):
+            prompts.prepare(chat.sampling)
             rendered = prompts.render(chat)
             limits = replace(chat.limits, stop=(*chat.limits.stop, *rendered.stop))
             generation = GenerationRequest(
@@ -36,6 +37,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
             )
             return Prepared(request_id, Submit(generation), rendered.parser)
         case Complete(request=raw):
+            prompts.prepare(raw.sampling)
             tokens = _tokens(raw.prompt, prompts)
             generation = GenerationRequest(
                 request_id=request_id,

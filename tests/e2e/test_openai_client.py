@@ -318,7 +318,14 @@ def test_llama_cpps_own_parameters_go_through_extra_body(client):
         model=MODEL,
         messages=QUESTION,
         max_tokens=3,
-        extra_body={"top_k": 1, "min_p": 0.1, "repeat_penalty": 1.1, "keep_alive": "5m"},
+        extra_body={
+            "top_k": 1,
+            "min_p": 0.1,
+            "repeat_penalty": 1.1,
+            "dry_multiplier": 0.8,
+            "dry_sequence_breakers": ["\n"],
+            "keep_alive": "5m",
+        },
     )
     assert answer.usage.completion_tokens == 3
 

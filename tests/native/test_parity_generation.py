@@ -13,6 +13,7 @@ from support.sides import Sides, on_models
 from support.step_script import Sampled, SessionPlayer, Step, generation_steps, play_on_reference
 
 from pyrunner._native import Model, Session
+from pyrunner.engine.sampling import native_params
 from pyrunner.types import SamplingParams
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
@@ -160,6 +161,19 @@ def test_dry_chooses_as_reference_does(
     assert ours == theirs
     unchanged, _ = _run_both(sides, prompts, [replace(sampling, dry_multiplier=0)], steps)
     assert ours != unchanged, "DRY did nothing: this case proves nothing"
+
+
+@on_models([LLAMA_SPM, QWEN2])
+def test_dry_that_was_prepared_has_seen_nothing_of_other_requests(
+    sides: Sides, draw_tokens: Draw
+) -> None:
+    prompts = [[*draw_tokens(20), *[300, 301, 302, 301, 303] * 5]] * 2
+    steps = generation_steps(prompts, n_predict=24, n_chunk=512)
+    sampling = SamplingParams(seed=1, logit_bias=FOUR_TOKENS, dry_multiplier=2.5)
+    sides.model.prepare_dry(native_params(sampling, ignore_eos=False))
+    for _ in range(2):
+        ours, theirs = _run_both(sides, prompts, [sampling, sampling], steps)
+        assert ours == theirs
 
 
 @on_models([LLAMA_SPM, QWEN2])

@@ -23,6 +23,7 @@ from pyrunner.types import (
     FinishReason,
     ModelInfo,
     OutputFormat,
+    SamplingParams,
     Timings,
     Usage,
 )
@@ -31,6 +32,8 @@ from pyrunner.worker.ports import Loop, OnProgress, Prompts
 from pyrunner.worker.prepare import PlainText
 
 N_LANES = 4
+SCALDING = 9.0
+"""A temperature that scripted prompts refuse."""
 
 INFO = ModelInfo(
     architecture="scripted",
@@ -160,6 +163,10 @@ class ScriptedPrompts:
         if content == "bang":
             raise TemplateError(problem="bang")
         return ScriptedRendered(self.tokenize(content), stop=("<end>",))
+
+    def prepare(self, sampling: SamplingParams) -> None:
+        if sampling.temperature == SCALDING:
+            raise InvalidParameterError(param="temperature", problem="is too hot for a script")
 
     def constrain(self, output: OutputFormat) -> Constraint:
         raise InvalidParameterError(param=output.param, problem="cannot be followed by a script")

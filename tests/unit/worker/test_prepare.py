@@ -1,7 +1,7 @@
 """Orders for the engine: what may share cells with what."""
 
 import pytest
-from support.scripted_engine import ScriptedPrompts
+from support.scripted_engine import SCALDING, ScriptedPrompts
 
 from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.request import GenerationRequest
@@ -13,11 +13,13 @@ from pyrunner.types import (
     CompletionRequest,
     OutputFormat,
     OutputKind,
+    SamplingParams,
 )
 from pyrunner.wire.frames import Chat, Complete
 from pyrunner.worker.messages import Submit
 from pyrunner.worker.prepare import prepare
 
+TOO_HOT = SamplingParams(temperature=SCALDING)
 FORMAT = OutputFormat(kind=OutputKind.REGEX, text="a", param="regex")
 
 
@@ -33,6 +35,23 @@ def test_logprobs_of_a_chat_reach_the_engine():
     order = prepare(Chat(request=asked), 1, ScriptedPrompts()).order
     assert isinstance(order, Submit)
     assert order.request.n_logprobs == 0
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Complete(request=CompletionRequest(prompt=(1, 2), sampling=TOO_HOT)),
+        Chat(
+            request=ChatRequest(
+                messages=(ChatMessage(role="user", content="hi"),), sampling=TOO_HOT
+            )
+        ),
+    ],
+    ids=["completion", "chat"],
+)
+def test_sampling_is_prepared_before_the_engine_sees_the_request(frame):
+    with pytest.raises(InvalidParameterError, match="temperature"):
+        prepare(frame, 1, ScriptedPrompts())
 
 
 class _Anything:
