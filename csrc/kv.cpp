@@ -1,11 +1,32 @@
 #include "kv.h"
 
+#include <algorithm>
 #include <new>
 
 #include "llama-ext.h"
 #include "llama.h"
 
 namespace pyrunner {
+
+namespace {
+
+// Those of llama.cpp's common (kv_cache_types in common/arg.cpp).
+constexpr ggml_type kTypes[] = {GGML_TYPE_F32,
+                                GGML_TYPE_F16,
+                                GGML_TYPE_BF16,
+                                GGML_TYPE_Q8_0,
+                                GGML_TYPE_Q5_1,
+                                GGML_TYPE_Q5_0,
+                                GGML_TYPE_Q4_1,
+                                GGML_TYPE_Q4_0,
+                                GGML_TYPE_IQ4_NL};
+
+} // namespace
+
+bool kv_is_type(int32_t type) noexcept {
+    return std::any_of(
+        std::begin(kTypes), std::end(kTypes), [type](ggml_type known) { return known == type; });
+}
 
 size_t kv_bytes(llama_context * context) noexcept try {
     size_t n_bytes = 0;

@@ -12,6 +12,9 @@ struct llama_context;
 
 namespace pyrunner {
 
+// Whether K and V cells can be of a `ggml_type`, given as its number.
+bool kv_is_type(int32_t type) noexcept;
+
 // Bytes of the cells of all lanes, used or not.
 size_t kv_bytes(llama_context * context) noexcept;
 

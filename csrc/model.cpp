@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -143,6 +144,22 @@ bool Model::is_causal() const {
         return false;
     }
     return meta(architecture + ".attention.causal") != "false";
+}
+
+std::vector<int32_t> Model::key_lengths() const {
+    const std::string prefix = meta("general.architecture") + ".attention.key_length";
+    const int32_t n_heads = llama_model_n_head(model_);
+    std::vector<int32_t> lengths;
+    for (const char * kind : {"", "_swa"}) {
+        const int32_t length = std::atoi(meta(prefix + kind).c_str());
+        if (length > 0) {
+            lengths.push_back(length);
+        }
+    }
+    if (lengths.empty() && n_heads > 0) {
+        lengths.push_back(llama_model_n_embd(model_) / n_heads);
+    }
+    return lengths;
 }
 
 int32_t Model::pooling_type() const {

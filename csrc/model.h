@@ -47,7 +47,8 @@ public:
     uint64_t size_bytes() const noexcept;
     std::string description() const;
     bool has_encoder() const noexcept;
-    bool is_causal() const; // false for embedding models and diffusion models
+    std::vector<int32_t> key_lengths() const; // numbers of a head of K, by kind of layer
+    bool is_causal() const;                   // false for embedding models and diffusion models
     // llama_pooling_type of the metadata: 0 none or unspecified, 1 mean, 2 first, 3 last, 4 rank.
     int32_t pooling_type() const;
 

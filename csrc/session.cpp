@@ -38,11 +38,16 @@ bool Session::on_abort(void * self) {
 
 Status Session::open(const SessionParams & params) noexcept try {
     if (context_ != nullptr || params.n_lanes < 1 || params.n_lanes > kMaxLanes ||
-        params.n_ctx < 1 || params.n_batch < 1 || params.n_threads < 1) {
+        params.n_ctx < 1 || params.n_batch < 1 || params.n_threads < 1 ||
+        !kv_is_type(params.type_k) || !kv_is_type(params.type_v) || params.flash_attention < -1 ||
+        params.flash_attention > 1) {
         return kBadArgument;
     }
     if (model_.has_encoder()) {
         return kUnsupported;
+    }
+    if (splits_blocks(params.type_k)) {
+        return kLoadFailed;
     }
     params_ = params;
     params_.n_batch = std::max(params.n_batch, params.n_lanes);
@@ -58,6 +63,9 @@ Status Session::open(const SessionParams & params) noexcept try {
     native.n_threads = params_.n_threads;
     native.n_threads_batch = params_.n_threads;
     native.kv_unified = false;
+    native.type_k = static_cast<ggml_type>(params_.type_k);
+    native.type_v = static_cast<ggml_type>(params_.type_v);
+    native.flash_attn_type = static_cast<llama_flash_attn_type>(params_.flash_attention);
     native.no_perf = true;
     // After an abort llama.cpp takes back the cells of the pass. A recurrent state is overwritten
     // in place and cannot be taken back, so those models read every chunk to its end.
@@ -94,6 +102,21 @@ Status Session::open(const SessionParams & params) noexcept try {
 } catch (const std::exception & error) {
     error_ = error.what();
     return kLoadFailed;
+}
+
+// llama.cpp asks this with flash attention only, and aborts over such a tensor without.
+bool Session::splits_blocks(int32_t type_k) {
+    const auto type = static_cast<ggml_type>(type_k);
+    const auto n_block = static_cast<int32_t>(ggml_blck_size(type));
+    for (const int32_t n : model_.key_lengths()) {
+        if (n % n_block != 0) {
+            error_ = std::string("K cache type ") + ggml_type_name(type) + " with block size " +
+                     std::to_string(n_block) +
+                     " does not divide n_embd_head_k=" + std::to_string(n);
+            return true;
+        }
+    }
+    return false;
 }
 
 Status Session::set_threads(int32_t n_threads) noexcept try {

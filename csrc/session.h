@@ -27,6 +27,9 @@ struct SessionParams {
     int32_t n_lanes = 1;   // 1..256
     int32_t n_batch = 512; // rows of one part of a step; also the ubatch
     int32_t n_threads = 1;
+    int32_t type_k = 1; // of the cells: a ggml_type for which kv_is_type()
+    int32_t type_v = 1;
+    int32_t flash_attention = -1; // -1 llama.cpp decides, 0 off, 1 on
 };
 
 class Session {
@@ -37,7 +40,7 @@ public:
     Session & operator=(const Session &) = delete;
 
     // Allocates the context: KV memory is touched here. kOutOfMemory, kUnsupported (an encoder
-    // model, or no KV memory) or kLoadFailed with error().
+    // model, or no KV memory) or kLoadFailed with error(), as when llama.cpp refuses the types.
     Status open(const SessionParams & params) noexcept;
     const std::string & error() const noexcept { return error_; }
 
@@ -111,6 +114,7 @@ private:
     };
 
     bool is_recurrent() const noexcept;
+    bool splits_blocks(int32_t type_k);
     bool is_lane(int32_t lane) const noexcept { return lane >= 0 && lane < params_.n_lanes; }
     bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) const;
     int decode(const StepPlan & plan, int32_t begin, int32_t end);

@@ -65,7 +65,16 @@ _Views: TypeAlias = tuple[memoryview, memoryview, memoryview, memoryview]
 
 class Session:
     def __init__(
-        self, model: Model, *, n_ctx: int, n_lanes: int, n_batch: int, n_threads: int
+        self,
+        model: Model,
+        *,
+        n_ctx: int,
+        n_lanes: int,
+        n_batch: int,
+        n_threads: int,
+        type_k: int = 1,
+        type_v: int = 1,
+        flash_attention: int = -1,
     ) -> None: ...
     @property
     def error(self) -> str: ...

@@ -59,6 +59,9 @@ cdef class Session:
     `result`: ``(lanes, tokens, is_end, text_offsets)``, `n_outputs`, `text` and
     `n_chunk_committed`. Both are memory of csrc; the next `begin` takes the plan and makes the
     other of its two copies current.
+
+    K and V cells are of a ``ggml_type`` each, 1 is f16; `flash_attention` is 1 on, 0 off, -1 as
+    llama.cpp decides. The constructor raises `ContextRefusedError` with its words when it refuses.
     """
 
     cdef _SessionMemory memory
@@ -67,13 +70,17 @@ cdef class Session:
     cdef tuple mask_views
 
     def __cinit__(self, Model model not None, *, int32_t n_ctx, int32_t n_lanes, int32_t n_batch,
-                  int32_t n_threads):
+                  int32_t n_threads, int32_t type_k=1, int32_t type_v=1,
+                  int32_t flash_attention=-1):
         cdef SessionParams params
         cdef Status status
         params.n_ctx = n_ctx
         params.n_lanes = n_lanes
         params.n_batch = n_batch
         params.n_threads = n_threads
+        params.type_k = type_k
+        params.type_v = type_v
+        params.flash_attention = flash_attention
         self.counter = _LendCounter()
         self.memory = _SessionMemory()
         self.memory.model = model

@@ -134,6 +134,9 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         int32_t n_lanes
         int32_t n_batch
         int32_t n_threads
+        int32_t type_k
+        int32_t type_v
+        int32_t flash_attention
 
     cdef cppclass CppSession "pyrunner::Session":
         CppSession(const CppModel & model) noexcept

@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from pyrunner.errors import (
+    ContextRefusedError,
     DecodeError,
     InvalidParameterError,
     InvariantError,
@@ -39,7 +40,8 @@ def check(code: int, during: str, detail: str = "") -> Status:
 
     Raises:
         OutOfMemoryError: An allocation failed.
-        DecodeError: A forward pass failed, or a context could not be made; the object is dead.
+        ContextRefusedError: llama.cpp did not make the context.
+        DecodeError: A forward pass failed; the object is dead.
         TemplateError: The chat template refused.
         InvalidParameterError: More text than the model can take at once.
         UnsupportedParameterError: The model cannot do this.
@@ -52,7 +54,9 @@ def check(code: int, during: str, detail: str = "") -> Status:
             return status
         case Status.OUT_OF_MEMORY:
             raise OutOfMemoryError(during=words)
-        case Status.LOAD_FAILED | Status.DECODE_FAILED | Status.INTERNAL:
+        case Status.LOAD_FAILED:
+            raise ContextRefusedError(problem=detail or "it gave no reason")
+        case Status.DECODE_FAILED | Status.INTERNAL:
             raise DecodeError(status=code, during=words)
         case Status.TEMPLATE_FAILED:
             raise TemplateError(problem=detail or "it failed without a message")

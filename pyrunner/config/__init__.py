@@ -15,6 +15,7 @@ from pyrunner.config.settings import (
     known_keys,
 )
 from pyrunner.config.sources import load
+from pyrunner.config.values import check_engine
 
 __all__ = [
     "SECTIONS",
@@ -24,6 +25,7 @@ __all__ = [
     "RuntimeConfig",
     "ServerConfig",
     "Settings",
+    "check_engine",
     "child_environment",
     "environment_value",
     "known_keys",

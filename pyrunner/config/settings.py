@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyrunner.gguf import CACHE_TYPES
+
 
 def _between(default: Any, least: float, most: float) -> Any:
     """Make a number's field that `load` checks; both ends are allowed."""
@@ -69,6 +71,14 @@ class EngineConfig:
     them."""
     n_gpu_layers: int = _between(-1, -1, 2**16)
     """Layers offloaded to a GPU when the build has one; -1 means all."""
+    cache_type_k: str = _one_of("f16", *CACHE_TYPES)
+    """What the K cells of the lanes are of: fewer bits hold more tokens in the same memory. Inputs
+    of embeddings have f16 in any case."""
+    cache_type_v: str = _one_of("f16", *CACHE_TYPES)
+    """What the V cells are of; a quantised type needs flash attention."""
+    flash_attention: str = _one_of("auto", "auto", "on", "off")
+    """How attention is computed in the lanes; ``auto`` leaves it to llama.cpp, which takes it where
+    the device has it."""
     use_mmap: bool = True
     """Map the model file instead of reading it."""
 

@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 import platformdirs
 
 from pyrunner.config.settings import SECTIONS, Settings, known_keys
-from pyrunner.config.values import is_utf8, read
+from pyrunner.config.values import check_engine, is_utf8, read
 from pyrunner.errors import ConfigError
 
 _PREFIX = "PYRUNNER_"
@@ -56,6 +56,7 @@ def load(
         sections[section] = cls(**given)
     for key, (_, label) in found.items():
         raise ConfigError(key=key, source=label, problem=_near_miss(key))
+    check_engine(sections["engine"], sources)
     runtime_dir = _utf8(_runtime_dir(env, home), "PYRUNNER_RUNTIME_DIR")
     return Settings(home=home, runtime_dir=runtime_dir, sources=sources, **sections)
 

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import Field
+from dataclasses import Field, fields
 from typing import Any
 
 from pyrunner import units
+from pyrunner.config.settings import EngineConfig
 from pyrunner.errors import ConfigError, InvalidParameterError
+from pyrunner.gguf import is_quantized
 
+_BY_PROGRAM = "EngineConfig"
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -32,6 +35,35 @@ def read(value: object, setting: Field[Any], hint: object, origin: tuple[str, st
     except ValueError as error:
         raise ConfigError(key=key, source=source, problem=f"is {value!r:.80}: {error}") from error
     return result
+
+
+def check_engine(engine: EngineConfig, sources: Mapping[str, str] | None = None) -> None:
+    """Check how a model is to be loaded: each value, and what goes together.
+
+    Args:
+        engine: Possibly filled in by a program, which may write anything.
+        sources: As `Settings.sources`.
+
+    Raises:
+        ConfigError: Names the setting and what it may be.
+    """
+    origins = sources or {}
+    for each in fields(engine):
+        key, value = f"engine.{each.name}", getattr(engine, each.name)
+        try:
+            _check(value, each.metadata)
+        except ValueError as error:
+            source = origins.get(key, _BY_PROGRAM)
+            problem = f"is {value!r:.80}: {error}"
+            raise ConfigError(key=key, source=source, problem=problem) from error
+    if is_quantized(engine.cache_type_v) and engine.flash_attention == "off":
+        key = "engine.cache_type_v"
+        raise ConfigError(
+            key=key,
+            source=origins.get(key, _BY_PROGRAM),
+            problem=f"is {engine.cache_type_v!r}, which needs flash attention: write a type that "
+            "is not quantised, or set engine.flash_attention to 'auto' or 'on'",
+        )
 
 
 def _convert(value: object, hint: object, key: str) -> object:

@@ -55,7 +55,8 @@ class Engine:
             False cancels, and the constructor raises `KeyboardInterrupt`.
 
     Raises:
-        ConfigError: A number of `config` is outside its range.
+        ConfigError: A value of `config` is outside its range, or two of them exclude each other.
+        ContextRefusedError: llama.cpp refused the size or type of the lanes.
         ModelFileError: Not a readable GGUF file.
         ModelLoadError: llama.cpp refused it.
         OutOfMemoryError: The model or its KV cache does not fit.

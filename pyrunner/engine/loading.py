@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pyrunner._native import Model
+from pyrunner._native import Model, Session
 from pyrunner._native.status import Status
-from pyrunner.config import EngineConfig
-from pyrunner.errors import ConfigError, ModelLoadError, OutOfMemoryError
-from pyrunner.gguf import read_header
+from pyrunner.config import EngineConfig, check_engine
+from pyrunner.errors import ModelLoadError, OutOfMemoryError
+from pyrunner.gguf import CACHE_TYPES, read_header
 from pyrunner.types import ModelInfo
 from pyrunner.user_files import printable
 
@@ -19,14 +19,8 @@ N_CTX_DEFAULT_MAX = 8192
 _PROGRESS_INTERVAL_S = 0.1
 _CACHE_SHARE = 16
 """What a cache of no chosen size takes of the memory at most; a server takes it of its budget."""
-_RANGES = {
-    "n_ctx": (0, 2**24),
-    "n_lanes": (1, 64),
-    "n_batch": (1, 2**16),
-    "cache_bytes": (-1, 2**53),
-    "n_threads": (0, 512),
-    "n_gpu_layers": (-1, 2**16),
-}
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+"""As llama.h counts it."""
 
 
 def load_model(
@@ -49,12 +43,12 @@ def load_model(
         The model, or None when `on_progress` cancelled.
 
     Raises:
-        ConfigError: A number of `config` is outside its range.
+        ConfigError: A value of `config` is outside its range, or two of them exclude each other.
         ModelFileError: Not a file, not readable, not GGUF, or its header is damaged.
         ModelLoadError: llama.cpp refused it; the sentence has its words.
         OutOfMemoryError: It does not fit.
     """
-    check_config(config)
+    check_engine(config)
     encoded = [_checked(Path(path)) for path in paths]
     model = Model()
 
@@ -97,17 +91,23 @@ def _checked(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def check_config(config: EngineConfig) -> None:
-    """Check what csrc and ggml take as it is; ggml aborts over some of it.
+def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Session:
+    """Make the lanes of a model.
 
     Raises:
-        ConfigError: Names the setting and its range.
+        ContextRefusedError: llama.cpp refused their size or type; the sentence has its words.
+        OutOfMemoryError: They do not fit.
     """
-    for name, (low, high) in _RANGES.items():
-        value = getattr(config, name)
-        if not low <= value <= high:
-            problem = f"is {value}, but must be from {low} to {high}"
-            raise ConfigError(key=f"engine.{name}", source="EngineConfig", problem=problem)
+    return Session(
+        model,
+        n_ctx=context_length(model, config),
+        n_lanes=config.n_lanes,
+        n_batch=config.n_batch,
+        n_threads=n_threads,
+        type_k=CACHE_TYPES[config.cache_type_k],
+        type_v=CACHE_TYPES[config.cache_type_v],
+        flash_attention=_FLASH_ATTENTION[config.flash_attention],
+    )
 
 
 def context_length(model: Model, config: EngineConfig) -> int:

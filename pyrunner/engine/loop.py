@@ -11,11 +11,11 @@ from collections.abc import Sequence as Tokens
 from dataclasses import replace
 
 from pyrunner._native import Model, Session
-from pyrunner.config import EngineConfig
+from pyrunner.config import EngineConfig, check_engine
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.embedding import Embeddings
-from pyrunner.engine.loading import cache_budget, check_config, context_length, describe
+from pyrunner.engine.loading import cache_budget, context_length, describe, open_session
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
 from pyrunner.engine.sampling import check_limits, check_logprobs, check_sampling
@@ -42,12 +42,13 @@ class EngineLoop:
 
     Args:
         model: Loaded; kept alive as long as the loop.
-        config: `n_ctx`, `n_lanes`, `n_batch` and `n_threads` are read.
+        config: What shapes the lanes, `cache_bytes` and `n_threads` are read.
         can_generate: False saves the memory of the lanes when only `embed` is wanted.
         clock: Monotonic seconds, for the timings of requests.
 
     Raises:
-        ConfigError: A number of `config` is outside its range.
+        ConfigError: A value of `config` is outside its range, or two of them exclude each other.
+        ContextRefusedError: llama.cpp refused the size or type of the lanes.
         OutOfMemoryError: The KV cache does not fit.
         UnsupportedParameterError: The model is no decoder.
     """
@@ -60,7 +61,7 @@ class EngineLoop:
         can_generate: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        check_config(config)
+        check_engine(config)
         self._model = model
         self._clock = clock
         n_threads = config.n_threads or n_threads_default()
@@ -69,13 +70,7 @@ class EngineLoop:
         self._session: Session | None = None
         self._admission: Admission | None = None
         if can_generate and model.is_causal:
-            self._session = Session(
-                model,
-                n_ctx=n_ctx,
-                n_lanes=config.n_lanes,
-                n_batch=config.n_batch,
-                n_threads=n_threads,
-            )
+            self._session = open_session(model, config, n_threads=n_threads)
             n_ctx = self._session.n_ctx
             held = PrefixCache(self._session, cache_budget(self._session.lanes_bytes, config))
             self._admission = Admission(self._session, held, clock)

@@ -27,7 +27,7 @@
     |  |  |- StoreCorruptError  |- StoreFormatError  |- StoreFullError  |- StoreIOError
     |  |  |- StoreLockedError   `- StoreReadOnlyError
     |  `- NativeError (RuntimeError)                this machine or this model
-    |     |- DecodeError  |- ModelLoadError  |- ModelTooLargeError
+    |     |- ContextRefusedError  |- DecodeError  |- ModelLoadError  |- ModelTooLargeError
     |     |- OutOfMemoryError (MemoryError)  |- WorkerCrashedError  `- WorkerProtocolError
     `- AssertionError
        `- InvariantError                            us: a bug, never caught as a PyrunnerError
@@ -67,6 +67,7 @@ from pyrunner.errors.missing import (
     NotFoundError,
 )
 from pyrunner.errors.native import (
+    ContextRefusedError,
     DecodeError,
     ModelLoadError,
     ModelTooLargeError,
@@ -105,6 +106,7 @@ __all__ = [
     "BusyError",
     "ConfigError",
     "ContextLengthError",
+    "ContextRefusedError",
     "DecodeError",
     "DigestMismatchError",
     "Fact",

@@ -24,6 +24,20 @@ class ModelLoadError(NativeError):
         self.problem = problem
 
 
+class ContextRefusedError(NativeError):
+    """llama.cpp took the file, but not the context that the settings ask for."""
+
+    code = "context_refused"
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(
+            f"llama.cpp refuses to make the model's context: {ended(problem)} "
+            "Its sizes and types are the settings engine.*; 'pyrunner logs' has all it said.",
+            problem=problem,
+        )
+        self.problem = problem
+
+
 class ModelTooLargeError(NativeError):
     """The model does not fit even an empty machine."""
 

@@ -1,21 +1,26 @@
 """GGUF files: a bounded reader of their headers, and what follows from one."""
 
 from pyrunner.gguf.facts import (
+    CELL_PADDING,
     config_metadata,
+    is_quantized,
     kv_bytes,
     kv_bytes_per_token,
     parameters_text,
 )
 from pyrunner.gguf.header import GgufArray, GgufHeader, TensorInfo
 from pyrunner.gguf.reader import read_header
-from pyrunner.gguf.types import FILE_TYPES
+from pyrunner.gguf.types import CACHE_TYPES, FILE_TYPES
 
 __all__ = [
+    "CACHE_TYPES",
+    "CELL_PADDING",
     "FILE_TYPES",
     "GgufArray",
     "GgufHeader",
     "TensorInfo",
     "config_metadata",
+    "is_quantized",
     "kv_bytes",
     "kv_bytes_per_token",
     "parameters_text",

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from pyrunner.gguf.header import GgufArray, GgufHeader, Scalar
+from pyrunner.gguf.types import CACHE_TYPES, TENSOR_TYPES
 
-_F16_BYTES = 2
 _F32_BYTES = 4
-_CELL_PADDING = 256
+CELL_PADDING = 256
 """llama.cpp rounds the cells of a lane up to this."""
 _UNKNOWN_N_EMBD = 8192
 """Taken where a header does not say: that of a model of 70 billion parameters."""
@@ -15,8 +15,13 @@ _MAX_TEXT_BYTES = 256 * 1024
 """Longer strings are left out of the config: it has to stay readable."""
 
 
-def kv_bytes_per_token(header: GgufHeader) -> int:
-    """Bytes of K and V that one token takes in all layers, as f16.
+def is_quantized(cache_type: str) -> bool:
+    """Whether cells of this type are blocks of numbers that share their scale."""
+    return TENSOR_TYPES[CACHE_TYPES[cache_type]].n_per_block > 1
+
+
+def kv_bytes_per_token(header: GgufHeader, type_k: str = "f16", type_v: str = "f16") -> int:
+    """Bytes of K and V that one token takes in all layers, in cells of one of `CACHE_TYPES` each.
 
     Sliding windows are not taken into account and unknown shapes are assumed to be as large as
     the embedding, so the estimate is too high rather than too low.
@@ -24,24 +29,29 @@ def kv_bytes_per_token(header: GgufHeader) -> int:
     prefix = header.architecture
     n_embd = _n_embd(header)
     heads = header.integers(f"{prefix}.attention.head_count")
-    n_heads = max((*heads, 1))
-    head_size = -(-n_embd // n_heads)
+    head_size = -(-n_embd // max((*heads, 1)))
     key_length = header.integer(f"{prefix}.attention.key_length", head_size)
     value_length = header.integer(f"{prefix}.attention.value_length", head_size)
-    kv_heads = header.integers(f"{prefix}.attention.head_count_kv") or heads or (n_heads,)
+    kv_heads = header.integers(f"{prefix}.attention.head_count_kv") or heads or (1,)
     n_layers = _n_layers(header)
-    if len(kv_heads) == 1:
-        n_kv_heads = n_layers * max(0, kv_heads[0])
-    else:
-        known = [max(0, each) for each in kv_heads[:n_layers]]
-        n_kv_heads = sum(known) + (n_layers - len(known)) * max(known, default=0)
-    return n_kv_heads * max(0, key_length + value_length) * _F16_BYTES
+    known = [max(0, each) for each in kv_heads[:n_layers]]
+
+    def bytes_of(n_heads: int) -> int:
+        keys, values = n_heads * key_length, n_heads * value_length
+        return _row_bytes(keys, type_k) + _row_bytes(values, type_v)
+
+    # One number stands for all layers; of an array that was too long to keep the largest does.
+    n_missing = n_layers - len(known)
+    return sum(map(bytes_of, known)) + n_missing * bytes_of(max(known, default=0))
 
 
-def kv_bytes(header: GgufHeader, n_ctx: int, n_lanes: int) -> int:
+def kv_bytes(
+    header: GgufHeader, n_ctx: int, n_lanes: int, type_k: str = "f16", type_v: str = "f16"
+) -> int:
     """Bytes of the KV cache for `n_lanes` sequences of `n_ctx` tokens each, recurrent state too."""
-    n_cells = -(-n_ctx // _CELL_PADDING) * _CELL_PADDING
-    return n_lanes * (n_cells * kv_bytes_per_token(header) + _recurrent_bytes(header))
+    n_cells = -(-n_ctx // CELL_PADDING) * CELL_PADDING
+    per_token = kv_bytes_per_token(header, type_k, type_v)
+    return n_lanes * (n_cells * per_token + _recurrent_bytes(header))
 
 
 def parameters_text(n_params: int) -> str:
@@ -76,6 +86,11 @@ def _scalar_text(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:f}" if isinstance(value, float) else str(value)
+
+
+def _row_bytes(n_numbers: int, cache_type: str) -> int:
+    packed = TENSOR_TYPES[CACHE_TYPES[cache_type]]
+    return -(-max(0, n_numbers) // packed.n_per_block) * packed.block_bytes
 
 
 def _n_layers(header: GgufHeader) -> int:

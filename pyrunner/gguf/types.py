@@ -49,6 +49,11 @@ TENSOR_TYPES: dict[int, TensorType] = {
     42: TensorType("Q2_0", 64, 18),
 }
 
+CACHE_TYPES: dict[str, int] = {
+    TENSOR_TYPES[number].name.lower(): number for number in (0, 1, 30, 8, 7, 6, 3, 2, 20)
+}
+"""What K and V cells can be of, as llama-server names it, to ggml's number of it."""
+
 FILE_TYPES: dict[int, str] = {
     0: "F32",
     1: "F16",

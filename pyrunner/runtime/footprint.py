@@ -49,14 +49,16 @@ def footprint(
     """
     headers = [_header(path) for path in _weights(model)]
     n_ctx = engine.n_ctx or _n_ctx(model.config, max(0, headers[0].n_ctx_train))
-    # An embedding worker has one unified context instead of a lane per sequence.
-    n_lanes = engine.n_lanes if mode is ModelMode.COMPLETION else 1
     files_bytes = sum(header.file_bytes for header in headers)
     if model.mmproj_path is not None:
         files_bytes += model.mmproj_path.stat().st_size
-    lanes_bytes = kv_bytes(headers[0], n_ctx, n_lanes)
     cache_bytes = 0
-    if mode is ModelMode.COMPLETION:
+    if mode is not ModelMode.COMPLETION:
+        # One unified context of f16 instead of a lane per sequence.
+        lanes_bytes = kv_bytes(headers[0], n_ctx, 1)
+    else:
+        types = engine.cache_type_k, engine.cache_type_v
+        lanes_bytes = kv_bytes(headers[0], n_ctx, engine.n_lanes, *types)
         spare_bytes = max(0, budget_bytes - files_bytes - lanes_bytes)
         chosen_bytes = engine.cache_bytes
         most_bytes = min(lanes_bytes, spare_bytes, budget_bytes // _CACHE_SHARE)

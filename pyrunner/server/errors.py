@@ -75,6 +75,7 @@ TABLE: dict[type[PyrunnerError], Row] = {
     errors.StoreReadOnlyError: Row(500, _SERVER),
     errors.DecodeError: Row(500, _SERVER),
     errors.ModelLoadError: Row(500, _SERVER),
+    errors.ContextRefusedError: Row(500, _SERVER),
     errors.ModelTooLargeError: Row(500, _SERVER),
     errors.OutOfMemoryError: Row(500, _SERVER),
     errors.WorkerCrashedError: Row(500, _SERVER),

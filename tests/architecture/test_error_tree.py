@@ -107,6 +107,7 @@ def test_a_bug_is_not_caught_with_the_families():
         errors.ShuttingDownError,
         errors.DecodeError,
         errors.ModelLoadError,
+        errors.ContextRefusedError,
         errors.WorkerProtocolError,
     ],
 )

@@ -4,7 +4,8 @@
 // shapes as the engine. Bytes travel as hex digits; "." stands for no bytes.
 //
 //   load full|vocab PATH
-//   context n_ctx=N n_lanes=N n_batch=N n_threads=N   n_ctx is per lane
+//   context n_ctx=N n_lanes=N n_batch=N n_threads=N [type_k=N] [type_v=N] [flash_attention=N]
+//                                      n_ctx is per lane; types and flash attention as llama.h's
 //   sampler LANE [KEY=VALUE]...        temperature, top_k, ..., seed; repeatable: bias=ID:VALUE and
 //                                      breaker=HEX
 //   accept LANE ID...                  shows tokens to the lane's penalties
@@ -150,6 +151,10 @@ private:
         params.n_threads = static_cast<int32_t>(options.take_count("n_threads"));
         params.n_threads_batch = params.n_threads;
         params.kv_unified = false;
+        params.type_k = static_cast<ggml_type>(options.take("type_k", params.type_k));
+        params.type_v = static_cast<ggml_type>(options.take("type_v", params.type_v));
+        params.flash_attn_type = static_cast<llama_flash_attn_type>(
+            options.take("flash_attention", params.flash_attn_type));
         params.swa_full = options.take("swa_full", params.swa_full ? 1 : 0) != 0;
         options.check_empty();
         lanes_.clear();

@@ -5,12 +5,13 @@ import time
 import pytest
 from support import artifacts
 from support.gguf_files import write_tiny_gguf
-from support.model_cases import ModelCase
+from support.model_cases import NARROW_HEADS, ModelCase
 from support.waits import until
 from support.workshop import Workshop, conversation, kill, pid_of, pids, read_some
 
 from pyrunner.errors import (
     ContextLengthError,
+    ContextRefusedError,
     InvalidParameterError,
     ModelLoadError,
     WorkerCrashedError,
@@ -165,6 +166,26 @@ def test_model_that_llama_cpp_refuses_is_a_load_error(shop):
     with pytest.raises(ModelLoadError):
         runtime.ensure_ready("ai/tiny")
     until(lambda: runtime.running() == [])
+
+
+def test_types_of_cells_that_llama_cpp_refuses_are_said_with_its_words(shop, request):
+    folder = request.config.cache.mkdir("pyrunner-models")
+    artifacts.add(shop.store, "ai/narrow", NARROW_HEADS.file(folder).read_bytes())
+    with pytest.raises(ContextRefusedError, match="K cache type q8_0 with block size 32"):
+        shop.runtime(engine__cache_type_k="q8_0").ensure_ready("ai/narrow")
+
+
+def test_quantised_cells_answer_and_are_counted_as_what_they_take(shop):
+    (weights,) = shop.store.find("ai/a").weight_paths
+    sizes = []
+    for cache_type in ("f16", "q8_0"):
+        types = {"engine__cache_type_k": cache_type, "engine__cache_type_v": cache_type}
+        runtime = shop.runtime(**types)
+        with runtime.ensure_ready("ai/a").complete(_endless(max_tokens=5)) as stream:
+            assert _finish_of(stream)[1].usage.completion_tokens == 5
+        (status,) = runtime.running()
+        sizes.append(status.size_bytes - weights.stat().st_size)
+    assert sizes[1] * 64 == sizes[0] * 34
 
 
 def test_eight_streams_over_four_lanes_all_finish(shop):

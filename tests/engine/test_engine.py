@@ -1,6 +1,7 @@
 """`pyrunner.Engine`, as a library user meets it."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from pyrunner import Engine
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import StepEvent
-from pyrunner.errors import DecodeError, InvalidParameterError, QueueFullError
+from pyrunner.errors import ConfigError, DecodeError, InvalidParameterError, QueueFullError
 from pyrunner.types import Event, FinishEvent, FinishReason, Limits, SamplingParams, TextEvent
 
 GREEDY = SamplingParams(temperature=0)
@@ -179,6 +180,26 @@ def test_a_closed_engine_says_so(model_path: Path) -> None:
         engine.tokenize("x")
     with pytest.raises(ValueError, match="closed"):
         next(generation)
+
+
+def test_settings_that_exclude_each_other_are_refused_before_a_file_is_opened() -> None:
+    config = EngineConfig(cache_type_v="q8_0", flash_attention="off")
+    with pytest.raises(ConfigError, match="needs flash attention"):
+        Engine("no/such/file.gguf", config=config)
+
+
+def test_cells_of_few_bits_hold_a_conversation(model_path: Path, config: EngineConfig) -> None:
+    few_bits = replace(config, cache_type_k="q8_0", cache_type_v="q4_0", n_lanes=2)
+    limits = Limits(max_tokens=20, ignore_eos=True)
+    prompts = [[*range(300, 300 + 40 * n)] for n in range(1, 6)]  # more than lanes: they travel
+    with Engine(model_path, config=few_bits) as engine:
+        running = [engine.generate(each, sampling=GREEDY, limits=limits) for each in prompts]
+        finishes = [list(each)[-1] for each in running]
+        again = list(engine.generate(prompts[0], sampling=GREEDY, limits=limits))[-1]
+    counts = [each.usage.completion_tokens for each in finishes if isinstance(each, FinishEvent)]
+    assert counts == [20] * len(prompts)
+    assert isinstance(again, FinishEvent)
+    assert again.usage.cached_tokens > 0
 
 
 def test_loading_reports_progress_and_can_be_cancelled(model_path: Path) -> None:

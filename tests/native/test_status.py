@@ -7,6 +7,7 @@ from support.tree import ROOT
 
 from pyrunner._native.status import Status, check
 from pyrunner.errors import (
+    ContextRefusedError,
     DecodeError,
     InvalidParameterError,
     InvariantError,
@@ -38,7 +39,7 @@ def test_codes_of_normal_life_are_values(status: Status) -> None:
     [
         (Status.BAD_ARGUMENT, InvariantError),
         (Status.OUT_OF_MEMORY, OutOfMemoryError),
-        (Status.LOAD_FAILED, DecodeError),
+        (Status.LOAD_FAILED, ContextRefusedError),
         (Status.DECODE_FAILED, DecodeError),
         (Status.TEMPLATE_FAILED, TemplateError),
         (Status.UNSUPPORTED, UnsupportedParameterError),

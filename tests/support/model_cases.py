@@ -60,6 +60,20 @@ LLAMA_BPE = ModelCase(
         "n_ctx_train": 4096,
     },
 )
+NARROW_HEADS = ModelCase(
+    name="llama-spm-narrow-f32",
+    vocab="llama-spm",
+    quantize="F32",
+    shape={
+        "n_layer": 2,
+        "n_embd": 64,
+        "n_head": 4,
+        "n_head_kv": 4,
+        "n_ff": 128,
+        "n_ctx_train": 1024,
+    },
+)
+"""Heads of 16 numbers, where a block of a quantised type has 32."""
 QWEN2 = ModelCase(
     name="qwen2-gqa-q8",
     vocab="qwen2",

@@ -73,6 +73,10 @@ class ContextShape:
     n_lanes: int
     n_batch: int
     n_threads: int
+    type_k: int = 1
+    """A ``ggml_type``; 1 is f16."""
+    type_v: int = 1
+    flash_attention: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +188,8 @@ class Reference:
         """Start afresh: empty lanes without samplers."""
         self._ask(
             f"context n_ctx={shape.n_ctx} n_lanes={shape.n_lanes} n_batch={shape.n_batch} "
-            f"n_threads={shape.n_threads}"
+            f"n_threads={shape.n_threads} type_k={shape.type_k} type_v={shape.type_v} "
+            f"flash_attention={shape.flash_attention}"
         )
 
     def set_sampler(self, lane: int, sampling: SamplingParams, prompt: Sequence[int] = ()) -> None:

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyrunner import config
 from pyrunner.config import Settings
 from pyrunner.errors import ConfigError
+from pyrunner.gguf import CACHE_TYPES
 
 Load = Callable[..., Settings]
 
@@ -114,6 +116,8 @@ def test_text_of_the_environment_becomes_the_settings_kind(
         ("[runtime]\nload_timeout_s = -1", "write a value in"),
         ('[runtime]\nmemory_budget_bytes = "4 Gi"', "write a size"),
         ("[runtime]\nmemory_budget_bytes = -5", "write a value in"),
+        ('[engine]\ncache_type_k = "q6_k"', "write one of f32, f16, bf16, q8_0"),
+        ("[engine]\nflash_attention = true", "write a string"),
         ('[log]\nlevel = "chatty"', "write one of debug, info"),
         ("[log]\nlevel = {a = 1}", "write a string"),
     ],
@@ -123,6 +127,53 @@ def test_a_wrong_value_is_an_error_with_key_and_source(load: Load, line: str, pr
         load(line)
     assert caught.value.key in {key for key, _ in config.known_keys()}
     assert caught.value.source.endswith("config.toml")
+
+
+@pytest.mark.parametrize("cache_type", ["q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"])
+def test_quantised_v_cells_without_flash_attention_are_an_error(load: Load, cache_type: str):
+    env = {"PYRUNNER_ENGINE_FLASH_ATTENTION": "off", "PYRUNNER_ENGINE_CACHE_TYPE_V": cache_type}
+    with pytest.raises(ConfigError, match="needs flash attention") as caught:
+        load(**env)
+    assert caught.value.key == "engine.cache_type_v"
+    assert caught.value.source == "environment PYRUNNER_ENGINE_CACHE_TYPE_V"
+
+
+@pytest.mark.parametrize("flash_attention", ["auto", "on", "off"])
+@pytest.mark.parametrize("cache_type", CACHE_TYPES)
+def test_cells_of_k_may_be_of_any_type(load: Load, cache_type: str, flash_attention: str):
+    settings = load(
+        PYRUNNER_ENGINE_FLASH_ATTENTION=flash_attention, PYRUNNER_ENGINE_CACHE_TYPE_K=cache_type
+    )
+    assert settings.engine.cache_type_k == cache_type
+
+
+@pytest.mark.parametrize("cache_type", ["f32", "f16", "bf16"])
+def test_v_cells_that_are_not_quantised_need_nothing(load: Load, cache_type: str):
+    env = {"PYRUNNER_ENGINE_FLASH_ATTENTION": "off", "PYRUNNER_ENGINE_CACHE_TYPE_V": cache_type}
+    assert load(**env).engine.cache_type_v == cache_type
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"n_ctx": -1},
+        {"n_lanes": 65},
+        {"n_batch": 0},
+        {"cache_bytes": -2},
+        {"n_threads": 513},
+        {"n_gpu_layers": -2},
+        {"cache_type_k": "q2_k"},
+        {"cache_type_v": "F16"},
+        {"flash_attention": "maybe"},
+        {"cache_type_v": "q4_0", "flash_attention": "off"},
+    ],
+    ids=str,
+)
+def test_what_a_program_fills_in_is_checked_too(given: dict[str, Any]):
+    with pytest.raises(ConfigError) as caught:
+        config.check_engine(config.EngineConfig(**given))
+    assert caught.value.key == f"engine.{next(iter(given))}"
+    assert caught.value.source == "EngineConfig"
 
 
 @pytest.mark.parametrize(

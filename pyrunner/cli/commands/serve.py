@@ -20,6 +20,9 @@ _SETTINGS = {
     "memory_budget": "runtime.memory_budget_bytes",
     "ctx_size": "engine.n_ctx",
     "parallel": "engine.n_lanes",
+    "cache_type_k": "engine.cache_type_k",
+    "cache_type_v": "engine.cache_type_v",
+    "flash_attn": "engine.flash_attention",
     "threads": "engine.n_threads",
     "log_level": "log.level",
 }
@@ -39,6 +42,14 @@ _SETTINGS = {
 @click.option("--memory-budget", metavar="SIZE", help="Memory that all models may take: 8GiB.")
 @click.option("--ctx-size", type=click.IntRange(min=0), metavar="N", help="Tokens per sequence.")
 @click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Sequences at once.")
+@click.option(
+    "--cache-type-k", "-ctk", metavar="TYPE", help="Type of K cells: f16, q8_0, q4_0, ..."
+)
+@click.option(
+    "--cache-type-v", "-ctv", metavar="TYPE", help="Type of V cells: f16, q8_0, q4_0, ..."
+)
+@click.option("--flash-attn", "-fa", type=click.Choice(["auto", "on", "off"]),
+              help="Flash attention; quantised V cells need it.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=0), metavar="N", help="Threads per model.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]),
               help="What is logged.")  # fmt: skip

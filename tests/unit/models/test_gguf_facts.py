@@ -94,6 +94,40 @@ def test_kv_bytes_of_one_token(header_of, numbers, expected):
     assert kv_bytes_per_token(header_of(_llama(**numbers))) == expected
 
 
+@pytest.mark.parametrize(
+    ("type_k", "type_v", "expected"),
+    [
+        ("f32", "f32", 4 * (96 * 4 + 96 * 4)),
+        ("bf16", "bf16", 4 * (96 * 2 + 96 * 2)),
+        ("q8_0", "f16", 4 * (3 * 34 + 96 * 2)),
+        ("f16", "q4_0", 4 * (96 * 2 + 3 * 18)),
+        ("q5_1", "q5_0", 4 * (3 * 24 + 3 * 22)),
+        ("q4_1", "iq4_nl", 4 * (3 * 20 + 3 * 18)),
+    ],
+)
+def test_kv_bytes_of_one_token_are_whole_blocks_of_its_types(header_of, type_k, type_v, expected):
+    header = header_of(
+        _llama(
+            block_count=4,
+            embedding_length=288,
+            attention__head_count=9,
+            attention__head_count_kv=3,
+        )
+    )
+    assert kv_bytes_per_token(header, type_k, type_v) == expected
+    assert kv_bytes(header, 300, 2, type_k, type_v) == 2 * 512 * expected
+
+
+def test_kv_bytes_of_a_row_that_ends_inside_a_block_counts_the_block(header_of):
+    header = header_of(_llama(block_count=1, embedding_length=40))
+    assert kv_bytes_per_token(header, "q8_0", "f16") == 2 * 34 + 40 * 2
+
+
+def test_kv_bytes_of_endless_layers_costs_no_memory(header_of):
+    header = header_of(_llama(block_count=2**31, embedding_length=64))
+    assert kv_bytes_per_token(header) == 2**31 * 64 * 4
+
+
 def test_kv_bytes_counts_padded_cells_of_every_lane(header_of):
     header = header_of(_llama(block_count=1, embedding_length=64))
     assert kv_bytes(header, 256, 1) == 256 * 64 * 4

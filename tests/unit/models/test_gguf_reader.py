@@ -4,6 +4,7 @@ import importlib.util
 import io
 import os
 import random
+import re
 import struct
 import tracemalloc
 from types import ModuleType
@@ -16,7 +17,7 @@ from support.tree import ROOT
 from pyrunner.errors import ModelFileError
 from pyrunner.gguf import GgufArray, GgufHeader, read_header
 from pyrunner.gguf.reader import parse_header
-from pyrunner.gguf.types import FILE_TYPES, TENSOR_TYPES
+from pyrunner.gguf.types import CACHE_TYPES, FILE_TYPES, TENSOR_TYPES
 
 
 def _header_of(content: bytes) -> GgufHeader:
@@ -61,6 +62,16 @@ def test_tensor_types_are_those_of_the_pinned_llama_cpp():
         for kind in pinned.GGMLQuantizationType
     }
     assert {kind: tuple(row) for kind, row in TENSOR_TYPES.items()} == theirs
+
+
+def test_cell_types_are_those_of_the_pinned_llama_cpp():
+    source = (ROOT / "llama.cpp" / "common" / "arg.cpp").read_text()
+    (block,) = re.findall(r"kv_cache_types = \{(.*?)\};", source, re.DOTALL)
+    theirs = re.findall(r"GGML_TYPE_(\w+)", block)
+    assert {name.lower() for name in theirs} == CACHE_TYPES.keys()
+    assert {name: TENSOR_TYPES[number].name.lower() for name, number in CACHE_TYPES.items()} == {
+        name: name for name in CACHE_TYPES
+    }
 
 
 def test_file_types_are_those_of_the_pinned_llama_cpp():
