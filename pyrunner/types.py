@@ -327,3 +327,6 @@ class ModelInfo:
     n_params: int
     size_bytes: int
     n_lanes: int
+    """Sequences that run at once; 0 where it was loaded for embeddings."""
+    kv_bytes: int
+    """Of the cells of all lanes, used or not."""

@@ -157,11 +157,21 @@ def running_table(runners: Sequence[Mapping[str, Any]], now: float) -> str:
             str(each.get("backend_name")),
             str(each.get("mode")),
             _until(each, now),
+            *_lanes(each),
         )
         for each in runners
     ]
-    header = ("MODEL NAME", "BACKEND", "MODE", "UNTIL")
-    return table(header, [tuple(map(printable, row)) for row in rows])
+    header = ("MODEL NAME", "BACKEND", "MODE", "UNTIL", "LANES", "KV CACHE")
+    # Docker Model Runner does not tell them, and its table has no such columns.
+    n_columns = len(header) if any(row[-1] for row in rows) else len(header) - 2
+    return table(header[:n_columns], [tuple(map(printable, row[:n_columns])) for row in rows])
+
+
+def _lanes(runner: Mapping[str, Any]) -> tuple[str, str]:
+    n_lanes, n_ctx, kv_bytes = (runner.get(key) for key in ("n_lanes", "n_ctx", "kv_bytes"))
+    if not all(isinstance(each, int) for each in (n_lanes, n_ctx, kv_bytes)):
+        return "", ""
+    return f"{n_lanes} x {n_ctx}", units.format_bytes(int(kv_bytes or 0))
 
 
 def disk_table(models_bytes: int, engine_bytes: int) -> str:

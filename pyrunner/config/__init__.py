@@ -5,6 +5,7 @@ Only this package reads the environment.
 
 from pyrunner.config.environment import child_environment, environment_value
 from pyrunner.config.settings import (
+    DEFAULT_N_LANES,
     SECTIONS,
     EngineConfig,
     LogConfig,
@@ -18,6 +19,7 @@ from pyrunner.config.sources import load
 from pyrunner.config.values import check_engine
 
 __all__ = [
+    "DEFAULT_N_LANES",
     "SECTIONS",
     "EngineConfig",
     "LogConfig",

@@ -13,6 +13,9 @@ from typing import Any
 
 from pyrunner.gguf import CACHE_TYPES
 
+DEFAULT_N_LANES = 4
+"""Where nobody chose and memory suffices."""
+
 
 def _between(default: Any, least: float, most: float) -> Any:
     """Make a number's field that `load` checks; both ends are allowed."""
@@ -58,9 +61,10 @@ class EngineConfig:
     """How a model is loaded. Part of the worker's identity: another value is another worker."""
 
     n_ctx: int = _between(0, 0, 2**24)
-    """Tokens per sequence; 0 takes what the model was packaged with, else at most 8192."""
-    n_lanes: int = _between(4, 1, 64)
-    """Sequences that run at once."""
+    """Tokens per sequence; 0 takes what the model was packaged with, else at most 8192, and less
+    where the memory budget does not hold that."""
+    n_lanes: int = _between(0, 0, 64)
+    """Sequences that run at once; 0 takes 4, fewer where the memory budget does not hold them."""
     n_batch: int = _between(512, 1, 2**16)
     """Tokens of one step at most, prompt chunk and running sequences together."""
     cache_bytes: int = _between(-1, -1, 2**53)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyrunner._native import Model, Session
 from pyrunner._native.status import Status
-from pyrunner.config import EngineConfig, check_engine
+from pyrunner.config import DEFAULT_N_LANES, EngineConfig, check_engine
 from pyrunner.errors import ModelLoadError, OutOfMemoryError
 from pyrunner.gguf import CACHE_TYPES, read_header
 from pyrunner.types import ModelInfo
@@ -101,7 +101,7 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
     return Session(
         model,
         n_ctx=context_length(model, config),
-        n_lanes=config.n_lanes,
+        n_lanes=config.n_lanes or DEFAULT_N_LANES,
         n_batch=config.n_batch,
         n_threads=n_threads,
         type_k=CACHE_TYPES[config.cache_type_k],
@@ -125,8 +125,8 @@ def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:
     return min(lanes_bytes, machine_bytes // _CACHE_SHARE)
 
 
-def describe(model: Model, *, n_ctx: int, n_lanes: int) -> ModelInfo:
-    """What clients are told about a loaded model."""
+def describe(model: Model, session: Session | None, *, n_ctx: int) -> ModelInfo:
+    """What clients are told about a loaded model; without a session it has no lanes."""
     return ModelInfo(
         architecture=model.meta("general.architecture"),
         description=model.description,
@@ -136,5 +136,6 @@ def describe(model: Model, *, n_ctx: int, n_lanes: int) -> ModelInfo:
         n_embd=model.n_embd,
         n_params=model.n_params,
         size_bytes=model.size_bytes,
-        n_lanes=n_lanes,
+        n_lanes=0 if session is None else session.n_lanes,
+        kv_bytes=0 if session is None else session.lanes_bytes,
     )

@@ -79,7 +79,7 @@ class EngineLoop:
             n_chunk_alone=config.n_batch, n_chunk_shared=min(N_CHUNK_SHARED, config.n_batch)
         )
         self._cancelled: set[int] = set()
-        self.info: ModelInfo = describe(model, n_ctx=n_ctx, n_lanes=config.n_lanes)
+        self.info: ModelInfo = describe(model, self._session, n_ctx=n_ctx)
 
     @property
     def session(self) -> Session:

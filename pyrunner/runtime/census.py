@@ -99,6 +99,7 @@ def _status(entry: Entry, status: Status | None) -> RunnerStatus:
         last_used=now - status.idle_s,
         keep_alive_s=status.keep_alive_s,
         expires_in_s=max(0.0, status.keep_alive_s - status.idle_s) if is_counting else None,
+        info=status.info,
     )
 
 

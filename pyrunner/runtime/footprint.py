@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from pyrunner.config import EngineConfig
+from pyrunner.config import DEFAULT_N_LANES, EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
 from pyrunner.gguf import GgufHeader, kv_bytes, read_header
 from pyrunner.models import runnable
 from pyrunner.models.artifact import ModelConfig
 from pyrunner.models.store import StoredModel
+from pyrunner.runtime.layout import MIN_DEFAULT_N_CTX, Layout, choose_layout
 from pyrunner.types import ModelMode
 
 MAX_DEFAULT_N_CTX = 8192
@@ -24,7 +25,7 @@ class Footprint:
     """What the budget counts, and the configuration it was counted for."""
 
     engine: EngineConfig
-    """With `n_ctx` and `cache_bytes` resolved."""
+    """With `n_ctx`, `n_lanes` and `cache_bytes` resolved."""
     size_bytes: int
 
 
@@ -39,7 +40,8 @@ def footprint(
         model: The model.
         engine: How models are loaded.
         mode: What it is loaded for.
-        budget_bytes: What all models may take together. A prefix cache that nobody chose the size
+        budget_bytes: What all models may take together. Lanes and context that nobody chose become
+            fewer and less where they do not fit. A prefix cache that nobody chose the size
             of takes at most a sixteenth of it, so that it hardly costs another model its place,
             and no more than this model leaves.
 
@@ -48,45 +50,60 @@ def footprint(
         StoreCorruptError: A file is missing.
     """
     headers = [_header(path) for path in _weights(model)]
-    n_ctx = engine.n_ctx or _n_ctx(model.config, max(0, headers[0].n_ctx_train))
     files_bytes = sum(header.file_bytes for header in headers)
     if model.mmproj_path is not None:
         files_bytes += model.mmproj_path.stat().st_size
+    # For embeddings there is one unified context of f16 instead of a lane per sequence.
+    is_generating = mode is ModelMode.COMPLETION
+    types = (engine.cache_type_k, engine.cache_type_v) if is_generating else ("f16", "f16")
+
+    def bytes_of(layout: Layout) -> int:
+        return kv_bytes(headers[0], layout.n_ctx, layout.n_lanes, *types)
+
+    shaped = engine if is_generating else replace(engine, n_lanes=1)
+    wanted, least = _layouts(model.config, shaped, max(0, headers[0].n_ctx_train))
+    layout = choose_layout(wanted, least, bytes_of, budget_bytes - files_bytes)
+    lanes_bytes = bytes_of(layout)
     cache_bytes = 0
-    if mode is not ModelMode.COMPLETION:
-        # One unified context of f16 instead of a lane per sequence.
-        lanes_bytes = kv_bytes(headers[0], n_ctx, 1)
-    else:
-        types = engine.cache_type_k, engine.cache_type_v
-        lanes_bytes = kv_bytes(headers[0], n_ctx, engine.n_lanes, *types)
+    if is_generating:
         spare_bytes = max(0, budget_bytes - files_bytes - lanes_bytes)
         chosen_bytes = engine.cache_bytes
         most_bytes = min(lanes_bytes, spare_bytes, budget_bytes // _CACHE_SHARE)
         cache_bytes = most_bytes if chosen_bytes < 0 else chosen_bytes
     return Footprint(
-        replace(engine, n_ctx=n_ctx, cache_bytes=cache_bytes),
+        replace(engine, n_ctx=layout.n_ctx, n_lanes=layout.n_lanes, cache_bytes=cache_bytes),
         files_bytes + lanes_bytes + cache_bytes,
     )
 
 
-def context_size(model: StoredModel, engine: EngineConfig) -> int:
-    """Tokens per sequence that the model is loaded with: the operator's choice, or the model's.
+def context_size(model: StoredModel, engine: EngineConfig, budget_bytes: int) -> int:
+    """Tokens per sequence that the model is loaded with to generate.
 
     Raises:
         ModelFileError: The model has no GGUF weights, or they are damaged.
         StoreCorruptError: A file is missing.
     """
-    return engine.n_ctx or _n_ctx(model.config, max(0, _header(_weights(model)[0]).n_ctx_train))
+    return footprint(model, engine, ModelMode.COMPLETION, budget_bytes).engine.n_ctx
 
 
-def _n_ctx(config: ModelConfig, n_ctx_train: int) -> int:
+def _layouts(config: ModelConfig, engine: EngineConfig, n_ctx_train: int) -> tuple[Layout, Layout]:
+    """The lanes a model has when memory suffices, and the least that nobody's choice excludes."""
+    chosen = engine.n_ctx or _packaged_n_ctx(config, n_ctx_train)
+    n_ctx = chosen or min(n_ctx_train or MAX_DEFAULT_N_CTX, MAX_DEFAULT_N_CTX)
+    least_n_ctx = chosen or min(n_ctx, MIN_DEFAULT_N_CTX)
+    wanted = Layout(engine.n_lanes or DEFAULT_N_LANES, n_ctx)
+    return wanted, Layout(engine.n_lanes or 1, least_n_ctx)
+
+
+def _packaged_n_ctx(config: ModelConfig, n_ctx_train: int) -> int:
+    """What whoever packaged the model chose, 0 if nobody did."""
     packaged = config.context_size or 0
     if packaged < 0:  # "no limit": the whole of what it was trained for
         return n_ctx_train or MAX_DEFAULT_N_CTX
     # Docker's tools write what a model was trained for where nobody chose a size.
     if packaged and (config.is_context_chosen or packaged != n_ctx_train):
         return min(packaged, n_ctx_train or packaged)
-    return min(n_ctx_train or MAX_DEFAULT_N_CTX, MAX_DEFAULT_N_CTX)
+    return 0
 
 
 def _weights(model: StoredModel) -> tuple[Path, ...]:

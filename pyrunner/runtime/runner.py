@@ -168,5 +168,7 @@ class RunnerStatus:
     """Idle time after which it leaves; inf never."""
     expires_in_s: float | None
     """Until it leaves if nothing happens; None while it is busy, loading or kept forever."""
+    info: ModelInfo | None = None
+    """What the loaded model says about itself; None before, and when it does not answer."""
     is_answering: bool = True
     """Whether it told its state; when it did not, only what the ledger knows is true."""

@@ -8,6 +8,7 @@ import falcon
 from pyrunner.config import Settings
 from pyrunner.models import catalog
 from pyrunner.runtime.api import Runtime
+from pyrunner.runtime.budget import budget_bytes
 from pyrunner.server import errors
 from pyrunner.server.admission import Admission
 from pyrunner.server.dependencies import Dependencies
@@ -89,8 +90,9 @@ def create_application(dependencies: Dependencies) -> Application:
 def _add_openai(app: App, dependencies: Dependencies) -> None:
     chat, text = ChatCompletions(dependencies), Completions(dependencies)
     embeddings = Embeddings(dependencies)
-    store, engine = dependencies.store, dependencies.settings.engine
-    model_list, model_entry = ModelList(store, engine), ModelEntry(store, engine)
+    store, settings = dependencies.store, dependencies.settings
+    facts = (store, settings.engine, budget_bytes(settings.runtime.memory_budget_bytes))
+    model_list, model_entry = ModelList(*facts), ModelEntry(*facts)
     for prefix in OPENAI_PREFIXES:
         app.add_route(f"{prefix}/chat/completions", chat)
         app.add_route(f"{prefix}/completions", text)

@@ -37,7 +37,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     chat_template_path: str | None = None
     """A template that replaces the one inside the model file."""
     engine: EngineConfig
-    """With `n_ctx` resolved: never 0."""
+    """With `n_ctx` and `n_lanes` resolved: never 0."""
     keep_alive_s: float
     orphan_grace_s: float
     drain_s: float

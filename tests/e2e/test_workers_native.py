@@ -14,6 +14,7 @@ from pyrunner.errors import (
     ContextRefusedError,
     InvalidParameterError,
     ModelLoadError,
+    ModelTooLargeError,
     WorkerCrashedError,
 )
 from pyrunner.runtime.api import Runtime
@@ -184,8 +185,32 @@ def test_quantised_cells_answer_and_are_counted_as_what_they_take(shop):
         with runtime.ensure_ready("ai/a").complete(_endless(max_tokens=5)) as stream:
             assert _finish_of(stream)[1].usage.completion_tokens == 5
         (status,) = runtime.running()
+        assert status.info is not None
+        assert (status.info.n_lanes, status.info.n_ctx) == (4, 4096)
+        assert status.size_bytes == weights.stat().st_size + 2 * status.info.kv_bytes
         sizes.append(status.size_bytes - weights.stat().st_size)
     assert sizes[1] * 64 == sizes[0] * 34
+
+
+def test_model_that_does_not_fit_gets_fewer_lanes_before_it_is_refused(shop):
+    (weights,) = shop.store.find("ai/a").weight_paths
+    usual = shop.runtime()
+    usual.ensure_ready("ai/a")
+    (status,) = usual.running()
+    assert status.info is not None
+    budget = weights.stat().st_size + status.info.kv_bytes // 2
+    usual.unload()
+    tight = shop.runtime(runtime__memory_budget_bytes=budget)
+    with tight.ensure_ready("ai/a").complete(_endless(max_tokens=5)) as stream:
+        assert _finish_of(stream)[1].usage.completion_tokens == 5
+    (status,) = tight.running()
+    assert status.info is not None
+    assert (status.info.n_lanes, status.info.n_ctx) == (2, 4096)
+    assert status.size_bytes <= budget
+    with pytest.raises(ModelTooLargeError):
+        shop.runtime(
+            runtime__memory_budget_bytes=budget, engine__n_lanes=4, engine__n_ctx=4096
+        ).ensure_ready("ai/a")
 
 
 def test_eight_streams_over_four_lanes_all_finish(shop):

@@ -45,6 +45,7 @@ INFO = ModelInfo(
     n_params=0,
     size_bytes=0,
     n_lanes=N_LANES,
+    kv_bytes=2**20,
 )
 
 _NO_TIME = Timings(queue_s=0.0, prompt_s=0.0, decode_s=0.0)

@@ -45,6 +45,7 @@ INFO = ModelInfo(
     n_params=1,
     size_bytes=1,
     n_lanes=4,
+    kv_bytes=2**20,
 )
 
 

@@ -107,7 +107,7 @@ def test_text_of_the_environment_becomes_the_settings_kind(
         ("[server]\nport = 1979-05-27", "write a whole number"),
         ("[server]\nallowed_hosts = 5", "write a list"),
         ("[server]\nallowed_hosts = [5]", "write a string"),
-        ("[engine]\nn_lanes = 0", "write a value in 1..64"),
+        ("[engine]\nn_lanes = 65", "write a value in 0..64"),
         ("[engine]\nuse_mmap = 1", "write true or false"),
         ('[engine]\nuse_mmap = "maybe"', "write true or false"),
         ("[runtime]\nkeep_alive_s = [5]", "write a duration"),

@@ -41,7 +41,7 @@ _SETTINGS = {
 @click.option("--keep-alive", metavar="TIME", help="Unload a model idle for so long; -1 never.")
 @click.option("--memory-budget", metavar="SIZE", help="Memory that all models may take: 8GiB.")
 @click.option("--ctx-size", type=click.IntRange(min=0), metavar="N", help="Tokens per sequence.")
-@click.option("--parallel", type=click.IntRange(1, 64), metavar="N", help="Sequences at once.")
+@click.option("--parallel", type=click.IntRange(0, 64), metavar="N", help="Sequences at once.")
 @click.option(
     "--cache-type-k", "-ctk", metavar="TYPE", help="Type of K cells: f16, q8_0, q4_0, ..."
 )

@@ -42,7 +42,7 @@ def config(given: ModelConfig) -> Any:
 
 
 def runner(status: RunnerStatus) -> dict[str, Any]:
-    """One line of ``ps``. The last four keys are ours."""
+    """One line of ``ps``. What comes after `keep_alive` is ours."""
     is_busy = status.is_loading or status.n_in_flight > 0
     line: dict[str, Any] = {
         "backend_name": LLAMA_CPP,
@@ -54,6 +54,10 @@ def runner(status: RunnerStatus) -> dict[str, Any]:
         "size_bytes": status.size_bytes,
         "n_in_flight": status.n_in_flight,
     }
+    if status.info is not None and status.info.n_lanes:
+        line["n_lanes"] = status.info.n_lanes
+        line["n_ctx"] = status.info.n_ctx
+        line["kv_bytes"] = status.info.kv_bytes
     if not status.is_answering:
         line["answering"] = False
         del line["keep_alive"]  # nobody knows it

@@ -122,6 +122,22 @@ def test_running_table_says_until_when(runner, now, until):
     assert row == f"x           llama.cpp  completion  {until}"
 
 
+def test_running_table_shows_lanes_where_a_server_tells_them():
+    loaded = _runner(n_lanes=4, n_ctx=8192, kv_bytes=180 * 2**20, keep_alive="-1")
+    loading = _runner(loading=True)
+    assert render.running_table([loaded, loading], AT_10).splitlines() == [
+        "MODEL NAME  BACKEND    MODE        UNTIL       LANES     KV CACHE",
+        "x           llama.cpp  completion  Forever     4 x 8192  180.00MiB",
+        "x           llama.cpp  completion  Loading...",
+    ]
+
+
+@pytest.mark.parametrize("n_lanes", ["4", None, 2.5])
+def test_running_table_leaves_out_lanes_that_make_no_sense(n_lanes):
+    hostile = _runner(n_lanes=n_lanes, n_ctx=8192, kv_bytes=1)
+    assert "LANES" not in render.running_table([hostile], AT_10)
+
+
 def test_openai_model_leaves_unknown_facts_out():
     shown = render.openai_model(_model(config={"architecture": "llama"}, tags=[]))
     assert shown["id"] == ID

@@ -14,6 +14,7 @@ from pyrunner.gguf import kv_bytes, read_header
 from pyrunner.models.packaging import PackageOptions, package
 from pyrunner.models.stored import StoredModel
 from pyrunner.runtime.footprint import MAX_DEFAULT_N_CTX, context_size, footprint
+from pyrunner.runtime.layout import MIN_DEFAULT_N_CTX
 from pyrunner.types import ModelMode
 
 
@@ -75,8 +76,8 @@ def test_footprint_takes_the_size_that_somebody_chose(tmp_path, chosen, written,
     config = structs.replace(model.config, context_size=written or model.config.context_size)
     model = dataclasses.replace(model, config=config)
     assert footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET).engine.n_ctx == n_ctx
-    assert context_size(model, EngineConfig()) == n_ctx
-    assert context_size(model, EngineConfig(n_ctx=7)) == 7
+    assert context_size(model, EngineConfig(), BUDGET) == n_ctx
+    assert context_size(model, EngineConfig(n_ctx=7), BUDGET) == 7
 
 
 def _packaged(folder: Path, chosen: int | None, *, is_again: bool) -> StoredModel:
@@ -86,6 +87,80 @@ def _packaged(folder: Path, chosen: int | None, *, is_again: bool) -> StoredMode
     made = package(store, first, "ai/tiny", lambda _: None)
     again = PackageOptions(source="ai/tiny", context_size=chosen)
     return package(store, again, "ai/again", lambda _: None) if is_again else made
+
+
+@pytest.fixture
+def long_model(tmp_path):
+    return _packaged(tmp_path, None, is_again=False)
+
+
+def _budget_for(model: StoredModel, n_ctx: int, n_lanes: int, *types: str) -> int:
+    header = read_header(model.weight_paths[0])
+    return header.file_bytes + kv_bytes(header, n_ctx, n_lanes, *types)
+
+
+@pytest.mark.parametrize(
+    ("fitting", "more_bytes", "n_lanes", "n_ctx"),
+    [
+        ((CAP, 4), 0, 4, CAP),
+        ((CAP, 4), -1, 3, CAP),
+        ((CAP, 1), 0, 1, CAP),
+        ((CAP, 1), -1, 1, CAP - 256),
+        ((MIN_DEFAULT_N_CTX, 1), 0, 1, MIN_DEFAULT_N_CTX),
+    ],
+    ids=["all", "a lane less", "one lane", "less context", "the least"],
+)
+def test_lanes_and_context_that_nobody_chose_follow_the_budget(
+    long_model, fitting, more_bytes, n_lanes, n_ctx
+):
+    budget = _budget_for(long_model, *fitting) + more_bytes
+    found = footprint(long_model, EngineConfig(), ModelMode.COMPLETION, budget)
+    assert (found.engine.n_lanes, found.engine.n_ctx) == (n_lanes, n_ctx)
+    assert found.size_bytes <= budget
+    assert context_size(long_model, EngineConfig(), budget) == n_ctx
+
+
+def test_quantised_cells_keep_lanes_that_f16_would_lose(long_model):
+    budget = _budget_for(long_model, CAP, 4, "q8_0", "q8_0")
+    few_bits = EngineConfig(cache_type_k="q8_0", cache_type_v="q8_0")
+    assert footprint(long_model, EngineConfig(), ModelMode.COMPLETION, budget).engine.n_lanes == 2
+    assert footprint(long_model, few_bits, ModelMode.COMPLETION, budget).engine.n_lanes == 4
+
+
+@pytest.mark.parametrize(
+    ("engine", "n_lanes", "n_ctx"),
+    [
+        (EngineConfig(n_lanes=4), 4, 2048),
+        (EngineConfig(n_ctx=2 * CAP), 1, 2 * CAP),
+        (EngineConfig(n_lanes=4, n_ctx=CAP), 4, CAP),
+    ],
+    ids=["lanes", "context", "both"],
+)
+def test_what_the_operator_chose_stays_however_short_memory_is(long_model, engine, n_lanes, n_ctx):
+    budget = _budget_for(long_model, CAP, 1)
+    found = footprint(long_model, engine, ModelMode.COMPLETION, budget)
+    assert (found.engine.n_lanes, found.engine.n_ctx) == (n_lanes, n_ctx)
+
+
+def test_a_context_that_was_packaged_stays_and_lanes_go(tmp_path):
+    model = _packaged(tmp_path, 2 * CAP, is_again=False)
+    budget = _budget_for(model, 2 * CAP, 2)
+    found = footprint(model, EngineConfig(), ModelMode.COMPLETION, budget).engine
+    assert (found.n_lanes, found.n_ctx) == (2, 2 * CAP)
+    tight = footprint(model, EngineConfig(), ModelMode.COMPLETION, 1)
+    assert (tight.engine.n_lanes, tight.engine.n_ctx) == (1, 2 * CAP)
+
+
+def test_a_model_too_large_in_any_layout_is_counted_in_its_least(long_model):
+    found = footprint(long_model, EngineConfig(), ModelMode.COMPLETION, 1)
+    assert (found.engine.n_lanes, found.engine.n_ctx) == (1, MIN_DEFAULT_N_CTX)
+    assert found.size_bytes == _budget_for(long_model, MIN_DEFAULT_N_CTX, 1)
+
+
+def test_embeddings_get_less_context_where_memory_is_short(long_model):
+    budget = _budget_for(long_model, CAP, 1) - 1
+    found = footprint(long_model, EngineConfig(n_lanes=8), ModelMode.EMBEDDING, budget)
+    assert found.engine.n_ctx == CAP - 256
 
 
 def test_footprint_counts_the_file_and_a_lane_per_sequence(model):
@@ -129,13 +204,13 @@ def test_footprint_file_of_nonsense_is_refused(tmp_path):
 
 
 def test_footprint_blob_replaced_by_another_is_read_again(model, tmp_path):
-    assert context_size(model, EngineConfig()) == 512
+    assert context_size(model, EngineConfig(), BUDGET) == 512
     (path,) = model.weight_paths
     replacement = write_tiny_gguf(tmp_path / "other.gguf", n_ctx_train=1024)
     n_bytes = path.stat().st_size
     replacement.replace(path)
     assert path.stat().st_size == n_bytes
-    assert context_size(model, EngineConfig()) == 1024
+    assert context_size(model, EngineConfig(), BUDGET) == 1024
 
 
 def test_footprint_file_gone_is_corrupt_even_if_it_was_read_before(model):

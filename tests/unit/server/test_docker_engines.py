@@ -1,6 +1,9 @@
 """``/engines``: status, ps, unload."""
 
+from dataclasses import replace
+
 import pytest
+from support.scripted_runtime import INFO
 
 from pyrunner.runtime.runner import RunnerStatus
 from pyrunner.types import ModelMode
@@ -43,6 +46,18 @@ def test_idle_runner_tells_when_it_was_used(api):
             "n_in_flight": 0,
         }
     ]
+
+
+def test_loaded_runner_tells_its_lanes_and_what_they_take(api):
+    api.runtime.statuses = [_status(info=INFO)]
+    (line,) = api.get("/engines/ps").json
+    assert (line["n_lanes"], line["n_ctx"], line["kv_bytes"]) == (4, 2048, 2**20)
+
+
+def test_runner_without_lanes_tells_none(api):
+    api.runtime.statuses = [_status(info=replace(INFO, n_lanes=0, kv_bytes=0)), _status()]
+    lines = api.get("/engines/ps").json
+    assert not any({"n_lanes", "n_ctx", "kv_bytes"} & line.keys() for line in lines)
 
 
 @pytest.mark.parametrize(
