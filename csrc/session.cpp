@@ -15,6 +15,7 @@ namespace {
 
 constexpr int32_t kMaxLanes = 256;   // LLAMA_MAX_SEQ
 constexpr int32_t kMaxThreads = 512; // GGML_MAX_N_THREADS
+constexpr int32_t kMaxDrafts = 4096;
 
 bool is_sampled(int8_t output) noexcept {
     return output == kRowSample || output == kRowMasked;
@@ -38,9 +39,9 @@ bool Session::on_abort(void * self) {
 
 Status Session::open(const SessionParams & params) noexcept try {
     if (context_ != nullptr || params.n_lanes < 1 || params.n_lanes > kMaxLanes ||
-        params.n_ctx < 1 || params.n_batch < 1 || params.n_threads < 1 ||
-        !kv_is_type(params.type_k) || !kv_is_type(params.type_v) || params.flash_attention < -1 ||
-        params.flash_attention > 1) {
+        params.n_ctx < 1 || params.n_batch < 1 || params.n_threads < 1 || params.n_drafts < 0 ||
+        params.n_drafts > kMaxDrafts || !kv_is_type(params.type_k) || !kv_is_type(params.type_v) ||
+        params.flash_attention < -1 || params.flash_attention > 1) {
         return kBadArgument;
     }
     if (model_.has_encoder()) {
@@ -50,7 +51,7 @@ Status Session::open(const SessionParams & params) noexcept try {
         return kLoadFailed;
     }
     params_ = params;
-    params_.n_batch = std::max(params.n_batch, params.n_lanes);
+    params_.n_batch = std::max(params.n_batch, n_running_max());
     const auto n_lanes = static_cast<uint32_t>(params_.n_lanes);
     const uint64_t mark = log_ring_mark();
 
@@ -59,7 +60,7 @@ Status Session::open(const SessionParams & params) noexcept try {
     native.n_seq_max = n_lanes;
     native.n_batch = static_cast<uint32_t>(params_.n_batch);
     native.n_ubatch = native.n_batch;
-    native.n_outputs_max = n_lanes;
+    native.n_outputs_max = static_cast<uint32_t>(n_running_max());
     native.n_threads = params_.n_threads;
     native.n_threads_batch = params_.n_threads;
     native.kv_unified = false;
@@ -88,8 +89,8 @@ Status Session::open(const SessionParams & params) noexcept try {
     const auto n_rows = static_cast<size_t>(n_rows_max());
     for (int i = 0; i < 2; i++) {
         plans_[i].resize(n_rows);
-        plans_[i].masks.reset(new int32_t[n_lanes * static_cast<size_t>(n_mask_words())]);
-        results_[i].resize(static_cast<size_t>(2 * params_.n_lanes));
+        plans_[i].masks.reset(new int32_t[n_masks_max() * static_cast<size_t>(n_mask_words())]);
+        results_[i].resize(n_masks_max());
         results_[i].clear();
     }
     lanes_.resize(n_lanes);
@@ -138,7 +139,10 @@ Status Session::set_threads(int32_t n_threads) noexcept try {
 }
 
 // GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.
-bool Session::is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) const {
+bool Session::is_valid_part(const StepPlan & plan,
+                            int32_t begin,
+                            int32_t end,
+                            bool is_running) const {
     int32_t n_outputs = 0;
     int32_t next_position = -1;
     for (int32_t i = begin; i < end; i++) {
@@ -153,6 +157,8 @@ bool Session::is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) c
         }
         if (is_new_lane) {
             next_position = lengths_[static_cast<size_t>(lane)];
+        } else if (is_running && !is_sampled(plan.outputs[row - 1])) {
+            return false; // a guess at nothing
         }
         if (plan.positions[row] != next_position || next_position >= n_ctx_) {
             return false;
@@ -165,7 +171,7 @@ bool Session::is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) c
         }
         n_outputs += output == kRowSilent ? 0 : 1;
     }
-    return n_outputs <= params_.n_lanes;
+    return n_outputs <= (is_running ? n_running_max() : params_.n_lanes);
 }
 
 int Session::decode(const StepPlan & plan, int32_t begin, int32_t end) {
@@ -199,7 +205,8 @@ Status Session::begin(int32_t n_decode, int32_t n_chunk) noexcept try {
         return kBadArgument;
     }
     const StepPlan & plan = plans_[i_plan_];
-    if (!is_valid_part(plan, 0, n_decode) || !is_valid_part(plan, n_decode, n_decode + n_chunk)) {
+    if (!is_valid_part(plan, 0, n_decode, true) ||
+        !is_valid_part(plan, n_decode, n_decode + n_chunk, false)) {
         return kBadArgument;
     }
     output_rows_.clear(); // each decode overwrites the logits of the one before
@@ -231,8 +238,9 @@ Status Session::finish() noexcept try {
     i_result_ = 1 - i_result_;
     StepResult & result = results_[i_result_];
     result.clear();
-    if (n_decode_ > 0) {
-        collect(plan, 0, n_decode_);
+    i_mask_ = 0;
+    if (n_decode_ > 0 && !collect_running(plan)) {
+        return kDecodeFailed;
     }
     if (n_chunk_ == 0) {
         return kOk;
@@ -251,7 +259,7 @@ Status Session::finish() noexcept try {
         return status == 2 ? kAborted : status == 1 ? kNoRoom : kDecodeFailed;
     }
     result.n_chunk_committed = n_chunk_;
-    collect(plan, n_decode_, n_decode_ + n_chunk_);
+    collect_chunk(plan);
     return kOk;
 } catch (const std::bad_alloc &) {
     return kOutOfMemory;
@@ -260,50 +268,82 @@ Status Session::finish() noexcept try {
     return kDecodeFailed;
 }
 
-void Session::collect(const StepPlan & plan, int32_t begin, int32_t end) {
-    StepResult & result = results_[i_result_];
-    i_first_output_ = result.n_outputs;
-    for (int32_t i = begin; i < end; i++) {
+// False when the cells behind a wrong guess could not be dropped: only sessions that can have
+// drafts.
+bool Session::collect_running(const StepPlan & plan) {
+    i_first_output_ = results_[i_result_].n_outputs;
+    int32_t chosen = -1; // for the row before
+    bool is_wrong = false;
+    for (int32_t i = 0; i < n_decode_; i++) {
         const auto row = static_cast<size_t>(i);
-        if (plan.outputs[row] == kRowSilent) {
-            continue;
-        }
-        const auto entry = static_cast<size_t>(result.n_outputs);
-        output_rows_.push_back(i - begin);
-        result.lanes[entry] = plan.lanes[row];
-        result.tokens[entry] = -1;
-        result.is_end[entry] = 0;
-        result.logprob_offsets[entry + 1] = result.logprob_offsets[entry];
-        if (is_sampled(plan.outputs[row])) {
-            Lane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
-            const float * logits = llama_get_logits_ith(context_, i - begin);
-            const bool has_logprobs = lane.n_logprobs >= 0;
-            float log_sum = 0.0F;
-            if (has_logprobs) {
-                const int32_t n = std::min(lane.n_logprobs, model_.n_vocab());
-                log_sum = top_k_and_log_sum(logits, model_.n_vocab(), n, likeliest_);
-            }
-            const int32_t token =
-                lane.sampler->sample(allowed_logits(plan, row, logits), candidates_);
-            result.tokens[entry] = token;
-            if (token >= 0) {
-                emit(lane, token, result);
-            }
-            if (token >= 0 && has_logprobs) {
-                add_logprobs(logits, log_sum, token, result);
+        const int32_t lane = plan.lanes[row];
+        const bool is_guess = i > 0 && lane == plan.lanes[row - 1];
+        if (is_guess && !is_wrong && chosen != plan.tokens[row]) {
+            is_wrong = true;
+            // Attention must not see these cells when what was chosen takes their place.
+            if (truncate_lane(lane, plan.positions[row]) != kOk) {
+                return false;
             }
         }
-        result.n_outputs++;
-        result.text_offsets[entry + 1] = static_cast<int32_t>(result.text.size());
+        is_wrong = is_guess && is_wrong;
+        if (is_wrong) {
+            i_mask_ += plan.outputs[row] == kRowMasked ? 1 : 0;
+        } else if (plan.outputs[row] != kRowSilent) {
+            chosen = choose(plan, 0, row);
+        }
     }
+    return true;
+}
+
+void Session::collect_chunk(const StepPlan & plan) {
+    i_first_output_ = results_[i_result_].n_outputs;
+    for (int32_t i = n_decode_; i < n_decode_ + n_chunk_; i++) {
+        const auto row = static_cast<size_t>(i);
+        if (plan.outputs[row] != kRowSilent) {
+            choose(plan, n_decode_, row);
+        }
+    }
+}
+
+// Adds the result of one row of the decode that began with row `begin`; returns its token, or -1.
+int32_t Session::choose(const StepPlan & plan, int32_t begin, size_t row) {
+    StepResult & result = results_[i_result_];
+    const auto entry = static_cast<size_t>(result.n_outputs);
+    const int32_t i_batch = static_cast<int32_t>(row) - begin;
+    output_rows_.push_back(i_batch);
+    result.lanes[entry] = plan.lanes[row];
+    result.tokens[entry] = -1;
+    result.is_end[entry] = 0;
+    result.logprob_offsets[entry + 1] = result.logprob_offsets[entry];
+    if (is_sampled(plan.outputs[row])) {
+        Lane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
+        const float * logits = llama_get_logits_ith(context_, i_batch);
+        const bool has_logprobs = lane.n_logprobs >= 0;
+        float log_sum = 0.0F;
+        if (has_logprobs) {
+            const int32_t n = std::min(lane.n_logprobs, model_.n_vocab());
+            log_sum = top_k_and_log_sum(logits, model_.n_vocab(), n, likeliest_);
+        }
+        const int32_t token = lane.sampler->sample(allowed_logits(plan, row, logits), candidates_);
+        result.tokens[entry] = token;
+        if (token >= 0) {
+            emit(lane, token, result);
+        }
+        if (token >= 0 && has_logprobs) {
+            add_logprobs(logits, log_sum, token, result);
+        }
+    }
+    result.n_outputs++;
+    result.text_offsets[entry + 1] = static_cast<int32_t>(result.text.size());
+    // Behind an end there is nothing, even where the draft has the same token.
+    return result.is_end[entry] != 0 ? -1 : result.tokens[entry];
 }
 
 const float * Session::allowed_logits(const StepPlan & plan, size_t row, const float * logits) {
     if (plan.outputs[row] != kRowMasked) {
         return logits;
     }
-    const auto lane = static_cast<size_t>(plan.lanes[row]);
-    const int32_t * mask = plan.masks.get() + lane * static_cast<size_t>(n_mask_words());
+    const int32_t * mask = plan.masks.get() + i_mask_++ * static_cast<size_t>(n_mask_words());
     mask_logits(logits, model_.n_vocab(), mask, masked_);
     return masked_.data();
 }
@@ -443,7 +483,9 @@ bool Session::is_recurrent() const noexcept {
 }
 
 bool Session::drops_tails() const noexcept {
-    return !is_recurrent() && llama_model_n_swa(model_.get()) == 0;
+    // llama_kv_cache_dsv4::seq_rm refuses, because of the rows it keeps compressed.
+    return !is_recurrent() && llama_model_n_swa(model_.get()) == 0 &&
+           model_.meta("general.architecture") != "deepseek4";
 }
 
 int32_t Session::n_mask_words() const noexcept {

@@ -30,6 +30,7 @@ struct SessionParams {
     int32_t type_k = 1; // of the cells: a ggml_type for which kv_is_type()
     int32_t type_v = 1;
     int32_t flash_attention = -1; // -1 llama.cpp decides, 0 off, 1 on
+    int32_t n_drafts = 0;         // rows of running lanes beyond one for each, in one step
 };
 
 class Session {
@@ -47,8 +48,12 @@ public:
     int32_t n_ctx() const noexcept { return n_ctx_; } // tokens one lane really holds
     int32_t n_lanes() const noexcept { return params_.n_lanes; }
     int32_t n_batch() const noexcept { return params_.n_batch; }
-    int32_t n_rows_max() const noexcept { return params_.n_batch + params_.n_lanes; }
-    int32_t n_mask_words() const noexcept; // of one lane's mask in a plan
+    int32_t n_rows_max() const noexcept { return params_.n_batch + n_running_max(); }
+    int32_t n_running_max() const noexcept { return params_.n_lanes + params_.n_drafts; }
+    int32_t n_mask_words() const noexcept; // of one mask in a plan
+    size_t n_masks_max() const noexcept {  // rows of a step with outputs at most
+        return static_cast<size_t>(n_running_max() + params_.n_lanes);
+    }
 
     // Two plans: begin() takes plan_at(i_plan()) and makes the other one current, so that a plan
     // can be written while a step runs. Their memory never moves after open().
@@ -116,9 +121,11 @@ private:
     bool is_recurrent() const noexcept;
     bool splits_blocks(int32_t type_k);
     bool is_lane(int32_t lane) const noexcept { return lane >= 0 && lane < params_.n_lanes; }
-    bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end) const;
+    bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) const;
     int decode(const StepPlan & plan, int32_t begin, int32_t end);
-    void collect(const StepPlan & plan, int32_t begin, int32_t end);
+    bool collect_running(const StepPlan & plan);
+    void collect_chunk(const StepPlan & plan);
+    int32_t choose(const StepPlan & plan, int32_t begin, size_t row);
     const float * allowed_logits(const StepPlan & plan, size_t row, const float * logits);
     void emit(Lane & lane, int32_t token, StepResult & result);
     void add_logprobs(const float * logits, float log_sum, int32_t token, StepResult & result);
@@ -140,6 +147,7 @@ private:
     int32_t n_decode_ = 0; // of the step between begin() and finish()
     int32_t n_chunk_ = 0;
     bool is_begun_ = false;
+    size_t i_mask_ = 0; // of the next row that has one
 
     std::vector<Lane> lanes_;
     std::vector<int32_t> lengths_; // tokens per lane, kept beside llama.cpp's to check plans

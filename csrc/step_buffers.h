@@ -16,19 +16,21 @@ enum RowOutput : int8_t {
     kRowSilent = 0, // nothing
     kRowSample = 1, // its lane's sampler chooses the next token
     kRowLogits = 2, // the row of logits can be lent; no sampling
-    kRowMasked = 3, // as kRowSample, among the tokens in its lane's mask
+    kRowMasked = 3, // as kRowSample, among the tokens in its mask
 };
 
 // What Python writes before begin(). Rows [0, n_decode) are the running sequences, rows
 // [n_decode, n_decode + n_chunk) the prompt chunk; each part is sorted by lane, and positions
-// continue their lane.
+// continue their lane. A running sequence's first row is the token that was chosen last; those
+// after it are its draft: guesses at what will be chosen, each read as if the one before it were
+// right.
 struct StepPlan {
     std::vector<int32_t> tokens;
     std::vector<int32_t> positions;
     std::vector<int32_t> lanes;
     std::vector<int8_t> outputs; // RowOutput
-    // For each lane token_mask.h's words, read for kRowMasked only. Not initialised, so that the
-    // pages of lanes without masks are never touched.
+    // token_mask.h's words for each kRowMasked, in row order. Not initialised, so that the pages of
+    // masks that nobody needs are never touched.
     std::unique_ptr<int32_t[]> masks;
 
     void resize(size_t n_rows) {
@@ -39,7 +41,8 @@ struct StepPlan {
     }
 };
 
-// What csrc writes until finish() returns. One entry per row with an output, in row order.
+// What csrc writes until finish() returns. One entry per row with an output, in row order, but none
+// for the rows of a draft behind its first wrong guess.
 struct StepResult {
     std::vector<int32_t> lanes;
     std::vector<int32_t> tokens;       // sampled token, -1 for kRowLogits

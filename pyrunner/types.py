@@ -187,6 +187,8 @@ class ChatRequest:
     cache: CacheUse = field(default_factory=CacheUse)
     output: OutputFormat | None = None
     """None leaves the answer free."""
+    prediction: str = ""
+    """What the answer is expected to be like; makes it faster where it is, never different."""
     n_logprobs: int | None = None
     """Likeliest tokens to report beside each of the answer, 0..20; None reports nothing."""
 
@@ -225,6 +227,10 @@ class Usage:
     completion_tokens: int
     cached_tokens: int = 0
     """Prompt tokens whose KV cells were already there."""
+    accepted_prediction_tokens: int = 0
+    """Of the client's prediction: read, and what the model said anyway."""
+    rejected_prediction_tokens: int = 0
+    """Of the client's prediction: read for nothing. They are no completion tokens."""
 
     @property
     def total_tokens(self) -> int:

@@ -75,6 +75,7 @@ class Session:
         type_k: int = 1,
         type_v: int = 1,
         flash_attention: int = -1,
+        n_drafts: int = 0,
     ) -> None: ...
     @property
     def error(self) -> str: ...

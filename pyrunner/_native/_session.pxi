@@ -71,7 +71,7 @@ cdef class Session:
 
     def __cinit__(self, Model model not None, *, int32_t n_ctx, int32_t n_lanes, int32_t n_batch,
                   int32_t n_threads, int32_t type_k=1, int32_t type_v=1,
-                  int32_t flash_attention=-1):
+                  int32_t flash_attention=-1, int32_t n_drafts=0):
         cdef SessionParams params
         cdef Status status
         params.n_ctx = n_ctx
@@ -81,6 +81,7 @@ cdef class Session:
         params.type_k = type_k
         params.type_v = type_v
         params.flash_attention = flash_attention
+        params.n_drafts = n_drafts
         self.counter = _LendCounter()
         self.memory = _SessionMemory()
         self.memory.model = model
@@ -104,7 +105,7 @@ cdef class Session:
 
     cdef object _masks_of(self, int i_plan):
         cdef Py_ssize_t n_words = self.memory.native.n_mask_words()
-        n_words *= self.memory.native.n_lanes()
+        n_words *= self.memory.native.n_masks_max()
         return _int32s(self.memory, self.memory.native.masks_at(i_plan), n_words, False)
 
     @property
@@ -139,15 +140,16 @@ cdef class Session:
 
     @property
     def n_mask_words(self):
-        """Items of `masks` for each lane: a bit per token of the vocabulary, 32 to an item."""
+        """Items of one mask: a bit per token of the vocabulary, 32 to an item."""
         return self.memory.native.n_mask_words()
 
     @property
     def masks(self):
-        """Of the plan to fill: which tokens may be sampled, `n_mask_words` int32 for each lane.
+        """Of the plan to fill: which tokens may be sampled, `n_mask_words` int32 for each mask.
 
-        Writable; read for rows whose output is 3 only, and undefined until written. Token t is
-        bit t % 32 of its lane's word t // 32. When no token may be, the result's token is -1.
+        Writable, and undefined until written. There is one mask for each row whose output is 3,
+        in the order of the rows. Token t is bit t % 32 of its word t // 32. When no token may be
+        sampled, the result's token is -1.
         """
         return self.mask_views[self.memory.native.i_plan()]
 

@@ -137,6 +137,7 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         int32_t type_k
         int32_t type_v
         int32_t flash_attention
+        int32_t n_drafts
 
     cdef cppclass CppSession "pyrunner::Session":
         CppSession(const CppModel & model) noexcept
@@ -147,6 +148,7 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         int32_t n_batch() noexcept
         int32_t n_rows_max() noexcept
         int32_t n_mask_words() noexcept
+        size_t n_masks_max() noexcept
         StepPlan & plan_at(int i_plan) noexcept
         int32_t * masks_at(int i_plan) noexcept
         int i_plan() noexcept

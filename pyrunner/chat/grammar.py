@@ -6,6 +6,7 @@ cannot continue ends in an error, never in text that is not what was asked for.
 
 import re
 import time
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,20 @@ class TokenConstraint:
     def is_complete(self) -> bool:
         """Nothing but the end can come."""
         return self._matcher.is_stopped()
+
+    def forced(self) -> Sequence[int]:
+        """Tokens of the only text that fits here, as the model's tokeniser would have them."""
+        return self._matcher.compute_ff_tokens()
+
+    def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview]:
+        """The masks behind each token of a draft, as far as it fits."""
+        masks: list[memoryview] = []
+        fitting = list(draft[: self._matcher.validate_tokens(list(draft))])
+        for token in fitting:
+            self._matcher.consume_token(token)
+            masks.append(self._next_mask())
+        self._matcher.rollback(len(fitting))
+        return masks
 
     def accept(self, token: int) -> None:
         """Go on behind a token.

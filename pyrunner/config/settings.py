@@ -73,6 +73,9 @@ class EngineConfig:
     n_threads: int = _between(0, 0, 512)
     """Threads of a step; 0 takes one per physical core this process may use, fewer while others use
     them."""
+    speculation: str = _one_of("auto", "auto", "off")
+    """Read guesses at what comes next along with the last token, where that is faster; answers are
+    the same."""
     n_gpu_layers: int = _between(-1, -1, 2**16)
     """Layers offloaded to a GPU when the build has one; -1 means all."""
     cache_type_k: str = _one_of("f16", *CACHE_TYPES)

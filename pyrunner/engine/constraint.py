@@ -1,5 +1,6 @@
 """What an answer that has to follow a grammar needs of the grammar."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -17,6 +18,14 @@ class Constraint(Protocol):
     @property
     def is_complete(self) -> bool:
         """Nothing but the end can come."""
+        ...
+
+    def forced(self) -> Sequence[int]:
+        """Tokens of the only text that fits here; none where there is a choice."""
+        ...
+
+    def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview]:
+        """The masks behind each token of a draft, as far as it fits; nothing is accepted by it."""
         ...
 
     def accept(self, token: int) -> None:

@@ -106,6 +106,7 @@ class Engine:
         *,
         sampling: SamplingParams | None = None,
         limits: Limits | None = None,
+        prediction: str | Sequence[int] = (),
         n_logprobs: int | None = None,
     ) -> "Generation":
         """Start continuing a prompt.
@@ -114,6 +115,8 @@ class Engine:
             prompt: Text, whose control tokens are taken as such, or token ids.
             sampling: How tokens are chosen.
             limits: When to end.
+            prediction: What the answer is expected to be like, as text or token ids; makes it
+                faster where it is, never different.
             n_logprobs: None, or how many likeliest tokens the events report beside each token of
                 the answer, 0..20.
 
@@ -129,12 +132,18 @@ class Engine:
         tokens = self._tokens_of(prompt)
         sampling = sampling or SamplingParams()
         prepare_sampling(self._open_model(), sampling)
+        expected = (
+            self.tokenize(prediction, add_special=False, parse_special=False)
+            if isinstance(prediction, str)
+            else [index(each) for each in prediction]
+        )
         with self._lock:
             request = GenerationRequest(
                 request_id=next(self._next_id),
                 tokens=tokens,
                 sampling=sampling,
                 limits=limits or Limits(),
+                prediction=expected,
                 n_logprobs=n_logprobs,
             )
             self._cancel_abandoned()

@@ -8,6 +8,7 @@ from pathlib import Path
 from pyrunner._native import Model, Session
 from pyrunner._native.status import Status
 from pyrunner.config import DEFAULT_N_LANES, EngineConfig, check_engine
+from pyrunner.engine.speculation import N_DRAFTS
 from pyrunner.errors import ModelLoadError, OutOfMemoryError
 from pyrunner.gguf import CACHE_TYPES, read_header
 from pyrunner.types import ModelInfo
@@ -107,6 +108,7 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
         type_k=CACHE_TYPES[config.cache_type_k],
         type_v=CACHE_TYPES[config.cache_type_v],
         flash_attention=_FLASH_ATTENTION[config.flash_attention],
+        n_drafts=N_DRAFTS if config.speculation == "auto" else 0,
     )
 
 

@@ -6,6 +6,7 @@ everything but `interrupt`. It never waits: `step` does one step and returns.
 
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import replace
@@ -21,6 +22,7 @@ from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEv
 from pyrunner.engine.sampling import check_limits, check_logprobs, check_sampling
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
+from pyrunner.engine.speculation import Draft, Drafter, Speculation
 from pyrunner.engine.step import Sampled, run_step
 from pyrunner.engine.threads import ThreadGovernor, n_threads_default
 from pyrunner.errors import (
@@ -75,6 +77,11 @@ class EngineLoop:
             held = PrefixCache(self._session, cache_budget(self._session.lanes_bytes, config))
             self._admission = Admission(self._session, held, clock)
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
+        # A wrong guess leaves a tail, which has to be dropped again.
+        can_speculate = self._session is not None and self._session.drops_tails
+        self._speculation = (
+            Speculation() if can_speculate and config.speculation == "auto" else None
+        )
         self._budgets = SchedulerConfig(
             n_chunk_alone=config.n_batch, n_chunk_shared=min(N_CHUNK_SHARED, config.n_batch)
         )
@@ -122,6 +129,8 @@ class EngineLoop:
         if len(tokens) >= session.n_ctx:
             raise ContextLengthError(n_tokens=len(tokens), n_ctx=session.n_ctx)
         check_tokens(tokens, self._model.n_vocab)
+        if request.prediction:
+            check_tokens(request.prediction, self._model.n_vocab, param="prediction")
         check_sampling(request.sampling, self._model.n_vocab)
         check_limits(request.limits)
         check_logprobs(request.n_logprobs)
@@ -165,14 +174,22 @@ class EngineLoop:
             return events
         if self._governor is not None and self._governor.update():
             self.session.set_threads(self._governor.n_threads)
-        done = run_step(self.session, schedule, self._sequences)
-        for lane in schedule.running_lanes:
-            self._lanes.held.grow(lane, (self._sequences[lane].last_token,))
+        drafts = self._drafts(schedule.running_lanes)
+        began_s = self._clock()
+        done = run_step(self.session, schedule, self._sequences, drafts)
+        now = self._clock()
+        self._note_running(schedule.running_lanes, drafts, done.sampled)
         if schedule.chunk:
             n_read = [self._note_read(part, is_done=done.is_chunk_done) for part in schedule.chunk]
             self._lanes.note_read(sum(n_read))
-        now = self._clock()
-        events.extend(self._advance(sampled, now) for sampled in done.sampled)
+        elif self._speculation is not None:
+            self._speculation.note_pass(len(schedule.running_lanes), drafts, now - began_s)
+        # A draft may go on behind the end of its answer.
+        events.extend(
+            self._advance(sampled, now)
+            for sampled in done.sampled
+            if sampled.lane in self._sequences
+        )
         return events
 
     def spare_lane(self) -> int:
@@ -230,6 +247,31 @@ class EngineLoop:
         self._cancelled.clear()
         return events
 
+    def _drafts(self, running_lanes: Tokens[int]) -> dict[int, Draft]:
+        if self._speculation is None or not running_lanes:
+            return {}
+        drafters = {}
+        for lane in running_lanes:
+            sequence = self._sequences[lane]
+            request = sequence.request
+            if sequence.drafter is None:
+                sequence.drafter = Drafter(request.tokens, request.prediction, request.constraint)
+                sequence.drafter.feed(sequence.last_token)
+            drafters[lane] = (sequence.drafter, sequence.n_left - 1)
+        return self._speculation.drafts(drafters, len(running_lanes))
+
+    def _note_running(
+        self, lanes: Tokens[int], drafts: Mapping[int, Draft], sampled: Tokens[Sampled]
+    ) -> None:
+        n_sampled = Counter(each.lane for each in sampled)
+        for lane in lanes:
+            sequence = self._sequences[lane]
+            draft = drafts.get(lane)
+            accepted = () if draft is None else draft.tokens[: n_sampled[lane] - 1]
+            self._lanes.held.grow(lane, (sequence.last_token, *accepted))
+            if sequence.drafter is not None:
+                sequence.drafter.note(draft, len(accepted))
+
     def _note_read(self, part: ChunkPart, *, is_done: bool) -> int:
         """Returns how many of its tokens were read, also of those to be read again."""
         sequence = self._sequences[part.lane]
@@ -248,6 +290,8 @@ class EngineLoop:
         sequence = self._sequences[sampled.lane]
         sequence.n_generated += 1
         sequence.last_token = sampled.token
+        if sequence.drafter is not None:
+            sequence.drafter.feed(sampled.token)
         if sequence.first_token_at_s is None:
             sequence.first_token_at_s = now_s
         if sampled.is_end:
@@ -306,7 +350,7 @@ def _only_embeds() -> UnsupportedParameterError:
     return UnsupportedParameterError(param="generate", hint="This model was loaded for embeddings.")
 
 
-def check_tokens(tokens: Tokens[int], n_vocab: int) -> None:
+def check_tokens(tokens: Tokens[int], n_vocab: int, param: str = "prompt") -> None:
     """Check that every id is in the vocabulary, because llama.cpp aborts when one is not.
 
     Raises:
@@ -315,5 +359,5 @@ def check_tokens(tokens: Tokens[int], n_vocab: int) -> None:
     if min(tokens) < 0 or max(tokens) >= n_vocab:
         wrong = next(token for token in tokens if not 0 <= token < n_vocab)
         raise InvalidParameterError(
-            param="prompt", problem=f"has token {wrong}; the vocabulary has {n_vocab}"
+            param=param, problem=f"has token {wrong}; the vocabulary has {n_vocab}"
         )

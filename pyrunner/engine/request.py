@@ -25,6 +25,8 @@ class GenerationRequest:
     """Leave them for others to start from; False also frees them at once."""
     constraint: Constraint | None = None
     """Made for this request alone; the loop moves it on."""
+    prediction: Sequence[int] = ()
+    """Tokens of what the answer is expected to be like; they never change it."""
     preserved_tokens: tuple[int, ...] = ()
     """Control tokens whose text belongs to the answer, because a chat parser looks for it."""
     n_logprobs: int | None = None

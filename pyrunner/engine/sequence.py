@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pyrunner.engine.request import GenerationRequest
 from pyrunner.engine.scheduler import PromptState
+from pyrunner.engine.speculation import Drafter, PredictionUse
 from pyrunner.engine.stop import StopMatcher
 from pyrunner.types import FinishEvent, FinishReason, Timings, Usage
 
@@ -29,6 +30,8 @@ class Sequence:
     n_generated: int = 0
     last_token: int = -1
     first_token_at_s: float | None = None
+    drafter: Drafter | None = None
+    """Made when the prompt is read, where there is speculation."""
 
     def __post_init__(self) -> None:
         self.n_read = self.n_cached
@@ -55,15 +58,20 @@ class Sequence:
         return PromptState(self.lane, self.n_read, len(self.prompt))
 
     @property
+    def n_left(self) -> int:
+        """Tokens that may still be generated."""
+        n_left = self.n_ctx - len(self.prompt) - self.n_generated
+        max_tokens = self.request.limits.max_tokens
+        return n_left if max_tokens is None else min(n_left, max_tokens - self.n_generated)
+
+    @property
     def is_at_limit(self) -> bool:
         """No further token may be generated."""
-        max_tokens = self.request.limits.max_tokens
-        if max_tokens is not None and self.n_generated >= max_tokens:
-            return True
-        return len(self.prompt) + self.n_generated >= self.n_ctx
+        return self.n_left <= 0
 
     def finish(self, reason: FinishReason, now_s: float) -> FinishEvent:
         """The event that ends the request."""
+        use = PredictionUse() if self.drafter is None else self.drafter.prediction_use
         first = self.first_token_at_s if self.first_token_at_s is not None else now_s
         return FinishEvent(
             reason=reason,
@@ -71,6 +79,8 @@ class Sequence:
                 prompt_tokens=len(self.prompt),
                 completion_tokens=self.n_generated,
                 cached_tokens=self.n_cached,
+                accepted_prediction_tokens=use.n_accepted,
+                rejected_prediction_tokens=use.n_rejected,
             ),
             timings=Timings(
                 queue_s=self.started_at_s - self.submitted_at_s,

@@ -14,6 +14,7 @@ from pyrunner._native.status import Status
 from pyrunner.engine.request import Traced
 from pyrunner.engine.scheduler import StepSchedule
 from pyrunner.engine.sequence import Sequence
+from pyrunner.engine.speculation import NO_DRAFT, Draft
 from pyrunner.errors import DecodeError
 from pyrunner.types import TokenChance, TokenLogprobs
 
@@ -46,24 +47,35 @@ class Step(NamedTuple):
     """What became of a schedule."""
 
     sampled: list[Sampled]
+    """In the order of the rows; of a lane with a draft as many as were guessed right, and one."""
     is_chunk_done: bool
     """False when the prompt chunk was interrupted; the lanes' lengths say how far it came."""
 
 
-def run_step(session: Session, schedule: StepSchedule, sequences: Mapping[int, Sequence]) -> Step:
+def run_step(
+    session: Session,
+    schedule: StepSchedule,
+    sequences: Mapping[int, Sequence],
+    drafts: Mapping[int, Draft],
+) -> Step:
     """Run one step.
 
     Args:
         session: Its lanes hold what `sequences` say they hold.
         schedule: At least one row.
         sequences: By lane.
+        drafts: By running lane.
 
     Raises:
         DecodeError: The session is dead.
         BufferError: A row of logits is lent.
     """
-    n_decode = _write_running(session, schedule, sequences)
-    n_chunk = _write_chunk(session, schedule, sequences, n_decode)
+    masks = _Masks(session)
+    n_decode = 0
+    for lane in schedule.running_lanes:
+        draft = drafts.get(lane, NO_DRAFT)
+        n_decode = _write_running(session, n_decode, sequences[lane], draft, masks)
+    n_chunk = _write_chunk(session, schedule, sequences, n_decode, masks)
     status = session.step(n_decode, n_chunk)
     if status is Status.NO_ROOM:
         # Admission keeps every lane within its cells, so this memory type needs more than we know.
@@ -71,39 +83,55 @@ def run_step(session: Session, schedule: StepSchedule, sequences: Mapping[int, S
     return Step(list(_read_results(session, sequences)), is_chunk_done=status is Status.OK)
 
 
+class _Masks:
+    """Writes masks one behind the other, as csrc reads them."""
+
+    def __init__(self, session: Session) -> None:
+        self._words = session.masks
+        self._n_words = session.n_mask_words
+        self._n_written = 0
+
+    def write(self, mask: memoryview) -> None:
+        first = self._n_written * self._n_words
+        self._words[first : first + self._n_words] = mask
+        self._n_written += 1
+
+
 def _write_running(
-    session: Session, schedule: StepSchedule, sequences: Mapping[int, Sequence]
+    session: Session, row: int, sequence: Sequence, draft: Draft, masks: _Masks
 ) -> int:
+    constraint = sequence.request.constraint
+    if constraint is not None:
+        for mask in (constraint.mask, *draft.masks):
+            masks.write(mask)
     tokens, positions, lanes, outputs = session.plan
-    for row, lane in enumerate(schedule.running_lanes):
-        sequence = sequences[lane]
-        tokens[row] = sequence.last_token
-        positions[row] = sequence.position
-        lanes[row] = lane
-        outputs[row] = _sampling_output(session, sequence)
-    return len(schedule.running_lanes)
+    for i, token in enumerate((sequence.last_token, *draft.tokens)):
+        tokens[row + i] = token
+        positions[row + i] = sequence.position + i
+        lanes[row + i] = sequence.lane
+        outputs[row + i] = ROW_SAMPLE if constraint is None else ROW_MASKED
+    return row + 1 + len(draft.tokens)
 
 
 def _write_chunk(
-    session: Session, schedule: StepSchedule, sequences: Mapping[int, Sequence], first_row: int
+    session: Session,
+    schedule: StepSchedule,
+    sequences: Mapping[int, Sequence],
+    first_row: int,
+    masks: _Masks,
 ) -> int:
     row = first_row
     for part in schedule.chunk:
         sequence = sequences[part.lane]
         prompt = sequence.prompt
-        output = _sampling_output(session, sequence) if part.is_last else ROW_SILENT
+        output = ROW_SILENT
+        if part.is_last:
+            constraint = sequence.request.constraint
+            output = ROW_SAMPLE if constraint is None else ROW_MASKED
+            if constraint is not None:
+                masks.write(constraint.mask)
         row = write_rows(session, row, part.lane, prompt[part.start : part.end], part.start, output)
     return row - first_row
-
-
-def _sampling_output(session: Session, sequence: Sequence) -> int:
-    constraint = sequence.request.constraint
-    if constraint is None:
-        return ROW_SAMPLE
-    n_words = session.n_mask_words
-    first = sequence.lane * n_words
-    session.masks[first : first + n_words] = constraint.mask
-    return ROW_MASKED
 
 
 def write_rows(  # one argument per buffer, and where to begin

@@ -122,6 +122,15 @@ class NativePrompts:
         self._check_length(len(text))
         return self._model.tokenize(text, add_special=True, parse_special=True)
 
+    def tokenize_answer(self, text: str) -> list[int]:
+        """Tokens that an answer of this text would have.
+
+        Raises:
+            ContextLengthError: Too much text for the context.
+        """
+        self._check_length(len(text))
+        return self._model.tokenize(text, add_special=False, parse_special=False)
+
     def _check_length(self, n_characters: int) -> None:
         n_least = n_characters // max(1, self._model.max_piece_bytes)
         if self._is_lossless and n_least > self._n_ctx:

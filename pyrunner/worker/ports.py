@@ -123,6 +123,10 @@ class Prompts(Protocol):
         """Tokens of a raw prompt or an embedding input, with the model's special ones."""
         ...
 
+    def tokenize_answer(self, text: str) -> list[int]:
+        """Tokens that an answer of this text would have."""
+        ...
+
 
 class Backend(Protocol):
     """Makes the two from model files."""

@@ -32,6 +32,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 salt=_salt(chat.cache, request_id),
                 keeps_cells=chat.cache.is_shared,
                 constraint=_constraint(chat.output, prompts),
+                prediction=prompts.tokenize_answer(chat.prediction) if chat.prediction else (),
                 preserved_tokens=tuple(rendered.preserved_tokens),
                 n_logprobs=chat.n_logprobs,
             )

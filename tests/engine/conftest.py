@@ -13,7 +13,7 @@ from pyrunner import Engine
 from pyrunner._native import Model
 from pyrunner.config import EngineConfig
 
-CONFIG = EngineConfig(n_ctx=1024, n_lanes=4, n_batch=128, n_threads=1)
+CONFIG = EngineConfig(n_ctx=1024, n_lanes=4, n_batch=128, n_threads=1, speculation="off")
 """One thread: equal step shapes then give equal numbers."""
 
 

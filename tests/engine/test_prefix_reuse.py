@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.native, pytest.mark.model]
 
 LARGEST_GAP = 0.1
 """Logits between a token and the favourite of llama.cpp where step shapes differ."""
-CONFIG = EngineConfig(n_ctx=1024, n_lanes=4, n_batch=128, n_threads=1)
+CONFIG = EngineConfig(n_ctx=1024, n_lanes=4, n_batch=128, n_threads=1, speculation="off")
 GREEDY = SamplingParams(temperature=0)
 
 

@@ -59,7 +59,9 @@ def _run_both(
     sides: Sides, requests: Sequence[Planned], *, n_lanes: int, n_batch: int
 ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     shape = ContextShape(n_ctx=1024, n_lanes=n_lanes, n_batch=n_batch, n_threads=1)
-    config = EngineConfig(n_ctx=1024, n_lanes=n_lanes, n_batch=n_batch, n_threads=1)
+    config = EngineConfig(
+        n_ctx=1024, n_lanes=n_lanes, n_batch=n_batch, n_threads=1, speculation="off"
+    )
     theirs = ReferenceLoop(sides.reference, shape, n_chunk_shared=min(N_CHUNK_SHARED, n_batch)).run(
         requests
     )
@@ -129,7 +131,7 @@ def test_the_shorter_prompt_is_still_read_first_after_the_lane_of_the_longer_mov
     ours, theirs = _run_both(sides, requests, n_lanes=3, n_batch=128)
     assert ours == theirs
     order: list[int] = []
-    config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=128, n_threads=1)
+    config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=128, n_threads=1, speculation="off")
     _run_engine(EngineLoop(sides.model, config), requests, order=order)
     assert order.index(3) < order.index(2)
 
@@ -159,7 +161,7 @@ def _largest_gap(sides: Sides, config: EngineConfig, draw_tokens: Draw) -> float
 def test_tokens_chosen_in_other_step_shapes_are_within_reach_of_the_favourite(
     sides: Sides, draw_tokens: Draw
 ) -> None:
-    config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=48, n_threads=1)
+    config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=48, n_threads=1, speculation="off")
     assert _largest_gap(sides, config, draw_tokens) <= LARGEST_GAP
 
 
@@ -167,7 +169,7 @@ def test_tokens_chosen_in_other_step_shapes_are_within_reach_of_the_favourite(
 def test_tokens_chosen_by_two_threads_are_within_reach_of_the_favourite_of_one(
     sides: Sides, draw_tokens: Draw
 ) -> None:
-    config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=512, n_threads=2)
+    config = EngineConfig(n_ctx=1024, n_lanes=3, n_batch=512, n_threads=2, speculation="off")
     assert _largest_gap(sides, config, draw_tokens) <= LARGEST_GAP
 
 
@@ -176,7 +178,7 @@ def test_score_condemns_a_token_nobody_would_choose(sides: Sides, draw_tokens: D
     """The yardstick of the test above can say no."""
     prompt = draw_tokens(30)
     request = Planned(request_id=0, prompt=prompt, sampling=GREEDY, n_predict=8)
-    config = EngineConfig(n_ctx=1024, n_lanes=1, n_threads=1)
+    config = EngineConfig(n_ctx=1024, n_lanes=1, n_threads=1, speculation="off")
     tokens = _run_engine(EngineLoop(sides.model, config), [request])[0]
     wrong = [*tokens[:4], (tokens[4] + 1) % 30000, *tokens[5:]]
     scores = sides.reference.score(prompt, wrong, n_batch=1024)

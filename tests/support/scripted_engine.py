@@ -175,6 +175,9 @@ class ScriptedPrompts:
     def tokenize(self, text: str) -> list[int]:
         return [ord(each) for each in text]
 
+    def tokenize_answer(self, text: str) -> list[int]:
+        return self.tokenize(text)
+
 
 class ScriptedBackend:
     """Loads at once, or as `on_load` says.

@@ -25,7 +25,7 @@ def chat_message(i_message: int, message: Message) -> ChatMessage:
         UnsupportedParameterError: Content that is not text.
     """
     where = f"messages[{i_message}]"
-    content = _content(message.content, f"{where}.content")
+    content = None if message.content is None else text_of(message.content, f"{where}.content")
     calls = message.tool_calls or []
     if calls and message.role != "assistant":
         raise InvalidParameterError(
@@ -46,8 +46,14 @@ def chat_message(i_message: int, message: Message) -> ChatMessage:
     )
 
 
-def _content(content: str | list[dict[str, object]] | None, where: str) -> str | None:
-    if content is None or isinstance(content, str):
+def text_of(content: str | list[dict[str, object]], where: str) -> str:
+    """A text, or the text of its parts.
+
+    Raises:
+        InvalidParameterError: A text part has none.
+        UnsupportedParameterError: A part that is not text.
+    """
+    if isinstance(content, str):
         return content
     # Joined with a line break, as llama.cpp does for templates that take plain text.
     return "\n".join(_part(part, f"{where}[{i}]") for i, part in enumerate(content))

@@ -240,6 +240,10 @@ def usage(counts: Usage) -> Document:
         "completion_tokens": counts.completion_tokens,
         "total_tokens": counts.total_tokens,
         "prompt_tokens_details": {"cached_tokens": counts.cached_tokens},
+        "completion_tokens_details": {
+            "accepted_prediction_tokens": counts.accepted_prediction_tokens,
+            "rejected_prediction_tokens": counts.rejected_prediction_tokens,
+        },
     }
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from pyrunner import units
 from pyrunner.errors import InvalidParameterError, UnsupportedParameterError
-from pyrunner.server.openai.messages import chat_message
+from pyrunner.server.openai.messages import chat_message, text_of
 from pyrunner.server.openai.output import output_format
 from pyrunner.server.openai.schema import (
     MAX_INPUTS,
@@ -60,6 +60,9 @@ def chat_request(body: ChatBody) -> ChatRequest:
         limits=_limits(body, _max_tokens(body)),
         cache=_cache_use(body),
         output=output_format(body),
+        prediction=text_of(body.prediction.content, "prediction.content")
+        if body.prediction
+        else "",
         n_logprobs=_n_logprobs(body),
     )
 

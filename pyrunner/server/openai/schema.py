@@ -153,6 +153,13 @@ class ToolIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     type: Literal["function"] = "function"
 
 
+class PredictionIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the answer is expected to be like."""
+
+    type: Literal["content"]
+    content: str | list[dict[str, object]]
+
+
 class ChatBody(GenerationBody, kw_only=True):
     """``POST /v1/chat/completions``."""
 
@@ -162,6 +169,7 @@ class ChatBody(GenerationBody, kw_only=True):
     tool_choice: object = None
     parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, object] | None = None
+    prediction: PredictionIn | None = None
     logprobs: bool = False
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] = 0
 

@@ -49,7 +49,6 @@ CHAT: Mapping[str, Unsupported] = {
     "modalities": Unsupported(harmless=(["text"],), hint='Only ["text"] is.'),
     "functions": Unsupported(hint="Use 'tools'."),
     "function_call": Unsupported(harmless=("none",), hint="Use 'tool_choice'."),
-    "prediction": _NEVER,
     "reasoning_effort": Unsupported(hint="Use 'chat_template_kwargs' if the model's template can."),
     "reasoning_format": Unsupported(harmless=("auto",)),
     "verbosity": Unsupported(harmless=("medium",)),

@@ -68,6 +68,10 @@ def test_usage_and_timings_are_right(api):
         "completion_tokens": 2,
         "total_tokens": 14,
         "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
     assert result.json["timings"] == {
         "cache_n": 4,
@@ -260,6 +264,11 @@ def test_every_sampling_parameter_reaches_the_runner(api):
 )
 def test_limits_reach_the_runner(api, body, limits):
     assert _asked(api, **body).limits == limits
+
+
+@pytest.mark.parametrize("content", ["a\nb", [{"type": "text", "text": t} for t in "ab"]])
+def test_prediction_reaches_the_runner(api, content):
+    assert _asked(api, prediction={"type": "content", "content": content}).prediction == "a\nb"
 
 
 def test_seed_of_minus_one_draws_one(api):

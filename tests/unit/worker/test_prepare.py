@@ -1,5 +1,7 @@
 """Orders for the engine: what may share cells with what."""
 
+from collections.abc import Sequence
+
 import pytest
 from support.scripted_engine import SCALDING, ScriptedPrompts
 
@@ -30,6 +32,13 @@ def test_logprobs_that_are_asked_for_reach_the_engine():
     assert order.request.n_logprobs == 3
 
 
+def test_the_prediction_of_a_chat_reaches_the_engine_as_tokens():
+    asked = ChatRequest(messages=(ChatMessage(role="user", content="hi"),), prediction="ok")
+    order = prepare(Chat(request=asked), 1, ScriptedPrompts()).order
+    assert isinstance(order, Submit)
+    assert order.request.prediction == [ord("o"), ord("k")]
+
+
 def test_logprobs_of_a_chat_reach_the_engine():
     asked = ChatRequest(messages=(ChatMessage(role="user", content="hi"),), n_logprobs=0)
     order = prepare(Chat(request=asked), 1, ScriptedPrompts()).order
@@ -57,6 +66,12 @@ def test_sampling_is_prepared_before_the_engine_sees_the_request(frame):
 class _Anything:
     mask = memoryview(b"")
     is_complete = False
+
+    def forced(self) -> list[int]:
+        return []
+
+    def masks_behind(self, draft: Sequence[int]) -> list[memoryview]:
+        raise AssertionError(draft)
 
     def accept(self, token: int) -> None:
         raise AssertionError(token)

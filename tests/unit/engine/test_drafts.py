@@ -1,0 +1,78 @@
+import random
+
+from pyrunner.engine.drafts import Prediction, PromptLookup
+
+
+def test_lookup_finds_what_stood_behind_the_same_three_tokens() -> None:
+    lookup = PromptLookup([1, 2, 3, 4, 5, 6, 1, 2, 3])
+    assert lookup.guess(2) == [4, 5]
+
+
+def test_lookup_prefers_the_latest_place() -> None:
+    lookup = PromptLookup([1, 2, 3, 4, 0, 1, 2, 3, 5, 0])
+    for token in (1, 2, 3):
+        lookup.feed(token)
+    assert lookup.guess(1) == [5]
+
+
+def test_lookup_never_finds_the_end_itself() -> None:
+    lookup = PromptLookup([7, 8, 9])
+    assert lookup.guess(4) == []
+    lookup.feed(1)
+    assert lookup.guess(4) == []
+
+
+def test_lookup_in_a_text_shorter_than_three_tokens_has_no_idea() -> None:
+    for prompt in ([], [1], [1, 1]):
+        assert PromptLookup(prompt).guess(4) == []
+
+
+def test_lookup_that_was_fed_is_one_that_was_made_with_everything() -> None:
+    rng = random.Random(3)
+    tokens = [rng.randrange(3) for _ in range(400)]
+    fed = PromptLookup(tokens[:1])
+    for n_known in range(1, len(tokens)):
+        assert fed.guess(5) == PromptLookup(tokens[:n_known]).guess(5)
+        fed.feed(tokens[n_known])
+
+
+def test_prediction_begins_with_its_beginning() -> None:
+    assert Prediction([5, 6, 7]).guess(2) == [5, 6]
+
+
+def test_prediction_is_followed_while_it_is_right() -> None:
+    prediction = Prediction([5, 6, 7, 8])
+    prediction.feed(5)
+    prediction.feed(6)
+    assert prediction.guess(9) == [7, 8]
+
+
+def test_prediction_goes_on_behind_a_token_that_was_replaced() -> None:
+    prediction = Prediction([5, 6, 7, 8])
+    prediction.feed(5)
+    prediction.feed(99)
+    assert prediction.guess(9) == [7, 8]
+
+
+def test_prediction_that_was_left_is_found_again_by_two_tokens() -> None:
+    prediction = Prediction([1, 2, 3, 4, 5, 6, 7, 8])
+    for token in (1, 90, 91, 92):
+        prediction.feed(token)
+    assert prediction.guess(9) == []
+    prediction.feed(5)
+    prediction.feed(6)
+    assert prediction.guess(9) == [7, 8]
+
+
+def test_prediction_is_found_again_near_where_it_was_left() -> None:
+    prediction = Prediction([1, 2, 30, 4, 5, 6, 7, 1, 2, 31])
+    for token in (1, 2, 30, 4, 5, 90, 91, 92, 1, 2):
+        prediction.feed(token)
+    assert prediction.guess(1) == [31]
+
+
+def test_prediction_that_was_said_whole_has_nothing_more() -> None:
+    prediction = Prediction([1, 2])
+    for token in (1, 2, 3, 4):
+        prediction.feed(token)
+    assert prediction.guess(4) == []
