@@ -1,5 +1,6 @@
 #include "backend.h"
 
+#include "build-info.h"
 #include "log_ring.h"
 
 #include <mutex>
@@ -43,6 +44,10 @@ std::string backend_devices() {
         text += "\n";
     }
     return text;
+}
+
+const char * backend_commit() noexcept {
+    return llama_commit();
 }
 
 Threadpool::~Threadpool() {

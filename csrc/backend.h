@@ -18,6 +18,9 @@ void backend_init(const char * folder) noexcept;
 // Names and descriptions of the devices ggml found, one "name: description" per line.
 std::string backend_devices();
 
+// llama.cpp's commit as its build found it, abbreviated; "unknown" where it was built without git.
+const char * backend_commit() noexcept;
+
 // Owns one ggml thread pool. Works whether the CPU backend is linked or a loaded module.
 class Threadpool {
 public:

@@ -9,7 +9,8 @@ from libcpp.vector cimport vector
 
 from pyrunner._native.core cimport (
     CppEmbedder, CppModel, CppSession, DryParams, LogLine, ModelParams, SamplerParams,
-    SessionParams, Status, StepPlan, StepResult, backend_devices, backend_init, log_ring_take,
+    SessionParams, Status, StepPlan, StepResult, backend_commit, backend_devices, backend_init,
+    log_ring_take,
     native_quantize,
 )
 
@@ -27,6 +28,11 @@ def init(bytes folder not None):
 def devices():
     """Names of the devices ggml found, one ``name: description`` per line."""
     return backend_devices().decode("utf-8", "replace")
+
+
+def commit():
+    """The commit of llama.cpp, abbreviated, or ``unknown``."""
+    return backend_commit().decode("utf-8", "replace")
 
 
 def drain_log():

@@ -42,6 +42,26 @@ cdef class LaneState:
 
     cdef vector[uint8_t] blob
     cdef readonly int32_t n_tokens
+    cdef readonly int32_t n_lanes  # of the session it was saved in; the bytes name it
+
+    @staticmethod
+    def blank(int32_t n_tokens, size_t n_bytes, int32_t n_lanes):
+        """Room for a state that was kept elsewhere: fill ``view(is_writable=True)``.
+
+        SAFETY(native): llama.cpp believes most of what a state says, and aborts over some of it.
+        Fill in nothing but what `view` once gave, checked, of a session of the same model,
+        configuration and build.
+        """
+        cdef LaneState state = LaneState()
+        state.blob.resize(n_bytes)
+        state.n_tokens = n_tokens
+        state.n_lanes = n_lanes
+        return state
+
+    def view(self, bint is_writable=False):
+        """Its bytes without a copy, `n_bytes` of them."""
+        return _memory(self, <void *> self.blob.data(), <Py_ssize_t> self.blob.size(), b"B", 1,
+                       not is_writable)
 
     @property
     def n_bytes(self):
@@ -324,13 +344,15 @@ cdef class Session:
             status = self.memory.native.save_lane(lane, state.blob)
         check(<int> status, "saving a lane")
         state.n_tokens = self.memory.native.lane_length(lane)
+        state.n_lanes = self.memory.native.n_lanes()
         return state
 
     def restore_lane(self, int32_t lane, LaneState state not None):
         """Replace the cells of a closed lane by saved ones. Releases the GIL.
 
         Raises:
-            UnsupportedParameterError: This memory type cannot travel; the lane is empty then.
+            UnsupportedParameterError: This memory type cannot travel, or the state is of a session
+                with another number of lanes; the lane is empty then.
         """
         cdef Status status
         with nogil:

@@ -33,6 +33,7 @@ cdef extern from "log_ring.h" namespace "pyrunner" nogil:
 cdef extern from "backend.h" namespace "pyrunner" nogil:
     void backend_init(const char * folder) noexcept
     string backend_devices() except +
+    const char * backend_commit() noexcept
 
 
 cdef extern from "dry.h" namespace "pyrunner" nogil:

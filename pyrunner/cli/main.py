@@ -51,7 +51,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "inspect": ("models", "Show everything about one model as JSON."),
     "rm": ("models", "Remove models, or tags of them."),
     "tag": ("models", "Give a model one more name."),
-    "df": ("store", "Show how much disk the models and the engine take."),
+    "df": ("store", "Show how much disk the models, the engine and kept prefixes take."),
     "store": ("store", "Check, clean and fill the store of this machine."),
     "purge": (
         "store",

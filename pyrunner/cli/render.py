@@ -174,11 +174,13 @@ def _lanes(runner: Mapping[str, Any]) -> tuple[str, str]:
     return f"{n_lanes} x {n_ctx}", units.format_bytes(int(kv_bytes or 0))
 
 
-def disk_table(models_bytes: int, engine_bytes: int) -> str:
+def disk_table(models_bytes: int, engine_bytes: int, prefixes_bytes: int) -> str:
     """The table of ``df``: powers of 1000 and always two decimals."""
     rows = [("Models", _disk_size(models_bytes))]
     if engine_bytes:
         rows.append(("Inference engine", _disk_size(engine_bytes)))
+    if prefixes_bytes:
+        rows.append(("Kept prefixes", _disk_size(prefixes_bytes)))
     return table(("TYPE", "SIZE"), rows)
 
 

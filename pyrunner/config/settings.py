@@ -70,6 +70,9 @@ class EngineConfig:
     cache_bytes: int = _between(-1, -1, 2**53)
     """Host memory for the prefixes of earlier requests, beside what rests in the lanes; -1 takes as
     much as the lanes, at most a sixteenth of the memory budget, 0 none."""
+    cache_disk_bytes: int = _between(0, 0, 2**53)
+    """Disk for prefixes of all models together, written when one is unloaded and read when it is
+    loaded again; 0 writes none. They hold what was said, readable by this user only."""
     n_threads: int = _between(0, 0, 512)
     """Threads of a step; 0 takes one per physical core this process may use, fewer while others use
     them."""

@@ -117,6 +117,11 @@ class Admission:
         self._held.vacate(lane)
         return lane
 
+    def save(self) -> None:
+        """Save to disk what the lanes hold, running ones included, but for who asked not to."""
+        sequences = self._sequences.items()
+        self._held.save(but=[i for i, each in sequences if not each.request.keeps_cells])
+
     def check(self) -> None:
         """Between steps: raise InvariantError unless lanes and what they hold agree."""
         self._ledger.check()

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import replace
 
-from pyrunner._native import Model, Session
+from pyrunner._native import LaneState, Model, Session
 from pyrunner.config import EngineConfig, check_engine
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.constraint import Constraint
+from pyrunner.engine.disk_tier import DiskTier
 from pyrunner.engine.embedding import Embeddings
 from pyrunner.engine.loading import cache_budget, context_length, describe, open_session
 from pyrunner.engine.prefix_cache import PrefixCache
@@ -46,6 +47,7 @@ class EngineLoop:
         model: Loaded; kept alive as long as the loop.
         config: What shapes the lanes, `cache_bytes` and `n_threads` are read.
         can_generate: False saves the memory of the lanes when only `embed` is wanted.
+        disk: Prefixes that `leave` saved, and where it saves them.
         clock: Monotonic seconds, for the timings of requests.
 
     Raises:
@@ -61,6 +63,7 @@ class EngineLoop:
         config: EngineConfig,
         *,
         can_generate: bool = True,
+        disk: DiskTier[LaneState] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_engine(config)
@@ -74,7 +77,8 @@ class EngineLoop:
         if can_generate and model.is_causal:
             self._session = open_session(model, config, n_threads=n_threads)
             n_ctx = self._session.n_ctx
-            held = PrefixCache(self._session, cache_budget(self._session.lanes_bytes, config))
+            budget_bytes = cache_budget(self._session.lanes_bytes, config)
+            held = PrefixCache(self._session, budget_bytes, disk)
             self._admission = Admission(self._session, held, clock)
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
         # A wrong guess leaves a tail, which has to be dropped again.
@@ -215,6 +219,11 @@ class EngineLoop:
             ContextLengthError: An input is longer than the model takes.
         """
         return self._embeddings.embed(inputs, normalize=normalize)
+
+    def leave(self) -> None:
+        """Save to disk what the cells are worth it; nothing else is to be called after this."""
+        if self._admission is not None:
+            self._admission.save()
 
     @property
     def _lanes(self) -> Admission:

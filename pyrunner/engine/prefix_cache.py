@@ -3,13 +3,15 @@
 The cells of a request that is over stay in its lane: it rests. When the lane is needed they are
 parked, as a state blob in host memory, until the budget is used up; then the least valuable blob
 goes. A request starts at the longest beginning that any lane, running ones included, or any blob
-holds.
+holds, or any file of the disk tier, which is written when the model is unloaded.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
 from pyrunner._native import LaneState, Session
+from pyrunner.engine.disk_tier import DiskTier, Wanted
 from pyrunner.engine.prefix_index import Match, PrefixIndex
 from pyrunner.errors import InvariantError, NativeError, UnsupportedParameterError
 
@@ -26,10 +28,14 @@ class PrefixCache:
     Args:
         session: Its lanes are the loop's; only the loop runs steps in them.
         budget_bytes: Host memory for parked states.
+        disk: What was saved when the model was unloaded, if anything is.
     """
 
-    def __init__(self, session: Session, budget_bytes: int) -> None:
+    def __init__(
+        self, session: Session, budget_bytes: int, disk: DiskTier[LaneState] | None = None
+    ) -> None:
         self._session = session
+        self._disk = disk
         self._budget_bytes = budget_bytes
         self._index = PrefixIndex()
         self._in_lane: dict[int, int] = {}  # holder by lane
@@ -57,7 +63,9 @@ class PrefixCache:
     def n_cached(self, tokens: Sequence[int], salt: str) -> int:
         """How much of a prompt need not be read, if it started now."""
         match = self._match(tokens, salt, lane=-1)
-        return match.n_tokens if match else 0
+        n_tokens = match.n_tokens if match else 0
+        on_disk = self._match_on_disk(tokens, salt, n_tokens)
+        return on_disk.n_tokens if on_disk else n_tokens
 
     def start(self, lane: int, tokens: Sequence[int], salt: str) -> int:
         """Fill a free lane with as much of a prompt as is held anywhere, and nothing else.
@@ -67,6 +75,8 @@ class PrefixCache:
         Returns:
             How many tokens the lane holds now, 0..``len(tokens) - 1``.
         """
+        if n_tokens := self._start_from_disk(lane, tokens, salt):
+            return n_tokens
         match = self._match(tokens, salt, lane)
         holder = self._in_lane.get(lane)
         if match is not None and match.holder_id == holder:
@@ -125,6 +135,23 @@ class PrefixCache:
         self._in_lane[target] = self._in_lane.pop(source)
         return True
 
+    def save(self, but: Collection[int] = ()) -> None:
+        """Write what is worth keeping to the disk tier, if there is one: the model is unloaded.
+
+        Args:
+            but: Lanes whose contents are not to be kept.
+        """
+        if self._disk is None or not self._can_travel:
+            return
+        held = [*self._parked, *(each for lane, each in self._in_lane.items() if lane not in but)]
+        held = [each for each in held if self._index.n_tokens(each) >= MIN_COPIED]
+        latest = self._index.latest_first(held, drops_beginnings=self._drops_tails)
+        wanted = (
+            Wanted(self._index.tokens_of(each), self._salts[each], partial(self._taken, each))
+            for each in latest
+        )
+        self._disk.save(wanted, drops_beginnings=self._drops_tails)
+
     def check(self) -> None:
         """Between steps: raise InvariantError unless lanes, states, salts and index agree."""
         self._index.check()
@@ -182,6 +209,51 @@ class PrefixCache:
         is_long = match.n_tokens >= MIN_COPIED
         return self._can_travel and is_long and n_held <= match.n_tokens * _MAX_HELD_PER_SHARED
 
+    def _match_on_disk(self, tokens: Sequence[int], salt: str, n_tokens: int) -> Match | None:
+        """A file that has so much more than the `n_tokens` in memory that reading it pays."""
+        if self._disk is None or not self._can_travel:
+            return None
+        self._disk.refresh()
+        match = self._disk.match(tokens[:-1], salt, is_whole=not self._drops_tails)
+        is_worth_it = match is not None and match.n_tokens >= n_tokens + MIN_COPIED
+        return match if is_worth_it else None
+
+    def _start_from_disk(self, lane: int, tokens: Sequence[int], salt: str) -> int:
+        """Fill a free lane from a file; 0 when there is none, or none that is sound."""
+        if self._disk is None:
+            return 0
+        here = self._match(tokens, salt, lane)
+        match = self._match_on_disk(tokens, salt, here.n_tokens if here else 0)
+        state = self._disk.read(match.holder_id) if match is not None else None
+        if match is None or state is None:
+            return 0
+        self.vacate(lane)
+        if not self._restored_from_disk(lane, state):
+            self._disk.drop(match.holder_id)
+            return 0
+        n_tokens = match.n_tokens
+        if n_tokens < state.n_tokens and not self._truncated(lane, n_tokens):
+            n_tokens = 0
+        self._enter(lane, tokens[:n_tokens], salt)
+        if n_tokens < state.n_tokens:
+            self._park_spare(self._disk.tokens_of(match.holder_id), salt, state)
+        return n_tokens
+
+    def _restored_from_disk(self, lane: int, state: LaneState) -> bool:
+        try:
+            self._session.restore_lane(lane, state)
+        except (UnsupportedParameterError, NativeError, InvariantError):
+            # Equal keys, and yet it does not fit: of a build that should have another.
+            self._session.clear_lane(lane)
+            return False
+        return True
+
+    def _taken(self, holder: int) -> LaneState | None:
+        """The state of a holder, to be written and dropped."""
+        if holder in self._parked:
+            return self._parked[holder]
+        return self._saved(next(lane for lane, each in self._in_lane.items() if each == holder))
+
     def _keep_beginning(self, lane: int, holder: int, n_tokens: int) -> int:
         n_lost = self._index.n_tokens(holder) - n_tokens
         if n_lost == 0:
@@ -206,10 +278,14 @@ class PrefixCache:
         state = self._saved(lane)
         if state is not None:
             # Whoever shares this beginning next finds the copy made.
-            copy = self._new_holder(self._index.tokens_of(holder), self._salts[holder])
-            if not self._park(copy, state, is_spare=True):
-                self._forget(copy)
+            self._park_spare(self._index.tokens_of(holder), self._salts[holder], state)
         return state
+
+    def _park_spare(self, tokens: Sequence[int], salt: str, state: LaneState) -> None:
+        """Keep a state that is also elsewhere, if nothing unique has to go for it."""
+        copy = self._new_holder(tokens, salt)
+        if not self._park(copy, state, is_spare=True):
+            self._forget(copy)
 
     def _copied(self, lane: int, state: LaneState, n_tokens: int) -> bool:
         try:

@@ -259,6 +259,25 @@ class PrefixIndex:
             raise InvariantError("no holder to choose from")
         return chosen
 
+    def latest_first(self, candidates: Iterable[int], *, drops_beginnings: bool) -> list[int]:
+        """Order holders by their last use, without those that add nothing to the others.
+
+        Of those that hold the same the latest used stays. Cost: a sort.
+
+        Args:
+            candidates: Any number.
+            drops_beginnings: Also leave out whose tokens are only the beginning of another's.
+        """
+        chosen = sorted(candidates, key=lambda each: -self._known(each).used)
+        among, ends, found = set(chosen), set(), []
+        for holder_id in chosen:
+            end = self._known(holder_id).end
+            is_passed = any(self._known(each).end is not end for each in end.through & among)
+            if end.end > 0 and id(end) not in ends and not (drops_beginnings and is_passed):
+                ends.add(id(end))
+                found.append(holder_id)
+        return found
+
     def is_unique(self, holder_id: int) -> bool:
         """Whether no other holder of its salt has all of its tokens. Cost: constant."""
         end = self._known(holder_id).end

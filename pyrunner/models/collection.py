@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyrunner import log
 from pyrunner.errors import StoreCorruptError, StoreIOError, StoreLockedError, StoreReadOnlyError
-from pyrunner.models import index, leases, reserve
+from pyrunner.models import index, leases, prefixes, reserve
 from pyrunner.models.blobs import BlobFolder
 from pyrunner.models.cells import RECORD_SUFFIX
 from pyrunner.models.files import (
@@ -41,7 +41,7 @@ def collect(
 
     Holds the collection lock, which taking a lease passes too: what is about to be used is either
     seen here, or its user looks for the blob after it is gone. A model that cannot be read keeps
-    everything: what it needs is unknown.
+    everything: what it needs is unknown. Prefixes that workers kept go with their models.
 
     Returns:
         Bytes set free.
@@ -54,7 +54,7 @@ def collect(
         except (StoreCorruptError, StoreIOError) as error:
             _log.warning("nothing is collected: %s", error)
             return 0
-        freed = 0
+        freed = prefixes.remove_all_but(layout, index.digests(index_file.read()))
         for path in sorted(layout.blobs.iterdir()):
             digest = f"sha256:{path.name}"
             if digest not in needed and (among is None or digest in among):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyrunner
-from pyrunner.models import collection, index, leases
+from pyrunner.models import collection, index, leases, prefixes
 from pyrunner.models.files import LOCK_TIMEOUT_S, allocated_bytes, locked, os_errors
 from pyrunner.models.index import IndexFile
 from pyrunner.models.layout import Layout
@@ -24,7 +24,7 @@ class Purged:
 
 
 def purge(store: Store) -> Purged:
-    """Remove every model, every partial blob and every name; the empty store stays.
+    """Remove every model, partial blob, kept prefix and name; the empty store stays.
 
     Works on a store with a damaged index too. What a running model uses stays until it ends.
 
@@ -78,6 +78,12 @@ def models_bytes(store: Store) -> int:
     with os_errors(store.path):
         whole = sum(allocated_bytes(each) for each in layout.blobs.iterdir())
     return whole + store.blobs.partial_bytes()
+
+
+def prefixes_bytes(store: Store) -> int:
+    """Bytes that the prefixes of unloaded models take on the disk."""
+    with os_errors(store.path):
+        return prefixes.size_bytes(Layout(store.path))
 
 
 def engine_bytes() -> int:

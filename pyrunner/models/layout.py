@@ -7,6 +7,7 @@
     .pyrunner/index.lock  collection.lock          flock'ed
     .pyrunner/leases/<pid>-<random>                flock'ed by their holders
     .pyrunner/incoming/<hex>.partial  <hex>.cells  blobs on their way in, and what of them is here
+    .pyrunner/prefixes/<model>/                    what workers keep of conversations
     .pyrunner/reserve                              room for a smaller index on a full disk
     .pyrunner/index.json.damaged                   what a repair replaced
 """
@@ -48,6 +49,7 @@ class Layout:
         self.collection_lock = self.own / "collection.lock"
         self.leases = self.own / "leases"
         self.incoming = self.own / "incoming"
+        self.prefixes = self.own / "prefixes"
         self.reserve = self.own / reserve.NAME
 
     def exists(self) -> bool:

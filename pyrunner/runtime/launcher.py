@@ -12,6 +12,7 @@ from pathlib import Path
 from pyrunner import log
 from pyrunner.config import Settings
 from pyrunner.errors import StoreIOError
+from pyrunner.models import prefixes
 from pyrunner.models.store import Lease, StoredModel
 from pyrunner.runtime.folder import RuntimeFolder
 from pyrunner.runtime.footprint import Footprint
@@ -131,6 +132,7 @@ class Launcher:
             mmproj_path=_absolute(model.mmproj_path),
             chat_template_path=_absolute(model.chat_template_path),
             engine=plan.footprint.engine,
+            prefix_folder=_absolute(self._prefix_folder(plan)),
             keep_alive_s=runtime.keep_alive_s if keep_alive_s is None else keep_alive_s,
             orphan_grace_s=runtime.orphan_grace_s,
             drain_s=runtime.drain_s,
@@ -144,6 +146,10 @@ class Launcher:
             lease_path=_absolute(lease_path),
             log_level=self._settings.log.level,
         )
+
+    def _prefix_folder(self, plan: Plan) -> Path | None:
+        is_on = plan.footprint.engine.cache_disk_bytes > 0 and plan.mode is ModelMode.COMPLETION
+        return prefixes.folder_for(self._settings.store_path, plan.model.id) if is_on else None
 
 
 def _absolute(path: Path | None) -> str | None:

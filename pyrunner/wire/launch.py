@@ -38,6 +38,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """A template that replaces the one inside the model file."""
     engine: EngineConfig
     """With `n_ctx` and `n_lanes` resolved: never 0."""
+    prefix_folder: str | None = None
+    """Where prefixes are kept on disk, absolute; None keeps none."""
     keep_alive_s: float
     orphan_grace_s: float
     drain_s: float

@@ -81,10 +81,12 @@ class EngineThread:
             self.work()
 
     def work(self) -> None:
-        """Turn until told to stop. What goes wrong is reported and ends it."""
+        """Turn until told to stop, then save. What goes wrong is reported and ends it."""
         try:
             while not self._is_stopping:
                 self.turn()
+            if self._loop is not None:
+                self._loop.leave()
         except PyrunnerError as error:
             _logger.exception("the engine failed")
             self._mailbox.post(Broken(error))

@@ -21,11 +21,13 @@ from pyrunner.worker.ports import Loop, OnProgress, Prompts, Rendered
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyrunner._native import Model
+    from pyrunner._native import LaneState, Model
     from pyrunner.chat.conversation import ChatFormat
     from pyrunner.chat.grammar import Grammars
     from pyrunner.engine.constraint import Constraint
+    from pyrunner.engine.disk_tier import DiskTier
 
+_logger = log.get("worker")
 _native_logger = log.get("native")
 
 _LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
@@ -56,7 +58,8 @@ class NativeBackend:
         if model is None:
             return None
         can_generate = launch.mode is ModelMode.COMPLETION
-        loop = EngineLoop(model, launch.engine, can_generate=can_generate)
+        disk = _disk_tier(launch) if can_generate else None
+        loop = EngineLoop(model, launch.engine, can_generate=can_generate, disk=disk)
         return loop, NativePrompts(model, template, loop.info.n_ctx)
 
     def pass_on_log(self) -> None:
@@ -149,6 +152,19 @@ class NativePrompts:
         from pyrunner.chat.conversation import ChatFormat  # noqa: PLC0415 - native, too
 
         return ChatFormat(self._model, self._template)
+
+
+def _disk_tier(launch: Launch) -> "DiskTier[LaneState] | None":
+    if launch.prefix_folder is None:
+        return None
+    from pyrunner._native import LaneState, commit, devices  # noqa: PLC0415 - see `load`
+    from pyrunner.engine.disk_tier import DiskTier, cache_key  # noqa: PLC0415 - see `load`
+
+    key = cache_key(launch.model_id, launch.engine, (commit(), devices()))
+    budget_bytes = launch.engine.cache_disk_bytes
+    disk = DiskTier(Path(launch.prefix_folder), key, budget_bytes, LaneState.blank)
+    _logger.info("%d prefixes on disk", disk.n_files)
+    return disk
 
 
 def _template(path: str | None) -> str | None:

@@ -67,6 +67,13 @@ class Loop(Protocol):
         """One vector per input; None when `interrupt` stopped it, and it can be asked again."""
         ...
 
+    def leave(self) -> None:
+        """The last call: save what may be wanted when the model is loaded again, in bounded time.
+
+        Not after `step` has raised.
+        """
+        ...
+
 
 class Parser(Protocol):
     """Turns the text of one answer into pieces. Only the I/O thread calls it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from pyrunner import log
+from pyrunner.engine.disk_tier import MAX_SAVE_S
 from pyrunner.wire.launch import MAX_LAUNCH_BYTES, Launch, decode_launch
 from pyrunner.wire.server_socket import remove_dead
 from pyrunner.worker.engine_thread import EngineThread
@@ -59,7 +60,8 @@ def run(backend: Backend) -> int:
     try:
         loop.run()
     finally:
-        has_stopped = engine.stop(_STOP_S) and preparer.stop(_STOP_S)
+        saving_s = 0.0 if launch.prefix_folder is None else MAX_SAVE_S
+        has_stopped = engine.stop(_STOP_S + saving_s) and preparer.stop(_STOP_S)
         backend.pass_on_log()
         _logger.info("worker %d ends with status %d", os.getpid(), service.exit_status)
         if service.is_orphan:

@@ -71,6 +71,7 @@ class ScriptedLoop:
     def __init__(self, pause_s: float = 0.0) -> None:
         self.info = INFO
         self.n_interrupts = 0
+        self.has_left = False
         self._pause_s = pause_s
         self._running: dict[int, _Running] = {}
         self._waiting: deque[_Running] = deque()
@@ -99,6 +100,9 @@ class ScriptedLoop:
             if each.request.request_id == request_id:
                 self._waiting.remove(each)
                 self._cancelled.append(each)
+
+    def leave(self) -> None:
+        self.has_left = True
 
     def interrupt(self) -> None:
         self.n_interrupts += 1

@@ -1,8 +1,10 @@
 """Lanes without a model: a session's cells as lists of tokens, and the errors of the real one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
+from pyrunner.engine.disk_tier import DiskTier
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.errors import InvariantError, OutOfMemoryError, UnsupportedParameterError
 
@@ -17,24 +19,59 @@ class Cell(NamedTuple):
     salt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class SavedLane:
-    """Stands in for `LaneState`."""
+    """Stands in for `LaneState`: a head, and ten bytes per cell."""
 
-    cells: tuple[Cell, ...]
-    n_bytes: int
+    N_BYTES_HEAD = 100
+    N_BYTES_PER_TOKEN = 10
+    N_BYTES_SALT = N_BYTES_PER_TOKEN - 4
+    n_lanes = 7
+    """Of the session it is of, which no session here checks."""
+
+    def __init__(self, n_tokens: int, n_bytes: int, cells: Sequence[Cell] = ()) -> None:
+        self.n_tokens = n_tokens
+        self.n_bytes = n_bytes
+        self._cells = cells
+        self._data: bytearray | None = None  # once somebody has asked for it
+
+    @classmethod
+    def blank(cls, n_tokens: int, n_bytes: int, n_lanes: int) -> Self:
+        assert n_lanes == cls.n_lanes
+        return cls(n_tokens, n_bytes)
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> Self:
+        n_bytes = cls.N_BYTES_HEAD + len(cells) * cls.N_BYTES_PER_TOKEN
+        return cls(len(cells), n_bytes, tuple(cells))
+
+    def view(self, is_writable: bool = False) -> memoryview:
+        if self._data is None:
+            self._data = self._encoded()
+        view = memoryview(self._data)
+        return view if is_writable else view.toreadonly()
+
+    def _encoded(self) -> bytearray:
+        data = bytearray(b"h" * self.N_BYTES_HEAD)
+        for cell in self._cells:
+            salt = cell.salt.encode()
+            assert len(salt) <= self.N_BYTES_SALT
+            data += cell.token.to_bytes(4, "little") + salt.ljust(self.N_BYTES_SALT, b"\0")
+        return data.ljust(self.n_bytes, b"\0")
 
     @property
-    def n_tokens(self) -> int:
-        return len(self.cells)
+    def cells(self) -> list[Cell]:
+        if self._data is None:
+            return list(self._cells)
+        cells = []
+        for at in range(self.N_BYTES_HEAD, len(self._data), self.N_BYTES_PER_TOKEN):
+            token, salt = self._data[at : at + 4], self._data[at + 4 : at + self.N_BYTES_PER_TOKEN]
+            cells.append(Cell(int.from_bytes(token, "little"), salt.rstrip(b"\0").decode()))
+        return cells
 
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedLanes:
     """What `PrefixCache` uses of a session, and a log of the copies it makes."""
-
-    N_BYTES_HEAD: ClassVar = 100
-    N_BYTES_PER_TOKEN: ClassVar = 10
 
     n_lanes: int
     drops_tails: bool = True
@@ -59,7 +96,7 @@ class ScriptedLanes:
     @classmethod
     def n_bytes(cls, n_tokens: int) -> int:
         """The size of a saved lane."""
-        return cls.N_BYTES_HEAD + n_tokens * cls.N_BYTES_PER_TOKEN
+        return SavedLane.N_BYTES_HEAD + n_tokens * SavedLane.N_BYTES_PER_TOKEN
 
     def tokens(self, lane: int) -> list[int]:
         return [cell.token for cell in self.cells[lane]]
@@ -98,7 +135,7 @@ class ScriptedLanes:
         if self.n_saves_without_memory:
             self.n_saves_without_memory -= 1
             raise OutOfMemoryError(during="saving a lane")
-        return SavedLane(tuple(self.cells[lane]), self.n_bytes(len(self.cells[lane])))
+        return SavedLane.of(self.cells[lane])
 
     def restore_lane(self, lane: int, state: SavedLane) -> None:
         self.log.append(f"restore {lane}")
@@ -107,7 +144,7 @@ class ScriptedLanes:
         self.cells[lane] = []
         if not self.can_restore:
             raise UnsupportedParameterError(param="restoring a lane")
-        self.cells[lane] = list(state.cells)
+        self.cells[lane] = state.cells
 
 
 class CachedLanes:
@@ -115,9 +152,16 @@ class CachedLanes:
 
     N_PLENTY = 10**6
 
-    def __init__(self, *, n_lanes: int = 2, budget_bytes: int = N_PLENTY, **abilities: Any) -> None:
+    def __init__(
+        self,
+        *,
+        n_lanes: int = 2,
+        budget_bytes: int = N_PLENTY,
+        disk: DiskTier[SavedLane] | None = None,
+        **abilities: Any,
+    ) -> None:
         self.session = ScriptedLanes(n_lanes=n_lanes, **abilities)
-        self.cache = PrefixCache(cast("Session", self.session), budget_bytes)
+        self.cache = PrefixCache(cast("Session", self.session), budget_bytes, cast("Any", disk))
 
     def start(self, lane: int, prompt: list[int], salt: str = "") -> int:
         """Start a request and read the rest of its prompt; how much was cached."""

@@ -94,18 +94,20 @@ def import_command(path: Path, *, is_dry: bool) -> None:
 
 @click.command("df")
 def df_command() -> None:
-    """Show how much disk the models and the engine take."""
+    """Show how much disk the models, the engine and kept prefixes take."""
     settings = config.load()
     client = connect.find_server(settings)
     if client is not None:
         sizes = client.call("GET", "/engines/df")
         models, engine = sizes["models_disk_usage"], sizes["default_backend_disk_usage"]
+        kept = sizes.get("prefix_cache_disk_usage", 0)  # Docker's own server says nothing of it
     else:
         from pyrunner.models import housekeeping
 
-        models = housekeeping.models_bytes(catalog.open_store(settings))
+        store = catalog.open_store(settings)
+        models, kept = housekeeping.models_bytes(store), housekeeping.prefixes_bytes(store)
         engine = housekeeping.engine_bytes()
-    click.echo(render.disk_table(models, engine), nl=False)
+    click.echo(render.disk_table(models, engine, kept), nl=False)
 
 
 @click.command("purge")

@@ -45,13 +45,14 @@ class DiskUsage:
         self._store = store
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Bytes of the models, each blob once, and of the engine."""
+        """Bytes of the models, each blob once, of kept prefixes, and of the engine."""
         respond_json(
             resp,
             200,
             {
                 "models_disk_usage": housekeeping.models_bytes(self._store),
                 "default_backend_disk_usage": housekeeping.engine_bytes(),
+                "prefix_cache_disk_usage": housekeeping.prefixes_bytes(self._store),
             },
         )
 

@@ -1,11 +1,13 @@
 """The prefix cache under tens of thousands of random operations, each followed by every check."""
 
 import random
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support.scripted_lanes import Cell, SavedLane, ScriptedLanes
 
+from pyrunner.engine.disk_tier import DiskTier
 from pyrunner.engine.prefix_cache import MIN_COPIED, PrefixCache
 
 if TYPE_CHECKING:
@@ -137,7 +139,72 @@ class _Machine:
         for holder, state in self.cache._parked.items():
             salt = self.cache._salts[holder]
             tokens = self.cache._index.tokens_of(holder)
-            assert cast("SavedLane", state).cells == tuple(Cell(token, salt) for token in tokens)
+            assert cast("SavedLane", state).cells == [Cell(token, salt) for token in tokens]
+
+
+class _Reloaded(_Machine):
+    """The same model, unloaded and loaded again now and then, beside somebody who breaks files."""
+
+    def __init__(self, seed: int, folder: Path, budget_bytes: int, *, drops_tails: bool) -> None:
+        # The counts that are promised hold for sound files only.
+        super().__init__(seed, 10**5, drops_tails=drops_tails, can_fail=True)
+        self.folder, self.disk_bytes = folder, budget_bytes
+        self.n_from_disk = 0
+        self.load()
+
+    def load(self) -> None:
+        self.session = ScriptedLanes(n_lanes=N_LANES, drops_tails=self.session.drops_tails)
+        self.disk = DiskTier(self.folder, b"key", self.disk_bytes, SavedLane.blank)
+        cache = PrefixCache(
+            cast("Session", self.session), self.budget_bytes, cast("Any", self.disk)
+        )
+        self.cache = cache
+        self.running.clear()
+
+    def unload(self) -> None:
+        self.cache.save(but=[lane for lane in self.running if self.rng.random() < 0.3])
+        n_bytes = sum(path.stat().st_size for path in self.folder.iterdir())
+        assert n_bytes <= self.disk_bytes
+        self.load()
+        n_before = self.n_cached
+        for _ in range(N_LANES):
+            self.start()
+        self.n_from_disk += self.n_cached - n_before
+
+    def spoil(self) -> None:
+        paths = sorted(self.folder.iterdir())
+        if not paths:
+            return
+        path = self.rng.choice(paths)
+        if self.rng.random() < 0.5:
+            path.unlink()
+            return
+        content = bytearray(path.read_bytes())
+        content[self.rng.randrange(len(content))] ^= 1 << self.rng.randrange(8)
+        path.write_bytes(content)
+
+    def change(self) -> None:
+        chance = self.rng.random()
+        if chance < 0.01:
+            self.unload()
+        elif chance < 0.03:
+            self.spoil()
+        else:
+            super().change()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drops_tails", [True, False], ids=["drops tails", "whole only"])
+@pytest.mark.parametrize("n_files", [3, 100])
+def test_random_operations_between_unloads(tmp_path: Path, n_files: int, drops_tails: bool) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir(mode=0o700)
+    n_bytes = n_files * ScriptedLanes.n_bytes(N_CTX)
+    machine = _Reloaded(n_files, folder, n_bytes, drops_tails=drops_tails)
+    for _ in range(1500):
+        machine.change()
+        machine.check()
+    assert machine.n_from_disk > 100
 
 
 @pytest.mark.slow

@@ -90,7 +90,8 @@ def test_memory_that_refuses_to_drop_a_tail_is_asked_once_and_read_afresh(lane: 
 def test_where_memory_cannot_travel_it_is_tried_once_and_only_lanes_count(
     lacks: str, drops_tails: bool
 ) -> None:
-    lanes = CachedLanes(n_lanes=3, **{lacks: False, "drops_tails": drops_tails})
+    abilities: dict[str, Any] = {lacks: False}
+    lanes = CachedLanes(n_lanes=3, drops_tails=drops_tails, **abilities)
     lanes.start(0, A)
     assert lanes.start(1, [*A, 1]) == 0
     n_tried = len(lanes.take_log())

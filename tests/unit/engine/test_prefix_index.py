@@ -348,3 +348,15 @@ def test_what_is_handed_out_is_a_copy() -> None:
     index.tokens_of(0).append(3)
     index.check()
     assert index.n_tokens(0) == 2
+
+
+def test_the_latest_first_are_those_that_add_something() -> None:
+    index = _index([1, 2], [1, 2, 3], [1, 2, 3], [5], [])
+    index.insert(5, [5], "tenant")
+    index.touch(0)
+    assert index.latest_first(range(6), drops_beginnings=True) == [5, 3, 2]
+    assert index.latest_first(range(6), drops_beginnings=False) == [0, 5, 3, 2]
+    index.touch(1)
+    assert index.latest_first([0, 1, 2], drops_beginnings=True) == [1]
+    assert index.latest_first([0, 3], drops_beginnings=True) == [0, 3]
+    assert index.latest_first([], drops_beginnings=True) == []

@@ -9,7 +9,16 @@ import pytest
 from support.artifacts import add, blob_names, described, new_store
 
 from pyrunner.errors import StoreCorruptError, StoreFormatError, StoreIOError
-from pyrunner.models import collection, files, housekeeping, index, leases, reserve, verification
+from pyrunner.models import (
+    collection,
+    files,
+    housekeeping,
+    index,
+    leases,
+    prefixes,
+    reserve,
+    verification,
+)
 from pyrunner.models.layout import Layout
 from pyrunner.models.store import Store
 
@@ -148,3 +157,59 @@ def test_model_is_used_on_a_full_disk(store, monkeypatch):
     with lease:
         store.remove("x")
         assert model.weight_paths[0].read_bytes() == b"weights"
+
+
+def _kept(store: Store, model_id: str) -> Path:
+    folder = prefixes.folder_for(store.path, model_id)
+    assert folder is not None
+    (folder / "a.prefix").write_bytes(b"1" * 10_000)
+    return folder
+
+
+def test_kept_prefixes_go_with_their_model(store):
+    going, staying = add(store, "x", b"1"), add(store, "y", b"2")
+    gone, stays = _kept(store, going.id), _kept(store, staying.id)
+    assert housekeeping.prefixes_bytes(store) >= 20_000
+    store.remove("x")
+    assert (gone.exists(), stays.exists()) == (False, True)
+    assert 10_000 <= housekeeping.prefixes_bytes(store) < 20_000
+    assert verification.verify(store).damages == ()
+
+
+def test_kept_prefixes_stay_while_a_model_has_a_name(store):
+    folder = _kept(store, add(store, "x", b"1").id)
+    store.tag("x", "y")
+    store.remove("x")
+    assert folder.exists()
+
+
+def test_purge_removes_every_kept_prefix_and_counts_them(store):
+    folder = _kept(store, add(store, "x", b"1").id)
+    assert housekeeping.purge(store).freed_bytes > 10_000
+    assert not folder.exists()
+    assert housekeeping.prefixes_bytes(store) == 0
+
+
+def test_prefixes_of_no_model_go_when_somebody_cleans(store):
+    add(store, "x", b"1")
+    folder = _kept(store, f"sha256:{'0' * 64}")
+    assert housekeeping.clean(store) == 10_000
+    assert not folder.exists()
+
+
+def test_the_folder_of_prefixes_is_of_this_user_alone(store):
+    model = add(store, "x", b"1")
+    folder = prefixes.folder_for(store.path, model.id)
+    assert folder is not None
+    for each in (folder, folder.parent):
+        assert each.stat().st_mode & 0o777 == 0o700
+        each.chmod(0o755)
+    assert prefixes.folder_for(store.path, model.id) == folder
+    assert {each.stat().st_mode & 0o777 for each in (folder, folder.parent)} == {0o700}
+
+
+def test_where_no_folder_can_be_made_there_are_no_prefixes(store, caplog):
+    model = add(store, "x", b"1")
+    (store.path / ".pyrunner" / "prefixes").write_bytes(b"a file")
+    assert prefixes.folder_for(store.path, model.id) is None
+    assert "no prefixes are kept on disk" in caplog.text

@@ -195,6 +195,7 @@ def test_disk_usage_counts_each_blob_once(api, stored):
     blobs = [api.store.blobs.path(each) for each in stored.digests]
     assert usage["models_disk_usage"] == sum(each.stat().st_size for each in blobs)
     assert usage["default_backend_disk_usage"] >= 0
+    assert usage["prefix_cache_disk_usage"] == 0
 
 
 @pytest.mark.usefixtures("stored")

@@ -74,6 +74,26 @@ def test_thread_loads_works_and_stops(mailbox):
     assert thread.stop(5.0)
 
 
+def test_the_last_thing_it_does_is_to_leave(mailbox):
+    thread = _started(ScriptedBackend(), mailbox)
+    loaded = _reports_until(mailbox, Loaded)[-1]
+    assert isinstance(loaded, Loaded)
+    assert isinstance(loaded.loop, ScriptedLoop)
+    assert not loaded.loop.has_left
+    assert thread.stop(5.0)
+    assert loaded.loop.has_left
+
+
+def test_an_engine_that_failed_saves_nothing(mailbox):
+    thread = EngineThread(ScriptedBackend(), launch(), mailbox)
+    thread.load()
+    thread._loop = buggy = _Buggy()
+    buggy.submit(GenerationRequest(request_id=1, tokens=[65]))
+    thread.work()
+    assert isinstance(list(mailbox.take())[-1], Broken)
+    assert not buggy.has_left
+
+
 def test_interrupted_embedding_is_asked_for_again(mailbox):
     thread = EngineThread(ScriptedBackend(), launch(), mailbox)
     thread.load()
