@@ -26,7 +26,7 @@ PACKAGES := $(shell find pyrunner -name __init__.py)
 BUILD := -v --no-deps --no-build-isolation --disable-pip-version-check \
              --config-settings=cmake.define.PYRUNNER_BUILD_TESTS=ON
 
-.PHONY: demo test check bench bench-distribution bench-engine wheel clean setup
+.PHONY: demo test check bench bench-distribution bench-engine soak wheel clean setup
 .DELETE_ON_ERROR:
 
 demo:  $(SETUP) ; @scripts/demo
@@ -35,6 +35,7 @@ check: $(SETUP) ; @scripts/check
 bench: $(SETUP) ; @for each in $(or $(ARGS),benchmarks/*.py benchmarks/engine); do echo "==> $$each" && python $$each || exit; done
 bench-distribution: $(SETUP) ; @python benchmarks/distribution $(ARGS)
 bench-engine: $(SETUP) ; @python benchmarks/engine $(ARGS)
+soak: $(SETUP) ; @python benchmarks/soak $(ARGS)
 wheel: $(SETUP) ; @python -m pip wheel $(BUILD) --wheel-dir dist .
 clean:          ; rm -rf build dist .venv .*_cache
 setup: $(SETUP)

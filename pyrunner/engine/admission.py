@@ -55,6 +55,11 @@ class Admission:
         """Requests that have no lane."""
         return len(self._waiting)
 
+    def in_need(self, chunk_lanes: Collection[int]) -> set[int]:
+        """Whose cancel is worth a chunk: its own, and where somebody waits every lane's."""
+        lanes = self._sequences if chunk_lanes and self._waiting else chunk_lanes
+        return {self._sequences[lane].request.request_id for lane in lanes}
+
     def knows(self, request_id: int) -> bool:
         """Whether a request waits or has a lane."""
         if any(each.request.request_id == request_id for each in self._waiting):
@@ -123,8 +128,9 @@ class Admission:
         self._held.save(but=[i for i, each in sequences if not each.request.keeps_cells])
 
     def check(self) -> None:
-        """Between steps: raise InvariantError unless lanes and what they hold agree."""
-        self._ledger.check()
+        """Between steps: raise InvariantError unless requests, lanes and what they hold agree."""
+        running = {lane: each.request.request_id for lane, each in self._sequences.items()}
+        self._ledger.check(running)
         self._held.check()
 
     def _sequence(self, waiting: Waiting, lane: int, n_cached: int = 0) -> Sequence:

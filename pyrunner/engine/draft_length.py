@@ -43,7 +43,7 @@ class PassCosts:
         self._seconds[n_rows] += _FRESH * (seconds - self._seconds[n_rows])
 
     def expected_s(self, n_rows: int) -> float:
-        """What a pass will take; NaN before any was noted."""
+        """What a pass will take; NaN before any was noted, 0 where no line says anything."""
         if not self._rows:
             return math.nan
         # Between the two sizes beside it, or on the line through the last two.
@@ -113,8 +113,8 @@ def choose_length(
         Tokens of each draft at most; 0 when none promises more than going on without.
     """
     plain_s = costs.expected_s(n_running)
-    if not candidates or math.isnan(plain_s):
-        return 0
+    if not candidates or not plain_s > 0.0:
+        return 0  # the pass that follows tells
     best, best_rate = 0, _MIN_GAIN * n_running / plain_s
     for length in LENGTHS:
         n_rows = sum(min(length, each.n_guesses) for each in candidates)
@@ -127,8 +127,10 @@ def choose_length(
             # llama.cpp makes another pass of what some lanes have more than others.
             else plain_s + costs.expected_s(n_rows)
         )
-        if n_tokens / seconds > best_rate:
-            best, best_rate = length, n_tokens / seconds
+        # More rows take no less; lines through times that somebody else disturbed may say so.
+        rate = n_tokens / max(seconds, plain_s)
+        if rate > best_rate:
+            best, best_rate = length, rate
         if all(each.n_guesses <= length for each in candidates):
             break
     return best

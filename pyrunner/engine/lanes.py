@@ -6,6 +6,7 @@ last lane into it.
 """
 
 import heapq
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pyrunner.errors import InvariantError
@@ -30,11 +31,6 @@ class LaneLedger:
     def n_free(self) -> int:
         """Lanes without a request."""
         return len(self._free)
-
-    @property
-    def n_taken(self) -> int:
-        """Lanes with a request."""
-        return len(self._request_of)
 
     @property
     def lowest_free(self) -> int:
@@ -71,10 +67,17 @@ class LaneLedger:
         heapq.heappush(self._free, move.source)
         return request_id
 
-    def check(self) -> None:
-        """Raise InvariantError unless every lane is either free or taken, once."""
+    def check(self, running: Mapping[int, int] | None = None) -> None:
+        """Raise InvariantError unless every lane is either free or taken, once.
+
+        Args:
+            running: Which requests run, by lane, as somebody else knows it: exactly these must
+                have their lanes.
+        """
         lanes = sorted([*self._free, *self._request_of])
         if lanes != list(range(self._n_lanes)):
             raise InvariantError(f"lanes are {lanes}")
         if len(set(self._request_of.values())) != len(self._request_of):
             raise InvariantError("a request has two lanes")
+        if running is not None and running != self._request_of:
+            raise InvariantError(f"{self._request_of} have lanes, but {running} run")

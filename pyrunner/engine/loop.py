@@ -1,7 +1,7 @@
 """The loop over steps: takes requests, runs steps, says what came out of them.
 
 Who has a lane is decided in `pyrunner.engine.admission`. One thread owns an `EngineLoop` and calls
-everything but `interrupt`. It never waits: `step` does one step and returns.
+everything but `interrupt` and `hurry`. It never waits: `step` does one step and returns.
 """
 
 import time
@@ -26,6 +26,7 @@ from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.speculation import Draft, Drafter, Speculation
 from pyrunner.engine.step import Sampled, run_step
 from pyrunner.engine.threads import ThreadGovernor, n_threads_default
+from pyrunner.engine.urgency import Urgency
 from pyrunner.errors import (
     ContextLengthError,
     InvalidParameterError,
@@ -89,6 +90,7 @@ class EngineLoop:
         self._budgets = SchedulerConfig(
             n_chunk_alone=config.n_batch, n_chunk_shared=min(N_CHUNK_SHARED, config.n_batch)
         )
+        self._urgency = Urgency(self.interrupt)
         self._cancelled: set[int] = set()
         self.info: ModelInfo = describe(model, self._session, n_ctx=n_ctx)
 
@@ -145,15 +147,22 @@ class EngineLoop:
 
         Requests that are unknown or over are ignored.
         """
+        self._urgency.settle(request_id)
         if self._admission is not None and self._admission.knows(request_id):
             self._cancelled.add(request_id)
+
+    def hurry(self, request_id: int) -> None:
+        """Say that `cancel` of a request is about to come, so that it is soon. Any thread.
+
+        The prompt chunk or the embedding that is being computed is interrupted where the cancel
+        makes it useless, or where somebody waits for the lane; not where it is for others.
+        """
+        self._urgency.hurry(request_id)
 
     def interrupt(self) -> None:
         """Stop reading the prompt chunk that is being read, or the inputs of `embed`. Any thread.
 
-        Nothing is lost: the loop goes on from where the chunk stopped. So that a cancel does not
-        wait for the chunk, hand the cancel to the loop's thread first and interrupt then; the
-        other way round the next chunk may begin in between.
+        The loop goes on from where the chunk stopped; what the chunk had computed is lost.
         """
         if self._session is not None:
             self._session.interrupt()
@@ -180,7 +189,8 @@ class EngineLoop:
             self.session.set_threads(self._governor.n_threads)
         drafts = self._drafts(schedule.running_lanes)
         began_s = self._clock()
-        done = run_step(self.session, schedule, self._sequences, drafts)
+        with self._urgency.working(self._lanes.in_need([part.lane for part in schedule.chunk])):
+            done = run_step(self.session, schedule, self._sequences, drafts)
         now = self._clock()
         self._note_running(schedule.running_lanes, drafts, done.sampled)
         if schedule.chunk:
@@ -196,6 +206,11 @@ class EngineLoop:
         )
         return events
 
+    def check(self) -> None:
+        """Between steps: raise InvariantError unless requests, lanes and what they hold agree."""
+        if self._admission is not None:
+            self._admission.check()
+
     def spare_lane(self) -> int:
         """A lane beside the running ones, for reading logits before the next `step`.
 
@@ -207,18 +222,21 @@ class EngineLoop:
         return self._lanes.lend_lane()
 
     def embed(
-        self, inputs: Tokens[Tokens[int]], *, normalize: bool = True
+        self, inputs: Tokens[Tokens[int]], *, normalize: bool = True, request_id: int = -1
     ) -> EmbeddingResult | None:
         """Turn token sequences into vectors, between two steps.
 
         Returns:
-            None when `interrupt` stopped it: look at what has changed, and ask again.
+            None when `hurry` of `request_id`, or `interrupt`, stopped it: look at what has
+            changed, and ask again.
 
         Raises:
             InvalidParameterError: An empty input or a token outside the vocabulary.
             ContextLengthError: An input is longer than the model takes.
         """
-        return self._embeddings.embed(inputs, normalize=normalize)
+        with self._urgency.working((request_id,)) as is_useless:
+            # What comes before an embedding does not interrupt it.
+            return None if is_useless else self._embeddings.embed(inputs, normalize=normalize)
 
     def leave(self) -> None:
         """Save to disk what the cells are worth it; nothing else is to be called after this."""

@@ -10,8 +10,8 @@ from pyrunner.engine.token_trace import TokenTrace
 from pyrunner.errors import PyrunnerError, WorkerProtocolError
 from pyrunner.types import EmbeddingResult
 from pyrunner.wire.frames import Delta, Done, Failed, FromWorker, Vectors
-from pyrunner.worker.messages import Cancel, Order, Prepared
-from pyrunner.worker.ports import Parser, Piece, Prompts
+from pyrunner.worker.messages import Order, Prepared
+from pyrunner.worker.ports import IsWanted, Parser, Piece, Prompts
 from pyrunner.worker.prepare import RequestFrame
 
 _logger = log.get("worker")
@@ -44,16 +44,18 @@ class EnginePort(Protocol):
         """Queue an order."""
         ...
 
-    def interrupt(self) -> None:
-        """Make the running step end soon."""
+    def cancel(self, request_id: int) -> None:
+        """End a request soon."""
         ...
 
 
 class PromptPort(Protocol):
     """The prompt thread as the I/O thread sees it."""
 
-    def prepare(self, request_id: int, frame: RequestFrame, prompts: Prompts) -> None:
-        """Queue a request to be rendered and tokenised."""
+    def prepare(
+        self, request_id: int, frame: RequestFrame, prompts: Prompts, is_wanted: IsWanted
+    ) -> None:
+        """Queue a request to be rendered and tokenised, if it is wanted when its turn comes."""
         ...
 
 
@@ -96,12 +98,12 @@ class Answers:
         self._by_id[answer.request_id] = answer
         self._by_peer[peer] = answer
         if prompts is not None:
-            self._preparer.prepare(answer.request_id, frame, prompts)
+            self._prepare(answer, prompts)
 
     def submit_all(self, prompts: Prompts) -> None:
         """The model is loaded: hand over what waited for it, in the order it came."""
         for answer in self._by_id.values():
-            self._preparer.prepare(answer.request_id, answer.frame, prompts)
+            self._prepare(answer, prompts)
 
     def prepared(self, report: Prepared) -> None:
         """A prompt is ready: the engine gets it, unless nobody waits for the answer any more."""
@@ -154,6 +156,11 @@ class Answers:
             else:
                 self._end(answer, Vectors(result=result))
 
+    def _prepare(self, answer: Answer, prompts: Prompts) -> None:
+        request_id = answer.request_id
+        # Asked by the prompt thread: what is gone does not come back.
+        self._preparer.prepare(request_id, answer.frame, prompts, lambda: request_id in self._by_id)
+
     def _take(self, answer: Answer, event: StepEvent, pieces: list[Piece]) -> None:
         if answer.parser is None:
             raise AssertionError("an event before the submission")
@@ -179,9 +186,7 @@ class Answers:
 
     def _stop(self, answer: Answer) -> None:
         if answer.parser is not None:
-            self._engine.order(Cancel(answer.request_id))
-            # A prompt chunk can take a second: the lane has to be free within 150 ms.
-            self._engine.interrupt()
+            self._engine.cancel(answer.request_id)
 
     def _end(self, answer: Answer, frame: FromWorker) -> None:
         try:

@@ -33,14 +33,21 @@ _logger = log.get("worker")
 _PROGRESS_STEP = 0.01
 """llama.cpp reports every tensor; more often than this nobody can see."""
 
+REST_S = 1.0
+"""Without anything to do for so long the engine looks whether all lanes are free, once."""
+
 
 class EngineThread:
-    """`order`, `interrupt` and `stop` are for any thread; the rest runs in the engine thread."""
+    """`order`, `cancel` and `stop` are for any thread; the rest runs in the engine thread."""
 
-    def __init__(self, backend: Backend, launch: Launch, mailbox: Mailbox) -> None:
+    def __init__(
+        self, backend: Backend, launch: Launch, mailbox: Mailbox, rest_s: float = REST_S
+    ) -> None:
         self._backend = backend
         self._launch = launch
         self._mailbox = mailbox
+        self._rest_s = rest_s
+        self._is_checked = True
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._embeddings: deque[_Embedding] = deque()
         self._loop: Loop | None = None
@@ -57,11 +64,12 @@ class EngineThread:
         """Queue an order; they are carried out between steps, in this sequence."""
         self._orders.put(order)
 
-    def interrupt(self) -> None:
-        """Make the step that is running end soon, so that the orders are seen."""
+    def cancel(self, request_id: int) -> None:
+        """End a request; what is computed for it alone ends at once."""
         loop = self._loop
         if loop is not None:
-            loop.interrupt()
+            loop.hurry(request_id)  # first, because carrying the order out takes it back
+        self._orders.put(Cancel(request_id))
 
     def stop(self, deadline_s: float) -> bool:
         """End the thread, also while it loads.
@@ -71,7 +79,9 @@ class EngineThread:
         """
         self._is_stopping = True
         self._orders.put(Stop())
-        self.interrupt()
+        loop = self._loop
+        if loop is not None:
+            loop.interrupt()
         self._thread.join(deadline_s)
         return not self._thread.is_alive()
 
@@ -124,6 +134,7 @@ class EngineThread:
         if loop is None:
             raise AssertionError("turn before load")
         self._take_orders(loop, is_idle=not (loop.has_work or self._embeddings))
+        self._is_checked = False
         if self._embeddings and not self._is_stopping:
             self._embed_group(loop)
         if loop.has_work and not self._is_stopping:
@@ -143,13 +154,23 @@ class EngineThread:
 
     def _take_orders(self, loop: Loop, *, is_idle: bool) -> None:
         if is_idle:
-            self._carry_out(loop, self._orders.get())
+            self._carry_out(loop, self._next_order(loop))
         while True:
             try:
                 order = self._orders.get_nowait()
             except queue.Empty:
                 return
             self._carry_out(loop, order)
+
+    def _next_order(self, loop: Loop) -> Order:
+        if not self._is_checked:
+            try:
+                return self._orders.get(timeout=self._rest_s)
+            except queue.Empty:
+                loop.check()
+                _logger.debug("at rest: every lane is free, and everything adds up")
+                self._is_checked = True
+        return self._orders.get()
 
     def _carry_out(self, loop: Loop, order: Order) -> None:
         match order:
@@ -174,7 +195,8 @@ class EngineThread:
         if not job.is_cancelled:
             try:
                 group = job.next_group(self._launch.engine.n_batch)
-                part = loop.embed(group, normalize=job.order.normalize)
+                request_id = job.order.request_id
+                part = loop.embed(group, normalize=job.order.normalize, request_id=request_id)
                 if part is None:
                     return  # for the orders that wait; then this group again
                 job.add(part)
@@ -188,27 +210,31 @@ class EngineThread:
 
 
 class _Embedding:
-    """One embedding request on its way through several groups."""
+    """One embedding request on its way through several groups; equal inputs are embedded once."""
 
     def __init__(self, order: EmbedInputs) -> None:
         self.order = order
         self.is_cancelled = False
+        keys = [tuple(each) for each in order.inputs]
+        self._inputs = list(dict.fromkeys(keys))
+        places = {each: i for i, each in enumerate(self._inputs)}
+        self._places = [places[each] for each in keys]
         self._n_done = 0
         self._parts: list[EmbeddingResult] = []
 
     @property
     def is_complete(self) -> bool:
-        return self._n_done == len(self.order.inputs)
+        return self._n_done == len(self._inputs)
 
-    def next_group(self, max_tokens: int) -> list[list[int]]:
+    def next_group(self, max_tokens: int) -> list[tuple[int, ...]]:
         """The next inputs that together have at most `max_tokens`; at least one."""
-        group: list[list[int]] = []
+        group: list[tuple[int, ...]] = []
         n_tokens = 0
-        for tokens in self.order.inputs[self._n_done :]:
+        for tokens in self._inputs[self._n_done :]:
             n_tokens += len(tokens)
             if group and n_tokens > max_tokens:
                 break
-            group.append(list(tokens))
+            group.append(tokens)
         return group
 
     def add(self, part: EmbeddingResult) -> None:
@@ -216,8 +242,9 @@ class _Embedding:
         self._n_done += len(part.vectors)
 
     def result(self) -> EmbeddingResult:
+        vectors = [vector for part in self._parts for vector in part.vectors]
         return EmbeddingResult(
-            vectors=tuple(vector for part in self._parts for vector in part.vectors),
+            vectors=tuple(vectors[place] for place in self._places),
             n_embd=self._parts[0].n_embd,
-            n_tokens=sum(part.n_tokens for part in self._parts),
+            n_tokens=sum(len(each) for each in self.order.inputs),
         )

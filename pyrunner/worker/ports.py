@@ -28,9 +28,12 @@ Piece = TextEvent | ReasoningEvent | ToolCallEvent
 OnProgress = Callable[[float], bool]
 """Told the fraction that is loaded, 0..1; answers False to give up."""
 
+IsWanted = Callable[[], bool]
+"""Any thread: whether somebody still waits for an answer. Once False it stays so."""
+
 
 class Loop(Protocol):
-    """Runs requests. Only the engine thread calls it, but for `interrupt` and the counts."""
+    """Runs requests. Only the engine thread calls it, but for `interrupt`, `hurry` and counts."""
 
     @property
     def has_work(self) -> bool:
@@ -59,12 +62,22 @@ class Loop(Protocol):
         """One forward pass. Raises DecodeError when the session is broken."""
         ...
 
+    def check(self) -> None:
+        """Between steps: raise InvariantError when what it holds does not add up."""
+        ...
+
     def interrupt(self) -> None:
         """Any thread: cut the running prompt chunk or embedding short."""
         ...
 
-    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
-        """One vector per input; None when `interrupt` stopped it, and it can be asked again."""
+    def hurry(self, request_id: int) -> None:
+        """Any thread: its `cancel` is about to come. Cuts short what it makes useless."""
+        ...
+
+    def embed(
+        self, inputs: Sequence[Sequence[int]], *, normalize: bool, request_id: int
+    ) -> EmbeddingResult | None:
+        """One vector per input of that request; None when it was cut short: ask again."""
         ...
 
     def leave(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pyrunner import log
 from pyrunner.errors import PyrunnerError, WorkerCrashedError
 from pyrunner.worker.messages import Mailbox, Unprepared
-from pyrunner.worker.ports import Prompts
+from pyrunner.worker.ports import IsWanted, Prompts
 from pyrunner.worker.prepare import RequestFrame, prepare
 
 _logger = log.get("worker")
@@ -22,6 +22,7 @@ class _Job:
     request_id: int
     frame: RequestFrame
     prompts: Prompts
+    is_wanted: IsWanted
 
 
 class PromptThread:
@@ -41,9 +42,14 @@ class PromptThread:
         """Begin to work."""
         self._thread.start()
 
-    def prepare(self, request_id: int, frame: RequestFrame, prompts: Prompts) -> None:
-        """Queue a request; it is prepared in turn and reported as `Prepared` or `Unprepared`."""
-        self._jobs.put(_Job(request_id, frame, prompts))
+    def prepare(
+        self, request_id: int, frame: RequestFrame, prompts: Prompts, is_wanted: IsWanted
+    ) -> None:
+        """Queue a request; it is prepared in turn and reported as `Prepared` or `Unprepared`.
+
+        Nothing is done, and nothing reported, when nobody wants it any more by then.
+        """
+        self._jobs.put(_Job(request_id, frame, prompts, is_wanted))
 
     def stop(self, deadline_s: float) -> bool:
         """End the thread after the request it is at; whether it did within the deadline."""
@@ -64,6 +70,8 @@ class PromptThread:
                 self._do(job)
 
     def _do(self, job: _Job) -> None:
+        if not job.is_wanted():
+            return
         try:
             report = prepare(job.frame, job.request_id, job.prompts)
         except PyrunnerError as error:

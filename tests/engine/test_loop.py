@@ -18,6 +18,7 @@ from pyrunner.engine.loading import context_length
 from pyrunner.engine.loop import N_CHUNK_SHARED, EngineLoop
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
+from pyrunner.engine.sequence import Sequence
 from pyrunner.errors import (
     ContextLengthError,
     InvalidParameterError,
@@ -134,6 +135,48 @@ def test_interrupt_loses_no_prompt_token(model: Model, config: EngineConfig) -> 
     nervous.interrupt()
     assert nervous.step() == []
     assert _tokens_of(nervous)[1] == expected
+
+
+def _reading(loop: EngineLoop) -> Sequence:
+    (found,) = loop._lanes.reading
+    return found
+
+
+def test_cancel_of_the_prompt_that_is_read_stops_its_chunk(loop: EngineLoop) -> None:
+    loop.submit(_request(1, n_prompt=300))
+    loop.hurry(1)
+    loop.step()
+    assert _reading(loop).n_read == 0
+    loop.cancel(1)
+    assert [event.request_id for event in _finished(loop.step())] == [1]
+
+
+def test_cancel_of_a_stream_lets_the_prompt_of_another_be_read(loop: EngineLoop) -> None:
+    loop.submit(_request(1, n_prompt=4, max_tokens=50))
+    loop.step()
+    loop.submit(_request(2, n_prompt=300))
+    loop.hurry(1)
+    loop.step()
+    assert _reading(loop).n_read > 0
+
+
+def test_cancel_of_a_stream_whose_lane_is_wanted_stops_the_chunk(loop: EngineLoop) -> None:
+    for request_id in (1, 2, 3):
+        loop.submit(_request(request_id, n_prompt=4, max_tokens=50))
+    loop.step()
+    loop.submit(_request(4, n_prompt=300))
+    loop.submit(_request(5, n_prompt=300))
+    loop.hurry(1)
+    loop.step()
+    assert loop.n_waiting == 1
+    assert _reading(loop).n_read == 0
+
+
+def test_embedding_stops_for_its_own_request_only(loop: EngineLoop) -> None:
+    loop.hurry(1)
+    assert loop.embed([[300, 301]], request_id=1) is None
+    assert loop.embed([[300, 301]], request_id=2) is not None
+    assert loop.embed([[300, 301]]) is not None
 
 
 def test_a_request_that_keeps_no_cells_leaves_none(loop: EngineLoop) -> None:

@@ -72,6 +72,8 @@ class ScriptedLoop:
         self.info = INFO
         self.n_interrupts = 0
         self.has_left = False
+        self.n_checks = 0
+        self.embedded: list[list[Sequence[int]]] = []
         self._pause_s = pause_s
         self._running: dict[int, _Running] = {}
         self._waiting: deque[_Running] = deque()
@@ -108,6 +110,10 @@ class ScriptedLoop:
         self.n_interrupts += 1
         self._interrupted.set()
 
+    def hurry(self, request_id: int) -> None:
+        if request_id in self._running:
+            self.interrupt()
+
     def step(self) -> Sequence[StepEvent]:
         while self._waiting and len(self._running) < N_LANES:
             admitted = self._waiting.popleft()
@@ -122,7 +128,14 @@ class ScriptedLoop:
         self._interrupted.clear()
         return events
 
-    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
+    def check(self) -> None:
+        self.n_checks += 1
+
+    def embed(
+        self, inputs: Sequence[Sequence[int]], *, normalize: bool, request_id: int
+    ) -> EmbeddingResult | None:
+        del request_id
+        self.embedded.append(list(inputs))
         if any("".join(map(chr, each)) == "refuse" for each in inputs):
             raise InvalidParameterError(param="input", problem="is refused")
         return EmbeddingResult(

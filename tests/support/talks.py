@@ -73,7 +73,7 @@ class Talks:
         for _ in range(n_steps):
             for event in self.loop.step():
                 self._take(event)
-            self.loop._lanes.check()
+            self.loop.check()
 
     def _take(self, event: StepEvent) -> None:
         answer = self.answers[event.request_id]

@@ -23,6 +23,20 @@ def test_before_any_pass_nothing_is_drafted() -> None:
     assert choose_length(1, [Candidate(32, 1.0)], PassCosts(), 64) == 0
 
 
+@pytest.mark.parametrize(
+    ("passes", "length"),
+    [({3: 0.01, 4: 0.05}, 0), ({1: 1.0, 2: 0.2}, 32)],
+    ids=["a line below nothing", "a line that falls to nothing"],
+)
+def test_times_that_somebody_disturbed_divide_nothing_by_zero(
+    passes: dict[int, float], length: int
+) -> None:
+    costs = PassCosts()
+    for n_rows, seconds in passes.items():
+        costs.note(n_rows, seconds)
+    assert choose_length(1, [Candidate(32, 0.9)], costs, 64) == length
+
+
 def test_without_candidates_nothing_is_drafted() -> None:
     assert choose_length(4, [], _costs(1, 0), 64) == 0
 

@@ -40,6 +40,15 @@ def test_next_move_closes_the_lowest_hole_with_the_last_lane() -> None:
     assert ledger.next_move() is None
 
 
+@pytest.mark.parametrize("running", [{}, {0: 11}, {1: 10}, {0: 10, 1: 11}])
+def test_lane_of_a_request_that_does_not_run_there_is_a_bug(running: dict[int, int]) -> None:
+    ledger = LaneLedger(2)
+    ledger.take(10)
+    ledger.check({0: 10})
+    with pytest.raises(InvariantError, match="have lanes"):
+        ledger.check(running)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_random_operations_keep_every_lane_once(seed: int) -> None:
     rng = random.Random(seed)
@@ -53,7 +62,7 @@ def test_random_operations_keep_every_lane_once(seed: int) -> None:
         while rng.random() < 0.7 and (move := ledger.next_move()):
             lane_of[ledger.moved(move)] = move.target
         ledger.check()
-        assert ledger.n_taken == len(lane_of)
+        ledger.check({lane: request for request, lane in lane_of.items()})
     while move := ledger.next_move():
         lane_of[ledger.moved(move)] = move.target
     assert sorted(lane_of.values()) == list(range(len(lane_of)))

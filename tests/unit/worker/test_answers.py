@@ -42,10 +42,10 @@ class _Nobody:
     def order(self, order: object) -> None:
         pass
 
-    def interrupt(self) -> None:
+    def cancel(self, request_id: int) -> None:
         pass
 
-    def prepare(self, request_id: int, frame: object, prompts: object) -> None:
+    def prepare(self, request_id: int, frame: object, prompts: object, is_wanted: object) -> None:
         pass
 
 

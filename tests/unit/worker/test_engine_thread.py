@@ -7,9 +7,10 @@ from support.scripted_engine import ScriptedBackend, ScriptedLoop
 from support.waits import until
 from unit.worker.rig import launch
 
+from pyrunner.config import EngineConfig
 from pyrunner.engine.request import GenerationRequest, StepEvent
-from pyrunner.errors import WorkerCrashedError
-from pyrunner.types import EmbeddingResult
+from pyrunner.errors import InvariantError, WorkerCrashedError
+from pyrunner.types import EmbeddingResult, Limits
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.messages import (
     Broken,
@@ -30,6 +31,11 @@ class _Buggy(ScriptedLoop):
         raise KeyError("a bug")
 
 
+class _Leaking(ScriptedLoop):
+    def check(self) -> None:
+        raise InvariantError("a lane has nobody")
+
+
 class _Interrupted(ScriptedLoop):
     """Its first embedding is interrupted."""
 
@@ -37,9 +43,13 @@ class _Interrupted(ScriptedLoop):
         super().__init__()
         self.n_asked = 0
 
-    def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
+    def embed(
+        self, inputs: Sequence[Sequence[int]], *, normalize: bool, request_id: int
+    ) -> EmbeddingResult | None:
         self.n_asked += 1
-        return None if self.n_asked == 1 else super().embed(inputs, normalize=normalize)
+        if self.n_asked == 1:
+            return None
+        return super().embed(inputs, normalize=normalize, request_id=request_id)
 
 
 @pytest.fixture
@@ -106,6 +116,22 @@ def test_interrupted_embedding_is_asked_for_again(mailbox):
     assert len(embedded.result.vectors) == 2
 
 
+def test_equal_inputs_of_one_request_are_embedded_once_over_all_groups(mailbox):
+    backend = ScriptedBackend()
+    thread = EngineThread(backend, launch(engine=EngineConfig(n_batch=4)), mailbox)
+    thread.load()
+    assert backend.loop is not None
+    inputs = ([1, 2, 3], [4, 5], [1, 2, 3], [6], [4, 5])
+    thread.order(EmbedInputs(1, inputs, normalize=False))
+    thread.turn()
+    thread.turn()
+    assert backend.loop.embedded == [[(1, 2, 3)], [(4, 5), (6,)]]
+    (embedded,) = [each for each in mailbox.take() if isinstance(each, Embedded)]
+    assert isinstance(embedded.result, EmbeddingResult)
+    assert [vector[0] for vector in embedded.result.vectors] == [3, 2, 3, 1, 2]
+    assert embedded.result.n_tokens == 11
+
+
 def test_stop_interrupts_a_step_that_takes_long(mailbox):
     thread = _started(ScriptedBackend(), mailbox)
     _reports_until(mailbox, Loaded)
@@ -122,6 +148,31 @@ def test_stop_while_loading_gives_the_load_up(mailbox):
     thread = _started(ScriptedBackend(on_load=never), mailbox)
     assert thread.stop(5.0)
     assert not any(isinstance(each, Loaded | LoadFailed) for each in mailbox.take())
+
+
+def test_engine_at_rest_is_checked_once_after_each_work(mailbox):
+    backend = ScriptedBackend()
+    thread = EngineThread(backend, launch(), mailbox, rest_s=0.0)
+    thread.start()
+    _reports_until(mailbox, Loaded)
+    loop = backend.loop
+    assert loop is not None
+    for n_done in (1, 2):
+        limits = Limits(max_tokens=2)
+        thread.order(Submit(GenerationRequest(request_id=n_done, tokens=[65], limits=limits)))
+        until(lambda: loop.n_checks == n_done)  # noqa: B023  # called here
+    assert thread.stop(5.0)
+    assert loop.n_checks == 2
+
+
+def test_lane_that_nobody_has_is_found_at_rest_and_ends_the_thread(mailbox):
+    thread = EngineThread(ScriptedBackend(), launch(), mailbox, rest_s=0.0)
+    thread.load()
+    thread._loop = _Leaking()
+    thread.order(EmbedInputs(1, ([65],), normalize=False))
+    thread.work()
+    (broken,) = [each for each in mailbox.take() if isinstance(each, Broken)]
+    assert "a lane has nobody" in str(broken.error.facts["how"])
 
 
 def test_bug_in_the_engine_is_reported_and_ends_the_thread(mailbox):

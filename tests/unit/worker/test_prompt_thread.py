@@ -1,6 +1,7 @@
 """worker.prompt_thread: long texts are read beside the I/O thread, not in it."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from support.scripted_engine import ScriptedPrompts, ScriptedRendered
@@ -26,6 +27,19 @@ class _Held(ScriptedPrompts):
 class _Buggy(ScriptedPrompts):
     def render(self, _request: ChatRequest) -> ScriptedRendered:
         raise KeyError("a bug")
+
+
+class _Counting(ScriptedPrompts):
+    def __init__(self) -> None:
+        self.n_rendered = 0
+
+    def render(self, request: ChatRequest) -> ScriptedRendered:
+        self.n_rendered += 1
+        return super().render(request)
+
+
+def _always() -> bool:
+    return True
 
 
 @pytest.fixture
@@ -58,7 +72,7 @@ def test_long_rendering_does_not_hold_the_caller(mailbox):
     prompts = _Held()
     thread = PromptThread(mailbox, "ai/x")
     thread.start()
-    thread.prepare(1, chat("hello"), prompts)
+    thread.prepare(1, chat("hello"), prompts, _always)
     assert list(mailbox.take()) == []
     prompts.may_end.set()
     assert isinstance(_report(mailbox), Prepared)
@@ -67,13 +81,27 @@ def test_long_rendering_does_not_hold_the_caller(mailbox):
 
 def test_bug_in_rendering_fails_the_request_and_not_the_thread(mailbox):
     thread = PromptThread(mailbox, "ai/x")
-    thread.prepare(1, chat("hello"), _Buggy())
-    thread.prepare(2, chat("hello"), ScriptedPrompts())
+    thread.prepare(1, chat("hello"), _Buggy(), _always)
+    thread.prepare(2, chat("hello"), ScriptedPrompts(), _always)
     thread.work_off()
     failed, prepared = mailbox.take()
     assert isinstance(failed, Unprepared)
     assert failed.error.code == "worker_crashed"
     assert isinstance(prepared, Prepared)
+
+
+def test_queued_prompt_that_nobody_wants_any_more_is_not_rendered(rig):
+    prompts = _Counting()
+    prepare_later = rig.preparer.work_off
+    rig.preparer.work_off = lambda: None
+    rig.service._loaded = replace(rig.service._loaded, prompts=prompts)
+    gone, stays = rig.connect(chat("gone")), rig.connect(chat("stays"))
+    rig.service.on_closed(gone)
+    prepare_later()
+    assert prompts.n_rendered == 1
+    rig.deliver()
+    rig.step()
+    assert stays.text == "w0 "
 
 
 def test_client_gone_before_its_prompt_is_ready_is_never_submitted(rig):

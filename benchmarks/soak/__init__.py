@@ -1,0 +1,1 @@
+"""Mixed load with random cancels, and what must be as before when it is over."""
