@@ -64,6 +64,7 @@ Status Model::load(const std::vector<std::string> & paths, const ModelParams & p
     const uint64_t mark = log_ring_mark();
     llama_model_params native = llama_model_default_params();
     native.n_gpu_layers = params.n_gpu_layers;
+    is_offloaded_ = params.n_gpu_layers != 0 && llama_supports_gpu_offload();
     native.load_mode = params.use_mmap ? LLAMA_LOAD_MODE_AUTO : LLAMA_LOAD_MODE_NONE;
     native.vocab_only = params.vocab_only;
     native.progress_callback = on_progress;

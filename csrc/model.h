@@ -47,6 +47,7 @@ public:
     uint64_t size_bytes() const noexcept;
     std::string description() const;
     bool has_encoder() const noexcept;
+    bool is_offloaded() const noexcept { return is_offloaded_; } // layers may be on a GPU
     std::vector<int32_t> key_lengths() const; // numbers of a head of K, by kind of layer
     bool is_causal() const;                   // false for embedding models and diffusion models
     // llama_pooling_type of the metadata: 0 none or unspecified, 1 mean, 2 first, 3 last, 4 rank.
@@ -87,6 +88,7 @@ private:
     const llama_vocab * vocab_ = nullptr;
     int32_t n_vocab_ = 0;
     int32_t max_piece_bytes_ = 0;
+    bool is_offloaded_ = false;
     bool has_bounded_runs_ = false; // tokenize() refuses texts with very long runs
     std::vector<int32_t> eog_tokens_;
     mutable DrySamplers dry_samplers_; // has its own lock

@@ -99,6 +99,11 @@ cdef class Model:
         return self.loaded().is_causal()
 
     @property
+    def is_offloaded(self):
+        """Whether layers may be on a GPU."""
+        return self.loaded().is_offloaded()
+
+    @property
     def description(self):
         """llama.cpp's one-line description: architecture, size, quantisation."""
         return self.loaded().description().decode("utf-8", "replace")

@@ -64,6 +64,7 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         uint64_t n_params() noexcept
         uint64_t size_bytes() noexcept
         int32_t max_piece_bytes() noexcept
+        bool is_offloaded() noexcept
         bool is_causal() except +
         string description() except +
         string meta(const string & key) except +

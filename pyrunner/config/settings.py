@@ -87,8 +87,8 @@ class EngineConfig:
     cache_type_v: str = _one_of("f16", *CACHE_TYPES)
     """What the V cells are of; a quantised type needs flash attention."""
     flash_attention: str = _one_of("auto", "auto", "on", "off")
-    """How attention is computed in the lanes; ``auto`` leaves it to llama.cpp, which takes it where
-    the device has it."""
+    """How attention is computed in the lanes; ``auto`` is off on a CPU, where answers are faster
+    without, and leaves it to llama.cpp on a GPU or with quantised V cells."""
     use_mmap: bool = True
     """Map the model file instead of reading it."""
 

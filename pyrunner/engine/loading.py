@@ -10,7 +10,7 @@ from pyrunner._native.status import Status
 from pyrunner.config import DEFAULT_N_LANES, EngineConfig, check_engine
 from pyrunner.engine.speculation import N_DRAFTS
 from pyrunner.errors import ModelLoadError, OutOfMemoryError
-from pyrunner.gguf import CACHE_TYPES, read_header
+from pyrunner.gguf import CACHE_TYPES, is_quantized, read_header
 from pyrunner.types import ModelInfo
 from pyrunner.user_files import printable
 
@@ -22,6 +22,9 @@ _CACHE_SHARE = 16
 """What a cache of no chosen size takes of the memory at most; a server takes it of its budget."""
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 """As llama.h counts it."""
+N_BATCH_PLAIN = 192
+"""Rows of a step without flash attention at most: it computes the scores of all rows at once,
+heads x rows x context floats, which should stay near the processor."""
 
 
 def load_model(
@@ -99,17 +102,29 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
         ContextRefusedError: llama.cpp refused their size or type; the sentence has its words.
         OutOfMemoryError: They do not fit.
     """
+    flash_attention = _flash_attention(model, config)
+    n_batch = config.n_batch if flash_attention else min(config.n_batch, N_BATCH_PLAIN)
     return Session(
         model,
         n_ctx=context_length(model, config),
         n_lanes=config.n_lanes or DEFAULT_N_LANES,
-        n_batch=config.n_batch,
+        n_batch=n_batch,
         n_threads=n_threads,
         type_k=CACHE_TYPES[config.cache_type_k],
         type_v=CACHE_TYPES[config.cache_type_v],
-        flash_attention=_FLASH_ATTENTION[config.flash_attention],
+        flash_attention=flash_attention,
         n_drafts=N_DRAFTS if config.speculation == "auto" else 0,
     )
+
+
+def _flash_attention(model: Model, config: EngineConfig) -> int:
+    if config.flash_attention != "auto":
+        return _FLASH_ATTENTION[config.flash_attention]
+    # PERF(engine): on a CPU ggml's flash attention goes over the cells of each row one by one
+    # unless a lane has 64 rows in the pass, so that answers come at half the speed, and at a third
+    # in long contexts; prompts are read a fifth slower without it (docs/benchmarks.md).
+    is_plain_better = not model.is_offloaded and not is_quantized(config.cache_type_v)
+    return _FLASH_ATTENTION["off" if is_plain_better else "auto"]
 
 
 def context_length(model: Model, config: EngineConfig) -> int:

@@ -87,8 +87,9 @@ class EngineLoop:
         self._speculation = (
             Speculation() if can_speculate and config.speculation == "auto" else None
         )
+        n_batch = config.n_batch if self._session is None else self._session.n_batch
         self._budgets = SchedulerConfig(
-            n_chunk_alone=config.n_batch, n_chunk_shared=min(N_CHUNK_SHARED, config.n_batch)
+            n_chunk_alone=n_batch, n_chunk_shared=min(N_CHUNK_SHARED, n_batch)
         )
         self._urgency = Urgency(self.interrupt)
         self._cancelled: set[int] = set()

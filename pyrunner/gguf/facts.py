@@ -36,13 +36,16 @@ def kv_bytes_per_token(header: GgufHeader, type_k: str = "f16", type_v: str = "f
     n_layers = _n_layers(header)
     known = [max(0, each) for each in kv_heads[:n_layers]]
 
+    # Without flash attention llama.cpp gives V the width of its widest layer everywhere.
+    n_widest = max(known, default=0)
+
     def bytes_of(n_heads: int) -> int:
-        keys, values = n_heads * key_length, n_heads * value_length
+        keys, values = n_heads * key_length, (n_widest if n_heads else 0) * value_length
         return _row_bytes(keys, type_k) + _row_bytes(values, type_v)
 
     # One number stands for all layers; of an array that was too long to keep the largest does.
     n_missing = n_layers - len(known)
-    return sum(map(bytes_of, known)) + n_missing * bytes_of(max(known, default=0))
+    return sum(map(bytes_of, known)) + n_missing * bytes_of(n_widest)
 
 
 def kv_bytes(

@@ -43,9 +43,11 @@ def test_numbers_are_those_of_the_reference(sides: Sides, n_prompt: int) -> None
         Row(0, pos, token, "logits" if pos >= n_prompt - 1 else "-")
         for pos, token in enumerate(whole[:-1])
     ]
-    steps = [rows[:n_prompt][:512], rows[:n_prompt][512:], *([row] for row in rows[n_prompt:])]
-    sides.reference.open_context(ContextShape(n_ctx=1024, n_lanes=1, n_batch=512, n_threads=1))
-    theirs = sides.reference.logits([step for step in steps if step]).astype(np.float64)
+    chunks = [rows[start : min(start + 192, n_prompt)] for start in range(0, n_prompt, 192)]
+    steps = [*chunks, *([row] for row in rows[n_prompt:])]
+    shape = ContextShape(n_ctx=1024, n_lanes=1, n_batch=192, n_threads=1, flash_attention=0)
+    sides.reference.open_context(shape)
+    theirs = sides.reference.logits(steps).astype(np.float64)
     theirs -= theirs.max(axis=1, keepdims=True)
     theirs -= np.log(np.exp(theirs).sum(axis=1, keepdims=True))
     for token, row in zip(found, theirs, strict=True):

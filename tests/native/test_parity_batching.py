@@ -9,6 +9,7 @@ from support.reference_loop import Planned, ReferenceLoop
 from support.sides import Sides, on_models
 
 from pyrunner.config import EngineConfig
+from pyrunner.engine.loading import N_BATCH_PLAIN
 from pyrunner.engine.loop import N_CHUNK_SHARED, EngineLoop
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent
 from pyrunner.types import Limits, SamplingParams
@@ -58,7 +59,10 @@ def _run_engine(
 def _run_both(
     sides: Sides, requests: Sequence[Planned], *, n_lanes: int, n_batch: int
 ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-    shape = ContextShape(n_ctx=1024, n_lanes=n_lanes, n_batch=n_batch, n_threads=1)
+    n_batch = min(n_batch, N_BATCH_PLAIN)
+    shape = ContextShape(
+        n_ctx=1024, n_lanes=n_lanes, n_batch=n_batch, n_threads=1, flash_attention=0
+    )
     config = EngineConfig(
         n_ctx=1024, n_lanes=n_lanes, n_batch=n_batch, n_threads=1, speculation="off"
     )

@@ -223,7 +223,9 @@ class Reference:
         """Judge every generated token, the whole text read in passes of `n_batch` tokens."""
         tokens = [*prompt, *generated]
         n_ctx = (len(tokens) + 255) // 256 * 256
-        self.open_context(ContextShape(n_ctx=n_ctx, n_lanes=1, n_batch=n_batch, n_threads=1))
+        self.open_context(
+            ContextShape(n_ctx=n_ctx, n_lanes=1, n_batch=n_batch, n_threads=1, flash_attention=0)
+        )
         first = len(prompt) - 1
         rows = [
             Row(0, pos, token, "score", tokens[pos + 1]) if pos >= first else Row(0, pos, token)

@@ -67,7 +67,7 @@ def _llama(**numbers: int | list[int]) -> GgufBytes:
                 "attention__head_count": 4,
                 "attention__head_count_kv": [0, 2, 0, 4],
             },
-            6 * 16 * 2 * 2,
+            (6 + 4 + 4) * 16 * 2,
         ),
         (
             {
@@ -76,7 +76,7 @@ def _llama(**numbers: int | list[int]) -> GgufBytes:
                 "attention__head_count": 4,
                 "attention__head_count_kv": [1, 2],
             },
-            (1 + 2 + 2 + 2) * 16 * 2 * 2,
+            (1 + 2 + 2 + 2 + 4 * 2) * 16 * 2,
         ),
         (
             {
