@@ -26,6 +26,11 @@ bool is_sampled(int8_t output) noexcept {
 // Out of line, as is the destructor: llama_token_data is complete only here.
 Session::Session(const Model & model) noexcept : model_(model) {}
 
+void OpenLane::close(std::string & out) {
+    text.flush(out);
+    *this = OpenLane();
+}
+
 Session::~Session() {
     if (context_ != nullptr) {
         llama_free(context_);
@@ -38,8 +43,8 @@ bool Session::on_abort(void * self) {
 }
 
 Status Session::open(const SessionParams & params) noexcept try {
-    if (context_ != nullptr || params.n_lanes < 1 || params.n_lanes > kMaxLanes ||
-        params.n_ctx < 1 || params.n_batch < 1 || params.n_threads < 1 || params.n_drafts < 0 ||
+    if (n_lanes_max_ != 0 || params.n_lanes < 1 || params.n_lanes > kMaxLanes || params.n_ctx < 1 ||
+        params.n_batch < 1 || params.n_threads < 1 || params.n_drafts < 0 ||
         params.n_drafts > kMaxDrafts || !kv_is_type(params.type_k) || !kv_is_type(params.type_v) ||
         params.flash_attention < -1 || params.flash_attention > 1) {
         return kBadArgument;
@@ -52,6 +57,29 @@ Status Session::open(const SessionParams & params) noexcept try {
     }
     params_ = params;
     params_.n_batch = std::max(params.n_batch, n_running_max());
+    n_lanes_max_ = params.n_lanes;
+    const Status status = make_context();
+    if (status != kOk) {
+        return status;
+    }
+    const auto n_rows = static_cast<size_t>(n_rows_max());
+    for (int i = 0; i < 2; i++) {
+        plans_[i].resize(n_rows);
+        plans_[i].masks.reset(new int32_t[n_masks_max() * static_cast<size_t>(n_mask_words())]);
+        results_[i].resize(n_masks_max());
+        results_[i].clear();
+    }
+    n_seq_ids_.assign(n_rows, 1);
+    seq_ids_.resize(n_rows);
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception & error) {
+    error_ = error.what();
+    return kLoadFailed;
+}
+
+Status Session::make_context() {
     const auto n_lanes = static_cast<uint32_t>(params_.n_lanes);
     const uint64_t mark = log_ring_mark();
 
@@ -84,25 +112,10 @@ Status Session::open(const SessionParams & params) noexcept try {
         return kUnsupported;
     }
     n_ctx_ = static_cast<int32_t>(llama_n_ctx_seq(context_));
-
     set_threads(params_.n_threads);
-    const auto n_rows = static_cast<size_t>(n_rows_max());
-    for (int i = 0; i < 2; i++) {
-        plans_[i].resize(n_rows);
-        plans_[i].masks.reset(new int32_t[n_masks_max() * static_cast<size_t>(n_mask_words())]);
-        results_[i].resize(n_masks_max());
-        results_[i].clear();
-    }
     lanes_.resize(n_lanes);
     lengths_.assign(n_lanes, 0);
-    n_seq_ids_.assign(n_rows, 1);
-    seq_ids_.resize(n_rows);
     return kOk;
-} catch (const std::bad_alloc &) {
-    return kOutOfMemory;
-} catch (const std::exception & error) {
-    error_ = error.what();
-    return kLoadFailed;
 }
 
 // llama.cpp asks this with flash attention only, and aborts over such a tensor without.
@@ -316,7 +329,7 @@ int32_t Session::choose(const StepPlan & plan, int32_t begin, size_t row) {
     result.is_end[entry] = 0;
     result.logprob_offsets[entry + 1] = result.logprob_offsets[entry];
     if (is_sampled(plan.outputs[row])) {
-        Lane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
+        OpenLane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
         const float * logits = llama_get_logits_ith(context_, i_batch);
         const bool has_logprobs = lane.n_logprobs >= 0;
         float log_sum = 0.0F;
@@ -348,7 +361,7 @@ const float * Session::allowed_logits(const StepPlan & plan, size_t row, const f
     return masked_.data();
 }
 
-void Session::emit(Lane & lane, int32_t token, StepResult & result) {
+void Session::emit(OpenLane & lane, int32_t token, StepResult & result) {
     const auto entry = static_cast<size_t>(result.n_outputs);
     piece_.clear();
     if (model_.is_end_of_generation(token)) {
@@ -402,7 +415,7 @@ Status Session::open_lane(int32_t lane,
     if (status != kOk) {
         return status;
     }
-    Lane & target = lanes_[static_cast<size_t>(lane)];
+    OpenLane & target = lanes_[static_cast<size_t>(lane)];
     target.sampler = std::move(sampler);
     target.text = Utf8Holdback();
     target.preserved_tokens = preserved_tokens;
@@ -417,9 +430,7 @@ Status Session::close_lane(int32_t lane, std::string & text) noexcept try {
     if (!is_lane(lane) || is_begun_) {
         return kBadArgument;
     }
-    Lane & target = lanes_[static_cast<size_t>(lane)];
-    target.text.flush(text);
-    target.sampler.reset();
+    lanes_[static_cast<size_t>(lane)].close(text);
     return kOk;
 } catch (const std::bad_alloc &) {
     return kOutOfMemory;
@@ -442,39 +453,6 @@ Status Session::truncate_lane(int32_t lane, int32_t n_keep) noexcept {
     if (status == kOk) {
         lengths_[static_cast<size_t>(lane)] = n_keep;
     }
-    return status;
-}
-
-Status Session::move_lane(int32_t from, int32_t to) noexcept {
-    if (!is_lane(from) || !is_lane(to) || from == to || is_begun_ ||
-        lanes_[static_cast<size_t>(to)].sampler != nullptr) {
-        return kBadArgument;
-    }
-    Status status = kv_save(context_, from, blob_);
-    if (status == kOk) {
-        kv_clear(context_, to);
-        status = kv_restore(context_, to, blob_);
-    }
-    if (status != kOk) {
-        lengths_[static_cast<size_t>(to)] = 0;
-        return status;
-    }
-    std::swap(lanes_[static_cast<size_t>(to)], lanes_[static_cast<size_t>(from)]);
-    lengths_[static_cast<size_t>(to)] = lengths_[static_cast<size_t>(from)];
-    return clear_lane(from);
-}
-
-Status Session::save_lane(int32_t lane, std::vector<uint8_t> & blob) noexcept {
-    return !is_lane(lane) || is_begun_ ? kBadArgument : kv_save(context_, lane, blob);
-}
-
-Status Session::restore_lane(int32_t lane, const std::vector<uint8_t> & blob) noexcept {
-    if (!is_lane(lane) || is_begun_ || lanes_[static_cast<size_t>(lane)].sampler != nullptr) {
-        return kBadArgument;
-    }
-    kv_clear(context_, lane);
-    const Status status = kv_restore(context_, lane, blob);
-    lengths_[static_cast<size_t>(lane)] = kv_length(context_, lane);
     return status;
 }
 

@@ -33,6 +33,18 @@ struct SessionParams {
     int32_t n_drafts = 0;         // rows of running lanes beyond one for each, in one step
 };
 
+// What makes a lane an open one, beside its cells: how its tokens are chosen and become text.
+struct OpenLane {
+    std::unique_ptr<Sampler> sampler; // null: closed
+    Utf8Holdback text;
+    std::vector<int32_t> preserved_tokens; // control tokens that are shown, sorted
+    int32_t n_logprobs = -1;
+
+    bool is_open() const noexcept { return sampler != nullptr; }
+    // Forgets everything, after it has appended what the text state still holds back.
+    void close(std::string & out);
+};
+
 class Session {
 public:
     explicit Session(const Model & model) noexcept;
@@ -47,12 +59,15 @@ public:
 
     int32_t n_ctx() const noexcept { return n_ctx_; } // tokens one lane really holds
     int32_t n_lanes() const noexcept { return params_.n_lanes; }
+    int32_t n_lanes_max() const noexcept { return n_lanes_max_; }
     int32_t n_batch() const noexcept { return params_.n_batch; }
-    int32_t n_rows_max() const noexcept { return params_.n_batch + n_running_max(); }
+    int32_t n_rows_max() const noexcept {
+        return params_.n_batch + n_lanes_max_ + params_.n_drafts;
+    }
     int32_t n_running_max() const noexcept { return params_.n_lanes + params_.n_drafts; }
     int32_t n_mask_words() const noexcept; // of one mask in a plan
     size_t n_masks_max() const noexcept {  // rows of a step with outputs at most
-        return static_cast<size_t>(n_running_max() + params_.n_lanes);
+        return static_cast<size_t>(2 * n_lanes_max_ + params_.n_drafts);
     }
 
     // Two plans: begin() takes plan_at(i_plan()) and makes the other one current, so that a plan
@@ -96,10 +111,18 @@ public:
     // Moves cells, sampler and text state; `to` must be closed, and is cleared first.
     Status move_lane(int32_t from, int32_t to) noexcept;
     // Copies the cells of a lane into `blob`, which is resized, and back into any closed lane of
-    // this session, whose cells are lost; an error leaves it empty. kUnsupported: this memory
-    // type cannot travel.
+    // this session, whose cells are lost; an error leaves it empty. `n_lanes` is that of the layout
+    // it was saved in. kUnsupported: this memory type cannot travel, or not to another layout.
     Status save_lane(int32_t lane, std::vector<uint8_t> & blob) noexcept;
-    Status restore_lane(int32_t lane, const std::vector<uint8_t> & blob) noexcept;
+    Status restore_lane(int32_t lane, const std::vector<uint8_t> & blob, int32_t n_lanes) noexcept;
+    // Takes from an open lane what makes it one, so that it is closed, and gives it to a closed
+    // lane; cells are untouched.
+    Status detach_lane(int32_t lane, OpenLane & out) noexcept;
+    Status attach_lane(int32_t lane, OpenLane & from) noexcept;
+    // Makes the context anew with other lanes, all of which are closed before and empty after:
+    // `n_ctx` tokens in each of 1..as many as at open(). On an error there is no context, and
+    // nothing but another set_layout works.
+    Status set_layout(int32_t n_ctx, int32_t n_lanes) noexcept;
     // Whether any tail of a lane can be dropped. Recurrent state cannot go back, and a sliding
     // window has forgotten what stood before it.
     bool drops_tails() const noexcept;
@@ -111,28 +134,25 @@ public:
     const float * logits(int32_t i_output) noexcept;
 
 private:
-    struct Lane {
-        std::unique_ptr<Sampler> sampler;
-        Utf8Holdback text;
-        std::vector<int32_t> preserved_tokens; // control tokens that are shown, sorted
-        int32_t n_logprobs = -1;
-    };
-
+    Status make_context(); // as params_ say; kOutOfMemory, kUnsupported, kLoadFailed
     bool is_recurrent() const noexcept;
     bool splits_blocks(int32_t type_k);
-    bool is_lane(int32_t lane) const noexcept { return lane >= 0 && lane < params_.n_lanes; }
+    bool is_lane(int32_t lane) const noexcept {
+        return context_ != nullptr && lane >= 0 && lane < params_.n_lanes;
+    }
     bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) const;
     int decode(const StepPlan & plan, int32_t begin, int32_t end);
     bool collect_running(const StepPlan & plan);
     void collect_chunk(const StepPlan & plan);
     int32_t choose(const StepPlan & plan, int32_t begin, size_t row);
     const float * allowed_logits(const StepPlan & plan, size_t row, const float * logits);
-    void emit(Lane & lane, int32_t token, StepResult & result);
+    void emit(OpenLane & lane, int32_t token, StepResult & result);
     void add_logprobs(const float * logits, float log_sum, int32_t token, StepResult & result);
     static bool on_abort(void * self);
 
     const Model & model_;
-    SessionParams params_;
+    SessionParams params_;    // n_ctx and n_lanes: of the layout
+    int32_t n_lanes_max_ = 0; // at open(); the buffers are as large
     int32_t n_ctx_ = 0;
     llama_context * context_ = nullptr;
     // By number of threads: one that has too many would wake them all in each pass, to spin. None
@@ -149,7 +169,7 @@ private:
     bool is_begun_ = false;
     size_t i_mask_ = 0; // of the next row that has one
 
-    std::vector<Lane> lanes_;
+    std::vector<OpenLane> lanes_;
     std::vector<int32_t> lengths_; // tokens per lane, kept beside llama.cpp's to check plans
     std::vector<llama_token_data> candidates_;
     std::vector<float> masked_; // logits of the row that is sampled, where it has a mask

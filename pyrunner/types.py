@@ -185,6 +185,8 @@ class ChatRequest:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
     cache: CacheUse = field(default_factory=CacheUse)
+    priority: int = 0
+    """Higher goes first; from -`MAX_PRIORITY` to `MAX_PRIORITY`."""
     output: OutputFormat | None = None
     """None leaves the answer free."""
     prediction: str = ""
@@ -201,12 +203,15 @@ class CompletionRequest:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     limits: Limits = field(default_factory=Limits)
     cache: CacheUse = field(default_factory=CacheUse)
+    priority: int = 0
+    """Higher goes first; from -`MAX_PRIORITY` to `MAX_PRIORITY`."""
     output: OutputFormat | None = None
     """None leaves the answer free."""
     n_logprobs: int | None = None
     """Likeliest tokens to report beside each of the answer, 0..20; None reports nothing."""
 
 
+MAX_PRIORITY = 1000
 MAX_LOGPROBS = 20
 """Likeliest tokens that can be asked for beside each chosen one; OpenAI's limit."""
 
@@ -326,13 +331,16 @@ class ModelInfo:
     architecture: str
     description: str
     n_ctx: int
-    """Tokens one sequence can hold, as loaded."""
+    """Tokens one lane holds, in the layout there is now."""
+    n_ctx_max: int
+    """Tokens one sequence can have: lanes are made longer and fewer when one needs it."""
     n_ctx_train: int
     n_vocab: int
     n_embd: int
     n_params: int
     size_bytes: int
     n_lanes: int
-    """Sequences that run at once; 0 where it was loaded for embeddings."""
+    """Sequences that run at once, in the layout there is now; 0 where it was loaded for
+    embeddings."""
     kv_bytes: int
     """Of the cells of all lanes, used or not."""

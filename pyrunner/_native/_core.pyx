@@ -8,10 +8,9 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from pyrunner._native.core cimport (
-    CppEmbedder, CppModel, CppSession, DryParams, LogLine, ModelParams, SamplerParams,
-    SessionParams, Status, StepPlan, StepResult, backend_commit, backend_devices, backend_init,
-    log_ring_take,
-    native_quantize,
+    CppEmbedder, CppModel, CppOpenLane, CppSession, DryParams, LogLine, ModelParams,
+    SamplerParams, SessionParams, Status, StepPlan, StepResult, backend_commit, backend_devices,
+    backend_init, is_kv_blob, log_ring_take, native_quantize,
 )
 
 from pyrunner._native.status import check
@@ -72,5 +71,6 @@ def quantize(bytes source not None, bytes target not None, int32_t file_type, in
 # uses it, the counter before the view that counts on it.
 include "_buffers.pxi"
 include "_model.pxi"
+include "_lanes.pxi"
 include "_session.pxi"
 include "_chat.pxi"

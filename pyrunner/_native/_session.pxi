@@ -37,39 +37,6 @@ cdef class _SessionMemory:
 
 
 @cython.no_gc
-cdef class LaneState:
-    """What one lane held, in host memory. Any thread may drop it."""
-
-    cdef vector[uint8_t] blob
-    cdef readonly int32_t n_tokens
-    cdef readonly int32_t n_lanes  # of the session it was saved in; the bytes name it
-
-    @staticmethod
-    def blank(int32_t n_tokens, size_t n_bytes, int32_t n_lanes):
-        """Room for a state that was kept elsewhere: fill ``view(is_writable=True)``.
-
-        SAFETY(native): llama.cpp believes most of what a state says, and aborts over some of it.
-        Fill in nothing but what `view` once gave, checked, of a session of the same model,
-        configuration and build.
-        """
-        cdef LaneState state = LaneState()
-        state.blob.resize(n_bytes)
-        state.n_tokens = n_tokens
-        state.n_lanes = n_lanes
-        return state
-
-    def view(self, bint is_writable=False):
-        """Its bytes without a copy, `n_bytes` of them."""
-        return _memory(self, <void *> self.blob.data(), <Py_ssize_t> self.blob.size(), b"B", 1,
-                       not is_writable)
-
-    @property
-    def n_bytes(self):
-        """Its size."""
-        return self.blob.size()
-
-
-@cython.no_gc
 cdef class Session:
     """Lanes of KV cache and the step over them. One thread, except `interrupt`.
 
@@ -140,7 +107,7 @@ cdef class Session:
 
     @property
     def n_lanes(self):
-        """Sequences that can run at once."""
+        """Sequences that can run at once, in the layout there is."""
         return self.memory.native.n_lanes()
 
     @property
@@ -351,15 +318,47 @@ cdef class Session:
         """Replace the cells of a closed lane by saved ones. Releases the GIL.
 
         Raises:
-            UnsupportedParameterError: This memory type cannot travel, or the state is of a session
-                with another number of lanes; the lane is empty then.
+            UnsupportedParameterError: This memory type cannot travel, or the layout is another
+                one and `fits_layouts` is False; the lane is empty then.
         """
         cdef Status status
         with nogil:
-            status = self.memory.native.restore_lane(lane, state.blob)
+            status = self.memory.native.restore_lane(lane, state.blob, state.n_lanes)
         check(<int> status, "restoring a lane")
         if self.memory.native.lane_length(lane) != state.n_tokens:
             raise InvariantError("a restored lane has another length than the saved one")
+
+    def detach_lane(self, int32_t lane):
+        """Close a lane, but keep how its tokens are chosen and become text; cells stay.
+
+        Returns:
+            An `OpenLane`, which `attach_lane` takes once.
+        """
+        cdef OpenLane detached = OpenLane()
+        check(<int> self.memory.native.detach_lane(lane, detached.native), "detaching a lane")
+        return detached
+
+    def attach_lane(self, int32_t lane, OpenLane detached not None):
+        """Open a closed lane with what `detach_lane` kept."""
+        check(<int> self.memory.native.attach_lane(lane, detached.native), "attaching a lane")
+
+    def set_layout(self, int32_t n_ctx, int32_t n_lanes):
+        """Make all lanes anew; they are closed before and empty after. Releases the GIL.
+
+        Args:
+            n_ctx: Tokens in each; llama.cpp rounds it up.
+            n_lanes: 1 to as many as the session was made with.
+
+        Raises:
+            OutOfMemoryError: They do not fit; nothing but another `set_layout` works then.
+            BufferError: A row of logits is lent.
+        """
+        cdef Status status
+        if self.counter.n_lent:
+            raise BufferError("a row of logits is lent; release it before the lanes are made anew")
+        with nogil:
+            status = self.memory.native.set_layout(n_ctx, n_lanes)
+        check(<int> status, "making the lanes anew", self.error)
 
     @property
     def drops_tails(self):

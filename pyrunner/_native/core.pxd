@@ -130,6 +130,10 @@ cdef extern from "step_buffers.h" namespace "pyrunner" nogil:
         int32_t n_chunk_committed
 
 
+cdef extern from "kv_blob.h" namespace "pyrunner" nogil:
+    bool is_kv_blob(const vector[uint8_t] & blob, int32_t n_streams) except +
+
+
 cdef extern from "session.h" namespace "pyrunner" nogil:
     cdef cppclass SessionParams:
         int32_t n_ctx
@@ -141,12 +145,17 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         int32_t flash_attention
         int32_t n_drafts
 
+    cdef cppclass CppOpenLane "pyrunner::OpenLane":
+        CppOpenLane() noexcept
+        void close(string & out) except +
+
     cdef cppclass CppSession "pyrunner::Session":
         CppSession(const CppModel & model) noexcept
         Status open(const SessionParams & params) noexcept
         const string & error() noexcept
         int32_t n_ctx() noexcept
         int32_t n_lanes() noexcept
+        int32_t n_lanes_max() noexcept
         int32_t n_batch() noexcept
         int32_t n_rows_max() noexcept
         int32_t n_mask_words() noexcept
@@ -169,7 +178,10 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status truncate_lane(int32_t lane, int32_t n_keep) noexcept
         Status move_lane(int32_t source, int32_t to) noexcept
         Status save_lane(int32_t lane, vector[uint8_t] & blob) noexcept
-        Status restore_lane(int32_t lane, const vector[uint8_t] & blob) noexcept
+        Status restore_lane(int32_t lane, const vector[uint8_t] & blob, int32_t n_lanes) noexcept
+        Status detach_lane(int32_t lane, CppOpenLane & out) noexcept
+        Status attach_lane(int32_t lane, CppOpenLane & source) noexcept
+        Status set_layout(int32_t n_ctx, int32_t n_lanes) noexcept
         bool drops_tails() noexcept
         size_t lanes_bytes() noexcept
         int32_t lane_length(int32_t lane) noexcept

@@ -62,9 +62,11 @@ class EngineConfig:
 
     n_ctx: int = _between(0, 0, 2**24)
     """Tokens per sequence; 0 takes what the model was packaged with, else at most 8192, and less
-    where the memory budget does not hold that."""
+    where the memory budget does not hold that. One that needs more gets the room of several, up to
+    what the model was trained for."""
     n_lanes: int = _between(0, 0, 64)
-    """Sequences that run at once; 0 takes 4, fewer where the memory budget does not hold them."""
+    """Sequences that run at once; 0 takes 4, fewer where the memory budget does not hold them.
+    While one needs the room of several they are fewer."""
     n_batch: int = _between(512, 1, 2**16)
     """Tokens of one step at most, prompt chunk and running sequences together."""
     cache_bytes: int = _between(-1, -1, 2**53)

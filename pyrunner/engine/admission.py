@@ -1,42 +1,71 @@
-"""Who gets a lane: requests that wait, lanes that are taken and freed, and holes that are closed.
+"""Who gets a lane: requests that wait, lanes that are taken, given up and freed, and their lengths.
 
 For the loop's thread. A step and what comes out of it is in `pyrunner.engine.loop`.
+
+Lanes are given by priority and then by age, ahead of both to whoever had one before. Without a free
+one a request of higher priority takes the lane of the youngest of the lowest. A sequence that no
+lane can hold has the lanes made anew, fewer and longer ones; whoever has none then waits for one.
+They are made as they were when somebody would have a lane by that.
 """
 
 from collections.abc import Callable, Collection, Mapping
 
 from pyrunner._native import Session
-from pyrunner.engine.lanes import LaneLedger
+from pyrunner._native.status import Status
+from pyrunner.engine.lanes import LaneLedger, Layout, Layouts
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.reading_order import ReadingOrder
 from pyrunner.engine.request import Errored, GenerationRequest
 from pyrunner.engine.sampling import native_params, recent_tokens
 from pyrunner.engine.sequence import Sequence
-from pyrunner.engine.waiting import Waiting
-from pyrunner.errors import PyrunnerError, QueueFullError
+from pyrunner.engine.waiting import Preempted, Waiting
+from pyrunner.errors import (
+    DecodeError,
+    NativeError,
+    OutOfMemoryError,
+    PyrunnerError,
+    QueueFullError,
+)
 
 
 class Admission:
     """Owns the requests that wait and those that have a lane.
 
     Args:
-        session: Its lanes are given to requests.
+        session: Its lanes are given to requests, and made anew with other lengths.
         held: What the lanes hold.
         clock: Monotonic seconds, for the timings of requests.
+        n_ctx_train: Tokens the model was trained for; no sequence gets more, or what one lane
+            holds now if that is more.
     """
 
-    def __init__(self, session: Session, held: PrefixCache, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        held: PrefixCache,
+        clock: Callable[[], float],
+        *,
+        n_ctx_train: int = 0,
+    ) -> None:
         self._session = session
         self._held = held
         self._clock = clock
+        self._layouts = Layouts(Layout(session.n_lanes, session.n_ctx), n_ctx_train)
         self._ledger = LaneLedger(session.n_lanes)
         self._order = ReadingOrder()
-        self._waiting: list[Waiting] = []  # oldest first
-        self._sequences: dict[int, Sequence] = {}  # by lane, oldest first
+        self._waiting: list[Waiting] = []
+        self._sequences: dict[int, Sequence] = {}  # by lane
+        self._n_submitted = 0
+        self._can_widen = True  # False once memory for the usual layout was not to be had again
+
+    @property
+    def n_ctx_max(self) -> int:
+        """Tokens that a sequence can have at most."""
+        return self._layouts.n_ctx_max
 
     @property
     def sequences(self) -> Mapping[int, Sequence]:
-        """Those that have a lane, by lane, oldest first."""
+        """Those that have a lane, by lane."""
         return self._sequences
 
     @property
@@ -48,7 +77,7 @@ class Admission:
     def reading(self) -> list[Sequence]:
         """Those whose prompts are not read to their ends, whose turn it is first."""
         reading = [each for each in self._sequences.values() if each.is_reading]
-        return sorted(reading, key=lambda each: each.due)
+        return sorted(reading, key=lambda each: (-each.request.priority, each.due, each.number))
 
     @property
     def n_waiting(self) -> int:
@@ -68,25 +97,38 @@ class Admission:
 
     def submit(self, request: GenerationRequest) -> None:
         """Let a request wait for a lane."""
-        self._waiting.append(Waiting(request, self._clock()))
+        self._n_submitted += 1
+        self._waiting.append(Waiting(request, self._clock(), self._n_submitted))
 
-    def withdraw(self, request_ids: Collection[int]) -> list[Sequence]:
-        """Forget waiting requests; returns them as sequences that have not begun."""
-        gone = [each for each in self._waiting if each.request.request_id in request_ids]
-        for waiting in gone:
-            self._waiting.remove(waiting)
-        return [self._sequence(waiting, lane=-1) for waiting in gone]
+    def withdraw(self, request_ids: Collection[int]) -> list[tuple[Sequence, bytes]]:
+        """End requests, wherever they are; returns them with what `leave` would."""
+        waiting = [each for each in self._waiting if each.request.request_id in request_ids]
+        running = [
+            each for each in self._sequences.values() if each.request.request_id in request_ids
+        ]
+        gone = [self._leave_queue(each) for each in waiting]
+        return gone + [(each, self.leave(each)) for each in running]
 
     def admit(self) -> list[Errored]:
-        """Give free lanes to waiting requests, then close holes; returns those that failed."""
+        """Give lanes to waiting requests, then close holes; returns those that failed.
+
+        Raises:
+            DecodeError: There are no lanes any more.
+        """
+        for sequence in [each for each in self._sequences.values() if self._is_outgrown(each)]:
+            self._preempt(sequence)
         errors = []
-        for waiting in tuple(self._waiting):
-            if not self._ledger.n_free:
-                break
-            if not self._is_following(waiting):
-                error = self._start(waiting)
-                if error is not None:
-                    errors.append(error)
+        while (waiting := self._first()) is not None:
+            try:
+                if not self._find_room(waiting):
+                    break
+                self._start(waiting)
+            except DecodeError:
+                raise
+            except PyrunnerError as error:
+                if waiting in self._waiting:
+                    self._leave_queue(waiting)
+                errors.append(Errored(request_id=waiting.request.request_id, error=error))
         self._close_holes()
         return errors
 
@@ -133,11 +175,125 @@ class Admission:
         self._ledger.check(running)
         self._held.check()
 
+    def _first(self) -> Waiting | None:
+        """Whose turn it is to get a lane, if there may be one for somebody."""
+        if not self._waiting or not (self._ledger.n_free or self._may_find_room()):
+            return None
+        in_order = sorted(self._waiting, key=lambda each: each.place)
+        return next((each for each in in_order if not self._is_following(each)), None)
+
+    def _may_find_room(self) -> bool:
+        lowest = min(each.request.priority for each in self._sequences.values())
+        is_higher = any(each.request.priority > lowest for each in self._waiting)
+        return is_higher or (self._can_widen and self._layout != self._layouts.usual)
+
+    def _find_room(self, waiting: Waiting) -> bool:
+        """See to it that a lane is free that is long enough, at others' expense if need be.
+
+        Raises:
+            OutOfMemoryError: There is none for lanes as long; they are as they were.
+        """
+        if waiting.n_cells > self._session.n_ctx:
+            if not self._ledger.n_free and not self._preempt_lower(waiting):
+                return False
+            self._make_lanes(self._layouts.fitting(waiting.n_cells))
+            return True
+        return bool(self._ledger.n_free) or self._widen(waiting) or self._preempt_lower(waiting)
+
+    def _preempt_lower(self, waiting: Waiting) -> bool:
+        """Take the lane of the youngest of the lowest priority, if that is below this one's."""
+        victim = min(
+            self._sequences.values(), key=lambda each: (each.request.priority, -each.number)
+        )
+        if victim.request.priority >= waiting.request.priority:
+            return False
+        self._preempt(victim)
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """A sequence gives its lane up and waits for another."""
+        lane = sequence.lane
+        voice = self._session.detach_lane(lane)
+        preempted = Preempted(sequence, voice, self._held.suspend(lane))
+        del self._sequences[lane]
+        self._ledger.release(lane)
+        sequence.lane = -1
+        self._waiting.append(
+            Waiting(sequence.request, sequence.submitted_at_s, sequence.number, preempted)
+        )
+
+    def _is_outgrown(self, sequence: Sequence) -> bool:
+        """Whether a sequence that may go on has filled its lane."""
+        return not sequence.is_reading and sequence.n_tokens >= self._session.n_ctx
+
+    @property
+    def _layout(self) -> Layout:
+        return Layout(self._session.n_lanes, self._session.n_ctx)
+
+    def _widen(self, waiting: Waiting) -> bool:
+        """Make more lanes again, if all who would have one fit them."""
+        if not self._can_widen or self._layout == self._layouts.usual:
+            return False
+        running = self._sequences.values()
+        n_cells = max(waiting.n_cells, *(each.n_tokens + 1 for each in running))
+        layout = self._layouts.fitting(n_cells)
+        if layout.n_lanes <= self._session.n_lanes:
+            return False
+        next_ones = sorted(self._waiting, key=lambda each: each.place)
+        if any(each.n_cells > layout.n_ctx for each in next_ones[: layout.n_lanes - len(running)]):
+            return False  # the lanes would have to be made anew again at once
+        try:
+            self._make_lanes(layout)
+        except OutOfMemoryError:
+            self._can_widen = False
+            return False
+        return True
+
+    def _make_lanes(self, layout: Layout) -> None:
+        """Make the lanes anew; all sequences give theirs up.
+
+        Raises:
+            OutOfMemoryError: There is none for them; the lanes are as long as before.
+            DecodeError: Nor is there for those any more.
+        """
+        before = self._layout
+        for sequence in list(self._sequences.values()):
+            self._preempt(sequence)
+        self._held.park_all()
+        try:
+            self._session.set_layout(layout.n_ctx, layout.n_lanes)
+        except NativeError as error:
+            self._make_lanes_again(before)
+            raise OutOfMemoryError(during="making other lanes") from error
+        finally:
+            self._held.note_layout()
+            self._ledger = LaneLedger(self._session.n_lanes)
+
+    def _make_lanes_again(self, layout: Layout) -> None:
+        try:
+            self._session.set_layout(layout.n_ctx, layout.n_lanes)
+        except NativeError as error:
+            raise DecodeError(status=int(Status.OUT_OF_MEMORY), during="making lanes") from error
+
+    def _leave_queue(self, waiting: Waiting) -> tuple[Sequence, bytes]:
+        self._waiting.remove(waiting)
+        had = waiting.preempted
+        if had is None:
+            return self._sequence(waiting, lane=-1), b""
+        self._held.release(had.holder, keeps_cells=waiting.request.keeps_cells)
+        return had.sequence, had.voice.close()
+
     def _sequence(self, waiting: Waiting, lane: int, n_cached: int = 0) -> Sequence:
+        request = waiting.request
+        # What it may have does not depend on how long the lanes happen to be now.
+        n_ctx = self._layouts.n_ctx_max
+        if request.limits.max_tokens is None:
+            n_ctx = min(n_ctx, self._layouts.fitting(waiting.n_cells).n_ctx)
         return Sequence(
-            request=waiting.request,
+            request=request,
             lane=lane,
-            n_ctx=self._session.n_ctx,
+            n_ctx=n_ctx,
+            number=waiting.number,
             submitted_at_s=waiting.submitted_at_s,
             started_at_s=self._clock(),
             n_cached=n_cached,
@@ -145,7 +301,10 @@ class Admission:
 
     def _is_following(self, waiting: Waiting) -> bool:
         """Whether a request had better wait for another that reads the same beginning."""
-        reading = self.reading
+        if waiting.preempted is not None:
+            return False
+        priority = waiting.request.priority
+        reading = [each for each in self.reading if each.request.priority >= priority]
         if not reading or not self._held.can_branch:
             return False
         if waiting.follows(reading):
@@ -154,19 +313,35 @@ class Admission:
         n_cached = self._held.n_cached(request.tokens, request.salt)
         return waiting.choose_leader(reading, n_cached)
 
-    def _start(self, waiting: Waiting) -> Errored | None:
+    def _start(self, waiting: Waiting) -> None:
+        """Give the lowest free lane to a request.
+
+        Raises:
+            PyrunnerError: It cannot be opened; the request is forgotten.
+        """
         self._waiting.remove(waiting)
         request = waiting.request
         lane = self._ledger.take(request.request_id)
-        n_cached = self._held.start(lane, request.tokens, request.salt)
-        try:
-            self._open_lane(lane, request)
-        except PyrunnerError as error:
-            self._ledger.release(lane)
-            return Errored(request_id=request.request_id, error=error)
-        sequence = self._sequences[lane] = self._sequence(waiting, lane, n_cached)
-        sequence.due = self._order.join(len(sequence.prompt) - n_cached)
-        return None
+        if waiting.preempted is not None:
+            sequence = self._resumed(waiting.preempted, lane)
+        else:
+            n_cached = self._held.start(lane, request.tokens, request.salt)
+            try:
+                self._open_lane(lane, request)
+            except PyrunnerError:
+                self._ledger.release(lane)
+                raise
+            sequence = self._sequence(waiting, lane, n_cached)
+        self._sequences[lane] = sequence
+        if sequence.is_reading:
+            sequence.due = self._order.join(len(sequence.prompt) - sequence.n_read)
+
+    def _resumed(self, had: Preempted, lane: int) -> Sequence:
+        sequence = had.sequence
+        n_held = self._held.resume(lane, had.holder, sequence.tokens, sequence.request.salt)
+        self._session.attach_lane(lane, had.voice)
+        sequence.resume(lane, n_held)
+        return sequence
 
     def _open_lane(self, lane: int, request: GenerationRequest) -> None:
         sampling = request.sampling
@@ -186,5 +361,4 @@ class Admission:
                 return  # this memory type cannot travel; a batch with holes is slow, not wrong
             self._ledger.moved(move)
             self._sequences[move.source].lane = move.target
-            # Made anew, because a changed key would make the sequence the youngest.
-            self._sequences = {each.lane: each for each in self._sequences.values()}
+            self._sequences[move.target] = self._sequences.pop(move.source)

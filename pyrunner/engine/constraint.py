@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from pyrunner.errors import InvalidParameterError
+
 
 class Constraint(Protocol):
     """Says which tokens may come next in one answer. The engine's thread alone uses it."""
@@ -35,3 +37,15 @@ class Constraint(Protocol):
             InvalidRequestError: The answer cannot be continued, or only at too high a price.
         """
         ...
+
+
+def accept(constraint: Constraint | None, token: int) -> None:
+    """Go on behind a sampled token, of an answer with a constraint or without.
+
+    Raises:
+        InvalidRequestError: -1: no token could be chosen; or as `Constraint.accept`.
+    """
+    if constraint is not None:
+        constraint.accept(token)
+    elif token < 0:
+        raise InvalidParameterError(param="logit_bias", problem="leaves no token to choose from")

@@ -12,8 +12,15 @@ from typing import Self
 from pyrunner._native import Model
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loading import load_model
-from pyrunner.engine.loop import EngineLoop, check_tokens
-from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
+from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.request import (
+    Errored,
+    Finished,
+    GenerationRequest,
+    StepEvent,
+    Text,
+    check_tokens,
+)
 from pyrunner.engine.sampling import prepare_sampling
 from pyrunner.engine.step import ROW_LOGITS, write_rows
 from pyrunner.engine.token_trace import Piece, TokenTrace

@@ -1,4 +1,4 @@
-"""Which request sits in which lane. Pure: no native calls, no clock.
+"""Which request sits in which lane, and how long lanes are. Pure: no native calls, no clock.
 
 Running lanes should be 0..k-1: a hole splits llama.cpp's batch, and eight lanes with holes take
 more than twice as long as eight without. A hole is filled by the next request, or by moving the
@@ -17,6 +17,43 @@ class Move(NamedTuple):
 
     source: int
     target: int
+
+
+class Layout(NamedTuple):
+    """How many lanes there are, and how many tokens each holds."""
+
+    n_lanes: int
+    n_ctx: int
+
+
+class Layouts:
+    """The layouts that the cells of the lanes can have: half as many lanes, half of those, ...
+
+    Args:
+        usual: What was chosen.
+        n_ctx_train: Tokens that the model was trained for.
+    """
+
+    CELLS = 256
+    """llama.cpp rounds the length of a lane up to a multiple of it."""
+
+    def __init__(self, usual: Layout, n_ctx_train: int) -> None:
+        self.usual = usual
+        self._n_cells = usual.n_lanes * usual.n_ctx
+        self.n_ctx_max = max(usual.n_ctx, min(n_ctx_train, self._n_cells))
+        """Tokens that a sequence can have in the layout with the longest lanes."""
+
+    def fitting(self, n_tokens: int) -> Layout:
+        """The one with most lanes, in which a sequence of 1..`n_ctx_max` tokens fits."""
+        layout = self.usual
+        while layout.n_ctx < n_tokens:
+            if layout.n_lanes == 1:
+                raise InvariantError(f"no lane holds {n_tokens} tokens")
+            n_lanes = layout.n_lanes // 2
+            n_most = -(-self.n_ctx_max // self.CELLS)
+            n_blocks = min(self._n_cells // n_lanes // self.CELLS, n_most)
+            layout = Layout(n_lanes, n_blocks * self.CELLS)
+        return layout
 
 
 class LaneLedger:

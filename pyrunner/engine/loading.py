@@ -129,9 +129,13 @@ def _flash_attention(model: Model, config: EngineConfig) -> int:
 
 def context_length(model: Model, config: EngineConfig) -> int:
     """Tokens one sequence gets: as configured, else as trained up to `N_CTX_DEFAULT_MAX`."""
+    return config.n_ctx or min(known_context(model), N_CTX_DEFAULT_MAX)
+
+
+def known_context(model: Model) -> int:
+    """Tokens the model was trained for, or the default where its file does not say."""
     # A file may say anything, and what does not fit 31 bits arrives here as a negative number.
-    n_ctx_train = model.n_ctx_train if model.n_ctx_train > 0 else N_CTX_DEFAULT_MAX
-    return config.n_ctx or min(n_ctx_train, N_CTX_DEFAULT_MAX)
+    return model.n_ctx_train if model.n_ctx_train > 0 else N_CTX_DEFAULT_MAX
 
 
 def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:
@@ -142,12 +146,13 @@ def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:
     return min(lanes_bytes, machine_bytes // _CACHE_SHARE)
 
 
-def describe(model: Model, session: Session | None, *, n_ctx: int) -> ModelInfo:
+def describe(model: Model, session: Session | None, *, n_ctx: int, n_ctx_max: int) -> ModelInfo:
     """What clients are told about a loaded model; without a session it has no lanes."""
     return ModelInfo(
         architecture=model.meta("general.architecture"),
         description=model.description,
         n_ctx=n_ctx,
+        n_ctx_max=n_ctx_max,
         n_ctx_train=model.n_ctx_train,
         n_vocab=model.n_vocab,
         n_embd=model.n_embd,

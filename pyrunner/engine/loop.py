@@ -14,13 +14,26 @@ from dataclasses import replace
 from pyrunner._native import LaneState, Model, Session
 from pyrunner.config import EngineConfig, check_engine
 from pyrunner.engine.admission import Admission
-from pyrunner.engine.constraint import Constraint
+from pyrunner.engine.constraint import accept
 from pyrunner.engine.disk_tier import DiskTier
 from pyrunner.engine.embedding import Embeddings
-from pyrunner.engine.loading import cache_budget, context_length, describe, open_session
+from pyrunner.engine.loading import (
+    cache_budget,
+    context_length,
+    describe,
+    known_context,
+    open_session,
+)
 from pyrunner.engine.prefix_cache import PrefixCache
-from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent, Text
-from pyrunner.engine.sampling import check_limits, check_logprobs, check_sampling
+from pyrunner.engine.request import (
+    Errored,
+    Finished,
+    GenerationRequest,
+    StepEvent,
+    Text,
+    check_tokens,
+)
+from pyrunner.engine.sampling import check_limits, check_logprobs, check_priority, check_sampling
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.speculation import Draft, Drafter, Speculation
@@ -80,7 +93,9 @@ class EngineLoop:
             n_ctx = self._session.n_ctx
             budget_bytes = cache_budget(self._session.lanes_bytes, config)
             held = PrefixCache(self._session, budget_bytes, disk)
-            self._admission = Admission(self._session, held, clock)
+            self._admission = Admission(
+                self._session, held, clock, n_ctx_train=known_context(model)
+            )
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
         # A wrong guess leaves a tail, which has to be dropped again.
         can_speculate = self._session is not None and self._session.drops_tails
@@ -93,7 +108,8 @@ class EngineLoop:
         )
         self._urgency = Urgency(self.interrupt)
         self._cancelled: set[int] = set()
-        self.info: ModelInfo = describe(model, self._session, n_ctx=n_ctx)
+        n_ctx_max = self._admission.n_ctx_max if self._admission else n_ctx
+        self.info: ModelInfo = describe(model, self._session, n_ctx=n_ctx, n_ctx_max=n_ctx_max)
 
     @property
     def session(self) -> Session:
@@ -129,18 +145,18 @@ class EngineLoop:
             InvalidParameterError: An empty prompt, a token outside the vocabulary, or a sampling
                 parameter, limit or number of logprobs outside its range.
         """
-        session = self.session
         tokens = request.tokens
         if len(tokens) == 0:
             raise InvalidParameterError(param="prompt", problem="is empty")
-        if len(tokens) >= session.n_ctx:
-            raise ContextLengthError(n_tokens=len(tokens), n_ctx=session.n_ctx)
+        if len(tokens) >= self._lanes.n_ctx_max:
+            raise ContextLengthError(n_tokens=len(tokens), n_ctx=self._lanes.n_ctx_max)
         check_tokens(tokens, self._model.n_vocab)
         if request.prediction:
             check_tokens(request.prediction, self._model.n_vocab, param="prediction")
         check_sampling(request.sampling, self._model.n_vocab)
         check_limits(request.limits)
         check_logprobs(request.n_logprobs)
+        check_priority(request.priority)
         self._lanes.submit(replace(request, tokens=array("i", tokens)))
 
     def cancel(self, request_id: int) -> None:
@@ -181,6 +197,7 @@ class EngineLoop:
         if self.session.is_lent:
             raise BufferError("a row of logits is lent; release it before the next step")
         events: list[StepEvent] = [*self._drop_cancelled(), *self._admission.admit()]
+        self._note_layout()
         running = [lane for lane, each in self._sequences.items() if not each.is_reading]
         prompts = [each.prompt_state for each in self._lanes.reading]
         schedule = schedule_step(running, prompts, self._budgets)
@@ -259,21 +276,16 @@ class EngineLoop:
             return []
         now = self._clock()
         events: list[StepEvent] = [
-            Finished(
-                request_id=each.request.request_id,
-                text="",
-                token=None,
-                finish=each.finish(FinishReason.CANCELLED, now),
-            )
-            for each in self._lanes.withdraw(self._cancelled)
+            _finished(sequence, FinishReason.CANCELLED, now, held_bytes=held_bytes)
+            for sequence, held_bytes in self._lanes.withdraw(self._cancelled)
         ]
-        events.extend(
-            self._end(sequence, FinishReason.CANCELLED, "", None, now)
-            for sequence in list(self._sequences.values())
-            if sequence.request.request_id in self._cancelled
-        )
         self._cancelled.clear()
         return events
+
+    def _note_layout(self) -> None:
+        session = self.session
+        if session.n_lanes != self.info.n_lanes:
+            self.info = replace(self.info, n_ctx=session.n_ctx, n_lanes=session.n_lanes)
 
     def _drafts(self, running_lanes: Tokens[int]) -> dict[int, Draft]:
         if self._speculation is None or not running_lanes:
@@ -284,8 +296,10 @@ class EngineLoop:
             request = sequence.request
             if sequence.drafter is None:
                 sequence.drafter = Drafter(request.tokens, request.prediction, request.constraint)
-                sequence.drafter.feed(sequence.last_token)
-            drafters[lane] = (sequence.drafter, sequence.n_left - 1)
+                for token in sequence.generated:
+                    sequence.drafter.feed(token)
+            n_room = self.session.n_ctx - sequence.n_tokens
+            drafters[lane] = (sequence.drafter, min(sequence.n_left - 1, n_room))
         return self._speculation.drafts(drafters, len(running_lanes))
 
     def _note_running(
@@ -317,6 +331,7 @@ class EngineLoop:
     def _advance(self, sampled: Sampled, now_s: float) -> StepEvent:
         sequence = self._sequences[sampled.lane]
         sequence.n_generated += 1
+        sequence.generated.append(sampled.token)
         sequence.last_token = sampled.token
         if sequence.drafter is not None:
             sequence.drafter.feed(sampled.token)
@@ -328,7 +343,7 @@ class EngineLoop:
         is_over = passed.is_stopped or sequence.is_at_limit
         constraint = sequence.request.constraint
         try:
-            _accept(constraint, sampled.token)
+            accept(constraint, sampled.token)
         except InvalidRequestError as error:
             # What cannot go on is no error where it does not have to.
             if sampled.token < 0 or not is_over:
@@ -349,43 +364,35 @@ class EngineLoop:
         sequence: Sequence,
         reason: FinishReason,
         text: str,
-        sampled: Sampled | None,
+        sampled: Sampled,
         now_s: float,
     ) -> Finished:
         held_bytes = self._lanes.leave(sequence)
-        text += sequence.stops.feed(held_bytes.decode()).text + sequence.stops.flush()
-        return Finished(
-            request_id=sequence.request.request_id,
-            text=text,
-            token=None if sampled is None else sampled.token,
-            finish=sequence.finish(reason, now_s),
-            traced=None if sampled is None else sampled.traced,
-        )
+        return _finished(sequence, reason, now_s, text=text, held_bytes=held_bytes, sampled=sampled)
 
     def _fail(self, sequence: Sequence, error: PyrunnerError) -> Errored:
         self._lanes.leave(sequence)
         return Errored(request_id=sequence.request.request_id, error=error)
 
 
-def _accept(constraint: Constraint | None, token: int) -> None:
-    if constraint is not None:
-        constraint.accept(token)
-    elif token < 0:
-        raise InvalidParameterError(param="logit_bias", problem="leaves no token to choose from")
+def _finished(
+    sequence: Sequence,
+    reason: FinishReason,
+    now_s: float,
+    *,
+    text: str = "",
+    held_bytes: bytes = b"",
+    sampled: Sampled | None = None,
+) -> Finished:
+    text += sequence.stops.feed(held_bytes.decode()).text + sequence.stops.flush()
+    return Finished(
+        request_id=sequence.request.request_id,
+        text=text,
+        token=None if sampled is None else sampled.token,
+        finish=sequence.finish(reason, now_s),
+        traced=None if sampled is None else sampled.traced,
+    )
 
 
 def _only_embeds() -> UnsupportedParameterError:
     return UnsupportedParameterError(param="generate", hint="This model was loaded for embeddings.")
-
-
-def check_tokens(tokens: Tokens[int], n_vocab: int, param: str = "prompt") -> None:
-    """Check that every id is in the vocabulary, because llama.cpp aborts when one is not.
-
-    Raises:
-        InvalidParameterError: Names the first that is not.
-    """
-    if min(tokens) < 0 or max(tokens) >= n_vocab:
-        wrong = next(token for token in tokens if not 0 <= token < n_vocab)
-        raise InvalidParameterError(
-            param=param, problem=f"has token {wrong}; the vocabulary has {n_vocab}"
-        )

@@ -4,6 +4,8 @@ The cells of a request that is over stay in its lane: it rests. When the lane is
 parked, as a state blob in host memory, until the budget is used up; then the least valuable blob
 goes. A request starts at the longest beginning that any lane, running ones included, or any blob
 holds, or any file of the disk tier, which is written when the model is unloaded.
+
+The cells of a sequence that gave its lane up are parked, too, but nobody else's need makes them go.
 """
 
 import itertools
@@ -40,6 +42,7 @@ class PrefixCache:
         self._index = PrefixIndex()
         self._in_lane: dict[int, int] = {}  # holder by lane
         self._parked: dict[int, LaneState] = {}  # by holder
+        self._suspended: set[int] = set()  # holders of parked states that are not reclaimed
         self._parked_bytes = 0
         self._ids = itertools.count()
         self._salts: dict[int, str] = {}  # by holder
@@ -108,6 +111,70 @@ class PrefixCache:
         self._forget(self._in_lane.pop(lane))
         self._session.clear_lane(lane)
 
+    def suspend(self, lane: int) -> int:
+        """Empty the lane of a sequence that will go on, and keep its cells if that can be.
+
+        They take the place of parked states, and what all lanes have at most beyond the budget.
+
+        Returns:
+            What `resume` and `release` know them by.
+        """
+        holder = self._in_lane.pop(lane)
+        state = self._saved(lane) if self._index.n_tokens(holder) else None
+        self._session.clear_lane(lane)
+        if state is None or self._suspended_bytes + state.n_bytes > self._session.lanes_bytes:
+            self._forget(holder)
+            return holder
+        self._reclaim(state.n_bytes)
+        self._parked[holder] = state
+        self._parked_bytes += state.n_bytes
+        self._suspended.add(holder)
+        return holder
+
+    def resume(self, lane: int, holder: int, tokens: Sequence[int], salt: str) -> int:
+        """Fill a free lane with what a suspended sequence held.
+
+        Args:
+            lane: Free.
+            holder: From `suspend`.
+            tokens: All that the sequence has; it held less.
+            salt: Its own.
+
+        Returns:
+            How many tokens the lane holds now. Where its cells were lost that is as for `start`.
+        """
+        state = self._parked.get(holder)
+        if state is None or state.n_tokens > self._session.n_ctx:
+            return self.start(lane, tokens, salt)
+        self.vacate(lane)
+        if not self._copied(lane, state, state.n_tokens):
+            self.release(holder, keeps_cells=False)
+            return self.start(lane, tokens, salt)
+        self.release(holder, keeps_cells=False)
+        self._enter(lane, tokens[: state.n_tokens], salt)
+        return state.n_tokens
+
+    def release(self, holder: int, *, keeps_cells: bool) -> None:
+        """A suspended sequence is over, or has its cells in a lane again."""
+        if holder not in self._suspended:
+            return  # its cells were lost
+        self._suspended.discard(holder)
+        state = self._parked.pop(holder)
+        self._parked_bytes -= state.n_bytes
+        if not keeps_cells or not self._is_worth_parking(holder) or not self._park(holder, state):
+            self._forget(holder)
+
+    def park_all(self) -> None:
+        """Empty all lanes, none of which is running; park what rests there if that is worth it."""
+        for lane in tuple(self._in_lane):
+            self.vacate(lane)
+
+    def note_layout(self) -> None:
+        """The session's lanes were made anew, and what cannot be in them is forgotten."""
+        for holder, state in tuple(self._parked.items()):
+            if not state.fits_layouts:
+                self._forget(holder)
+
     def step_back(self, lane: int) -> int:
         """Drop the last token of a running lane, because it has to be read again.
 
@@ -171,7 +238,9 @@ class PrefixCache:
             _require(state.n_tokens == n_tokens, "a parked state has another length")
         n_bytes = sum(state.n_bytes for state in self._parked.values())
         _require(n_bytes == self._parked_bytes, "the bytes of parked states are miscounted")
-        _require(n_bytes <= self._budget_bytes, "parked states take more than their budget")
+        most_bytes = max(self._budget_bytes, self._suspended_bytes)
+        _require(n_bytes <= most_bytes, "parked states take more than their budget")
+        _require(self._suspended <= set(self._parked), "a suspended sequence has no state")
 
     def _match(self, tokens: Sequence[int], salt: str, lane: int) -> Match | None:
         """The best holder for a prompt in this lane; what it says to share can be had."""
@@ -180,6 +249,10 @@ class PrefixCache:
         if not self._drops_tails:
             return self._whole(wanted, salt, here)
         match = self._index.longest(wanted, salt, prefer=lambda each: self._cost(each, here))
+        if match is None or match.holder_id == here or self._is_worth_copying(match):
+            return match
+        able = [each for each in self._salts if each == here or self._fits(each)]
+        match = self._index.longest(wanted, salt, among=able)
         if match is None or match.holder_id == here or self._is_worth_copying(match):
             return match
         return self._index.longest(wanted, salt, among=() if here is None else (here,))
@@ -207,7 +280,12 @@ class PrefixCache:
     def _is_worth_copying(self, match: Match) -> bool:
         n_held = self._index.n_tokens(match.holder_id)
         is_long = match.n_tokens >= MIN_COPIED
-        return self._can_travel and is_long and n_held <= match.n_tokens * _MAX_HELD_PER_SHARED
+        is_cheap = n_held <= match.n_tokens * _MAX_HELD_PER_SHARED
+        return self._can_travel and is_long and is_cheap and self._fits(match.holder_id)
+
+    def _fits(self, holder: int) -> bool:
+        """Whether a lane is long enough; a parked state may be of a layout with longer ones."""
+        return self._index.n_tokens(holder) <= self._session.n_ctx
 
     def _match_on_disk(self, tokens: Sequence[int], salt: str, n_tokens: int) -> Match | None:
         """A file that has so much more than the `n_tokens` in memory that reading it pays."""
@@ -340,16 +418,29 @@ class PrefixCache:
             False when it is larger than the budget, or when it is spare, because a lane has the
             same, and something that nobody else has would have to go for it.
         """
-        if state.n_bytes > self._budget_bytes:
+        if self._suspended_bytes + state.n_bytes > self._budget_bytes:
             return False
-        while self._parked_bytes + state.n_bytes > self._budget_bytes:
-            victim = self._index.least_valuable(self._parked)
-            if is_spare and self._index.is_unique(victim):
-                return False
-            self._forget(victim)
+        if not self._reclaim(state.n_bytes, spares_unique=is_spare):
+            return False
         self._parked[holder] = state
         self._parked_bytes += state.n_bytes
         return True
+
+    def _reclaim(self, n_bytes: int, *, spares_unique: bool = False) -> bool:
+        """Make room in the budget for so many more bytes, as far as it can be made."""
+        while self._parked_bytes + n_bytes > self._budget_bytes:
+            victims = self._parked.keys() - self._suspended
+            if not victims:
+                return False
+            victim = self._index.least_valuable(victims)
+            if spares_unique and self._index.is_unique(victim):
+                return False
+            self._forget(victim)
+        return True
+
+    @property
+    def _suspended_bytes(self) -> int:
+        return sum(self._parked[holder].n_bytes for holder in self._suspended)
 
     def _enter(self, lane: int, tokens: Sequence[int], salt: str) -> None:
         self._in_lane[lane] = self._new_holder(tokens, salt)
@@ -363,6 +454,7 @@ class PrefixCache:
     def _forget(self, holder: int) -> None:
         self._index.remove(holder)
         del self._salts[holder]
+        self._suspended.discard(holder)
         state = self._parked.pop(holder, None)
         if state is not None:
             self._parked_bytes -= state.n_bytes

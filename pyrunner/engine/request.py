@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pyrunner.engine.constraint import Constraint
-from pyrunner.errors import PyrunnerError
+from pyrunner.errors import InvalidParameterError, PyrunnerError
 from pyrunner.types import FinishEvent, Limits, SamplingParams, TokenLogprobs
 
 
@@ -21,6 +21,8 @@ class GenerationRequest:
     limits: Limits = field(default_factory=Limits)
     salt: str = ""
     """Only requests of the same salt share cells, so that time tells nothing across tenants."""
+    priority: int = 0
+    """Higher goes first and takes the lane of a lower one; -1000..1000."""
     keeps_cells: bool = True
     """Leave them for others to start from; False also frees them at once."""
     constraint: Constraint | None = None
@@ -76,3 +78,16 @@ class Errored:
 
 
 StepEvent = Text | Finished | Errored
+
+
+def check_tokens(tokens: Sequence[int], n_vocab: int, param: str = "prompt") -> None:
+    """Check that every id is in the vocabulary, because llama.cpp aborts when one is not.
+
+    Raises:
+        InvalidParameterError: Names the first that is not.
+    """
+    if min(tokens) < 0 or max(tokens) >= n_vocab:
+        wrong = next(token for token in tokens if not 0 <= token < n_vocab)
+        raise InvalidParameterError(
+            param=param, problem=f"has token {wrong}; the vocabulary has {n_vocab}"
+        )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyrunner.errors import InvalidParameterError
-from pyrunner.types import MAX_LOGPROBS, Limits, SamplingParams
+from pyrunner.types import MAX_LOGPROBS, MAX_PRIORITY, Limits, SamplingParams
 
 if TYPE_CHECKING:
     from pyrunner._native import Model
@@ -92,6 +92,17 @@ def check_limits(limits: Limits) -> None:
             param="stop",
             problem=f"must be at most {MAX_STOPS} strings of 1 to {MAX_STOP_CHARACTERS} characters",
         )
+
+
+def check_priority(priority: int) -> None:
+    """Check a priority.
+
+    Raises:
+        InvalidParameterError: It is outside its range.
+    """
+    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        problem = f"is {priority}, but must be from {-MAX_PRIORITY} to {MAX_PRIORITY}"
+        raise InvalidParameterError(param="priority", problem=problem)
 
 
 def check_logprobs(n_logprobs: int | None) -> None:

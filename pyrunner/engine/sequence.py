@@ -1,5 +1,6 @@
 """One request on its way through the loop."""
 
+from array import array
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 
@@ -12,12 +13,15 @@ from pyrunner.types import FinishEvent, FinishReason, Timings, Usage
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Sequence:
-    """A request that has a lane. Only the loop changes it."""
+    """A request that has a lane, or had one and waits for another. Only the loop changes it."""
 
     request: GenerationRequest
     lane: int
+    """-1 while it has none."""
     n_ctx: int
-    """Tokens the lane holds."""
+    """Tokens it may have, prompt and answer together."""
+    number: int = 0
+    """Of the requests, in the order they came."""
     submitted_at_s: float
     started_at_s: float
     n_cached: int = 0
@@ -28,10 +32,13 @@ class Sequence:
     n_read: int = field(init=False)
     """Prompt tokens that are in the cache now."""
     n_generated: int = 0
+    generated: "array[int]" = field(default_factory=lambda: array("i"))
+    """The tokens of the answer."""
     last_token: int = -1
     first_token_at_s: float | None = None
     drafter: Drafter | None = None
     """Made when the prompt is read, where there is speculation."""
+    _read_again: "array[int] | None" = None
 
     def __post_init__(self) -> None:
         self.n_read = self.n_cached
@@ -39,8 +46,21 @@ class Sequence:
 
     @property
     def prompt(self) -> Tokens[int]:
-        """The tokens to read before the first is generated."""
-        return self.request.tokens
+        """The tokens to read before the next is generated.
+
+        Also those of the answer, when the cells of a sequence that had begun it were lost.
+        """
+        return self.request.tokens if self._read_again is None else self._read_again
+
+    @property
+    def tokens(self) -> "array[int]":
+        """Everything it has, prompt and answer."""
+        return array("i", self.request.tokens) + self.generated
+
+    @property
+    def n_tokens(self) -> int:
+        """How many that are."""
+        return len(self.request.tokens) + self.n_generated
 
     @property
     def is_reading(self) -> bool:
@@ -50,7 +70,7 @@ class Sequence:
     @property
     def position(self) -> int:
         """Where the last sampled token goes in the cache."""
-        return len(self.prompt) + self.n_generated - 1
+        return self.n_tokens - 1
 
     @property
     def prompt_state(self) -> PromptState:
@@ -60,7 +80,7 @@ class Sequence:
     @property
     def n_left(self) -> int:
         """Tokens that may still be generated."""
-        n_left = self.n_ctx - len(self.prompt) - self.n_generated
+        n_left = self.n_ctx - self.n_tokens
         max_tokens = self.request.limits.max_tokens
         return n_left if max_tokens is None else min(n_left, max_tokens - self.n_generated)
 
@@ -69,6 +89,14 @@ class Sequence:
         """No further token may be generated."""
         return self.n_left <= 0
 
+    def resume(self, lane: int, n_held: int) -> None:
+        """Go on in a lane that holds the first `n_held` of its `tokens`; the last is not needed."""
+        self.lane = lane
+        n_prompt = len(self.request.tokens)
+        is_whole = self.n_generated > 0 and n_held >= self.n_tokens - 1
+        self._read_again = self.tokens if self.n_generated and not is_whole else None
+        self.n_read = n_prompt if is_whole else n_held
+
     def finish(self, reason: FinishReason, now_s: float) -> FinishEvent:
         """The event that ends the request."""
         use = PredictionUse() if self.drafter is None else self.drafter.prediction_use
@@ -76,7 +104,7 @@ class Sequence:
         return FinishEvent(
             reason=reason,
             usage=Usage(
-                prompt_tokens=len(self.prompt),
+                prompt_tokens=len(self.request.tokens),
                 completion_tokens=self.n_generated,
                 cached_tokens=self.n_cached,
                 accepted_prediction_tokens=use.n_accepted,

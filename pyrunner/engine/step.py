@@ -87,14 +87,13 @@ class _Masks:
     """Writes masks one behind the other, as csrc reads them."""
 
     def __init__(self, session: Session) -> None:
-        self._words = session.masks
-        self._n_words = session.n_mask_words
-        self._n_written = 0
+        self._session = session
+        self._n_words = 0  # that were written
 
     def write(self, mask: memoryview) -> None:
-        first = self._n_written * self._n_words
-        self._words[first : first + self._n_words] = mask
-        self._n_written += 1
+        end = self._n_words + self._session.n_mask_words
+        self._session.masks[self._n_words : end] = mask
+        self._n_words = end
 
 
 def _write_running(

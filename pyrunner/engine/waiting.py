@@ -1,4 +1,4 @@
-"""A request that has no lane yet. Pure: no native calls, no clock.
+"""A request that has no lane. Pure: no native calls, no clock.
 
 Requests that arrive together often share a beginning. The first one reads it; the others wait for
 that, without a lane, and start from its cells.
@@ -6,25 +6,55 @@ that, without a lane, and start from its cells.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pyrunner.engine.prefix_index import n_shared
 from pyrunner.engine.request import GenerationRequest
 from pyrunner.engine.sequence import Sequence
 
+if TYPE_CHECKING:
+    from pyrunner._native import OpenLane
+
 MIN_FOLLOWED = 64
 """Tokens that have to be saved for a request to wait for another's reading."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """A sequence that gave its lane up, and what it left there."""
+
+    sequence: Sequence
+    voice: "OpenLane"
+    """How its tokens are chosen and become text."""
+    holder: int
+    """Its cells, in the prefix cache."""
+
+
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A request and whom it waits for."""
 
     request: GenerationRequest
     submitted_at_s: float
+    number: int = 0
+    """Of the requests, in the order they came."""
+    preempted: Preempted | None = None
+    """It was running before."""
     leader: Sequence | None = None
     """Reads what this request needs, too."""
     n_shared: int = 0
     """Tokens it has in common with the leader."""
+
+    @property
+    def place(self) -> tuple[int, bool, int]:
+        """The request with the smallest gets a lane first."""
+        return -self.request.priority, self.preempted is None, self.number
+
+    @property
+    def n_cells(self) -> int:
+        """Tokens that a lane must hold for it to go on by one token."""
+        had = self.preempted
+        return 1 + (len(self.request.tokens) if had is None else had.sequence.n_tokens)
 
     def follows(self, reading: Collection[Sequence]) -> bool:
         """Whether its leader is still at what both need.

@@ -60,7 +60,7 @@ class NativeBackend:
         can_generate = launch.mode is ModelMode.COMPLETION
         disk = _disk_tier(launch) if can_generate else None
         loop = EngineLoop(model, launch.engine, can_generate=can_generate, disk=disk)
-        return loop, NativePrompts(model, template, loop.info.n_ctx)
+        return loop, NativePrompts(model, template, loop.info.n_ctx_max)
 
     def pass_on_log(self) -> None:
         """Empty llama.cpp's log ring into ours."""

@@ -305,8 +305,8 @@ def test_a_file_without_a_usable_context_length_gets_the_default(
 
 def test_a_prompt_without_room_for_one_token_is_refused(loop: EngineLoop) -> None:
     with pytest.raises(ContextLengthError) as caught:
-        loop.submit(_request(1, n_prompt=loop.info.n_ctx))
-    assert caught.value.n_ctx == loop.info.n_ctx
+        loop.submit(_request(1, n_prompt=loop.info.n_ctx_max))
+    assert caught.value.n_ctx == loop.info.n_ctx_max
     assert not loop.has_work
 
 

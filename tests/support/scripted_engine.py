@@ -39,6 +39,7 @@ INFO = ModelInfo(
     architecture="scripted",
     description="scripted engine",
     n_ctx=4096,
+    n_ctx_max=4096,
     n_ctx_train=4096,
     n_vocab=256,
     n_embd=2,

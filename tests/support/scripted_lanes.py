@@ -25,24 +25,27 @@ class SavedLane:
     N_BYTES_HEAD = 100
     N_BYTES_PER_TOKEN = 10
     N_BYTES_SALT = N_BYTES_PER_TOKEN - 4
-    n_lanes = 7
-    """Of the session it is of, which no session here checks."""
+    fits_layouts = True
 
-    def __init__(self, n_tokens: int, n_bytes: int, cells: Sequence[Cell] = ()) -> None:
+    def __init__(
+        self, n_tokens: int, n_bytes: int, n_lanes: int, cells: Sequence[Cell] = ()
+    ) -> None:
         self.n_tokens = n_tokens
         self.n_bytes = n_bytes
+        self.n_lanes = n_lanes
         self._cells = cells
         self._data: bytearray | None = None  # once somebody has asked for it
 
     @classmethod
     def blank(cls, n_tokens: int, n_bytes: int, n_lanes: int) -> Self:
-        assert n_lanes == cls.n_lanes
-        return cls(n_tokens, n_bytes)
+        return cls(n_tokens, n_bytes, n_lanes)
 
     @classmethod
-    def of(cls, cells: Sequence[Cell]) -> Self:
+    def of(cls, cells: Sequence[Cell], n_lanes: int, *, fits_layouts: bool) -> Self:
         n_bytes = cls.N_BYTES_HEAD + len(cells) * cls.N_BYTES_PER_TOKEN
-        return cls(len(cells), n_bytes, tuple(cells))
+        state = cls(len(cells), n_bytes, n_lanes, tuple(cells))
+        state.fits_layouts = fits_layouts
+        return state
 
     def view(self, is_writable: bool = False) -> memoryview:
         if self._data is None:
@@ -74,12 +77,15 @@ class ScriptedLanes:
     """What `PrefixCache` uses of a session, and a log of the copies it makes."""
 
     n_lanes: int
+    n_ctx: int = 10**6
     drops_tails: bool = True
     """What it says of itself."""
     can_drop_tails: bool | None = None
     """What is true; None stands for `drops_tails`."""
     can_save: bool = True
     can_restore: bool = True
+    fits_layouts: bool = True
+    """Whether saved lanes can be restored after `set_layout`."""
     n_saves_without_memory: int = 0
     """So many of the next saves find no memory."""
     cells: list[list[Cell]] = field(init=False)
@@ -135,16 +141,21 @@ class ScriptedLanes:
         if self.n_saves_without_memory:
             self.n_saves_without_memory -= 1
             raise OutOfMemoryError(during="saving a lane")
-        return SavedLane.of(self.cells[lane])
+        return SavedLane.of(self.cells[lane], self.n_lanes, fits_layouts=self.fits_layouts)
 
     def restore_lane(self, lane: int, state: SavedLane) -> None:
         self.log.append(f"restore {lane}")
         if lane in self.open_lanes:
             raise InvariantError("restoring a lane")
         self.cells[lane] = []
-        if not self.can_restore:
+        if not self.can_restore or (state.n_lanes != self.n_lanes and not state.fits_layouts):
             raise UnsupportedParameterError(param="restoring a lane")
+        assert state.n_tokens <= self.n_ctx, "a lane is too short for what is restored"
         self.cells[lane] = state.cells
+
+    @property
+    def lanes_bytes(self) -> int:
+        return self.n_lanes * self.n_bytes(self.n_ctx)
 
 
 class CachedLanes:

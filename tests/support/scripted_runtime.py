@@ -39,6 +39,7 @@ INFO = ModelInfo(
     architecture="llama",
     description="scripted",
     n_ctx=2048,
+    n_ctx_max=2048,
     n_ctx_train=2048,
     n_vocab=256,
     n_embd=3,

@@ -59,6 +59,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         sampling=_sampling(body),
         limits=_limits(body, _max_tokens(body)),
         cache=_cache_use(body),
+        priority=body.priority,
         output=output_format(body),
         prediction=text_of(body.prediction.content, "prediction.content")
         if body.prediction
@@ -84,6 +85,7 @@ def completion_request(body: CompletionBody) -> CompletionRequest:
         sampling=_sampling(body),
         limits=_limits(body, body.max_tokens),
         cache=_cache_use(body),
+        priority=body.priority,
         output=output_format(body),
         n_logprobs=body.logprobs,
     )

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from pyrunner.types import MAX_PRIORITY
+
 MAX_STOPS = 16
 MAX_BREAKERS = 16
 MAX_SALT = 256
@@ -71,6 +73,7 @@ class GenerationBody(Body, kw_only=True):
 
     stream: bool = False
     stream_options: StreamOptions | None = None
+    priority: Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     cache_prompt: bool | None = None
     cache_salt: Annotated[str, Meta(min_length=1, max_length=MAX_SALT)] | None = None
     max_tokens: Count | None = None

@@ -12,7 +12,7 @@ from pyrunner.engine import prefix_file
 from pyrunner.engine.prefix_file import WrongFileError
 
 TOKENS = array("i", range(1000, 1100))
-STATE = SavedLane.of([Cell(token, "a") for token in TOKENS])
+STATE = SavedLane.of([Cell(token, "a") for token in TOKENS], 1, fits_layouts=True)
 SALT = prefix_file.hidden("a")
 
 

@@ -376,3 +376,8 @@ def test_answer_gives_its_place_back_whatever_happens(api):
 )
 def test_use_of_the_cache_reaches_the_runner(api, body, cache):
     assert _asked(api, **body).cache == cache
+
+
+def test_priority_reaches_the_runner(api):
+    assert _asked(api).priority == 0
+    assert _asked(api, priority=-7).priority == -7

@@ -1,0 +1,233 @@
+"""Who gets a lane: priorities, sequences that give theirs up, and lanes made longer and fewer."""
+
+import pytest
+from support.scripted_session import ScriptedSession, scripted_loop
+
+from pyrunner.engine.lanes import Layout, Layouts
+from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
+from pyrunner.errors import ContextLengthError, InvalidParameterError, OutOfMemoryError
+from pyrunner.types import FinishReason, Limits, SamplingParams
+
+N_CTX = 160
+N_CTX_TRAIN = 500
+
+
+@pytest.fixture(autouse=True)
+def _short_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Layouts, "CELLS", 32)
+
+
+@pytest.fixture
+def session() -> ScriptedSession:
+    return ScriptedSession(n_lanes=2, n_ctx=N_CTX, has_ends=False)
+
+
+@pytest.fixture
+def loop(session: ScriptedSession) -> EngineLoop:
+    return scripted_loop(session, n_ctx_train=N_CTX_TRAIN)
+
+
+def _request(
+    request_id: int, n_prompt: int = 3, *, priority: int = 0, max_tokens: int | None = 20
+) -> GenerationRequest:
+    return GenerationRequest(
+        request_id=request_id,
+        tokens=[request_id + 1] * n_prompt,
+        sampling=SamplingParams(seed=1),
+        limits=Limits(max_tokens=max_tokens),
+        priority=priority,
+    )
+
+
+def _running(loop: EngineLoop) -> set[int]:
+    return {each.request.request_id for each in loop._lanes.sequences.values()}
+
+
+def _until_the_end(loop: EngineLoop) -> list[StepEvent]:
+    events: list[StepEvent] = []
+    while loop.has_work:
+        events += loop.step()
+        loop._lanes.check()
+    return events
+
+
+def _order(events: list[StepEvent]) -> list[int]:
+    return [event.request_id for event in events if isinstance(event, Finished)]
+
+
+@pytest.mark.parametrize("priority", [-1001, 1001])
+def test_a_priority_outside_its_range_is_refused(loop: EngineLoop, priority: int) -> None:
+    with pytest.raises(InvalidParameterError, match="priority"):
+        loop.submit(_request(1, priority=priority))
+
+
+def test_higher_priority_is_admitted_before_older_requests(loop: EngineLoop) -> None:
+    for request_id, priority in ((1, 0), (2, 0), (3, 7), (4, 9)):
+        loop.submit(_request(request_id, priority=priority))
+    loop.step()
+    assert _running(loop) == {3, 4}
+
+
+def test_higher_priority_takes_the_lane_of_the_youngest_of_the_lowest(loop: EngineLoop) -> None:
+    loop.submit(_request(1))
+    loop.submit(_request(2))
+    loop.step()
+    loop.submit(_request(3, priority=1))
+    loop.step()
+    assert _running(loop) == {1, 3}
+    assert (loop.n_running, loop.n_waiting) == (2, 1)
+
+
+def test_equal_priority_takes_no_lane(loop: EngineLoop) -> None:
+    for request_id in (1, 2):
+        loop.submit(_request(request_id, priority=5))
+    loop.step()
+    loop.submit(_request(3, priority=5))
+    loop.step()
+    assert _running(loop) == {1, 2}
+
+
+def test_who_gave_a_lane_up_goes_on_ahead_of_equals_that_wait_longer(loop: EngineLoop) -> None:
+    loop.submit(_request(1, priority=3, max_tokens=60))
+    loop.submit(_request(2, max_tokens=60))
+    loop.step()
+    loop.submit(_request(3, max_tokens=60))
+    loop.submit(_request(4, priority=1, max_tokens=2))
+    loop.step()
+    assert _running(loop) == {1, 4}
+    while 4 in _running(loop):
+        loop.step()
+    loop.step()
+    assert _running(loop) == {1, 2}
+
+
+def test_a_lane_changes_hands_once_for_each_request_of_higher_priority(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1, max_tokens=120))
+    loop.submit(_request(2, max_tokens=120))
+    loop.step()
+    session.log.clear()
+    for request_id in range(3, 8):
+        loop.submit(_request(request_id, priority=1, max_tokens=4))
+    _until_the_end(loop)
+    # Both lanes are given up once, and taken again once; what rests is too short to be parked.
+    assert sum(entry.startswith("save") for entry in session.log) <= 2 + 1
+    assert session.layouts == []
+
+
+def test_a_waiting_request_does_not_follow_one_of_lower_priority(loop: EngineLoop) -> None:
+    shared = [9] * 150
+    low = GenerationRequest(request_id=1, tokens=[*shared, 1], sampling=SamplingParams(seed=1))
+    high = GenerationRequest(
+        request_id=2, tokens=[*shared, 2], sampling=SamplingParams(seed=1), priority=1
+    )
+    loop.submit(low)
+    loop.step()
+    loop.submit(high)
+    loop.step()
+    assert _running(loop) == {1, 2}
+
+
+def test_a_sequence_cancelled_without_a_lane_says_what_was_held_back(loop: EngineLoop) -> None:
+    loop.submit(_request(1, max_tokens=50))
+    loop.submit(_request(2, max_tokens=50))
+    for _ in range(5):
+        loop.step()
+    loop.submit(_request(3, priority=1, max_tokens=50))
+    loop.step()
+    assert _running(loop) == {1, 3}
+    loop.cancel(2)
+    [ended] = [event for event in loop.step() if isinstance(event, Finished)]
+    assert (ended.request_id, ended.finish.reason) == (2, FinishReason.CANCELLED)
+    assert ended.finish.usage.completion_tokens > 1
+    assert ended.text.endswith(" ")
+    loop._lanes.check()
+    assert not loop._lanes.held._suspended
+
+
+def test_a_prompt_longer_than_a_lane_gets_a_longer_one_and_the_others_go_on_later(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1, max_tokens=30))
+    loop.step()
+    loop.submit(_request(2, 200, max_tokens=5))
+    loop.step()
+    assert session.layouts == [(1, 320)]
+    assert (loop.info.n_lanes, loop.info.n_ctx) == (1, 320)
+    assert _running(loop) == {2}
+    assert sorted(_order(_until_the_end(loop))) == [1, 2]
+
+
+def test_lanes_become_longer_only_when_an_answer_really_needs_it(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1, 150, max_tokens=100))
+    for _ in range(5):
+        loop.step()
+    assert session.layouts == []
+    [ended] = [each for each in _until_the_end(loop) if isinstance(each, Finished)]
+    assert ended.finish.usage.completion_tokens == 100
+    assert session.layouts == [(1, 320)]
+
+
+def test_lanes_are_as_they_were_when_somebody_would_have_one_by_that(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1, 200, max_tokens=3))
+    _until_the_end(loop)
+    loop.submit(_request(2, max_tokens=9))
+    loop.step()
+    assert session.layouts == [(1, 320)]
+    loop.submit(_request(3, max_tokens=9))
+    loop.step()
+    assert session.layouts == [(1, 320), (2, 160)]
+    assert _running(loop) == {2, 3}
+
+
+def test_without_a_limit_an_answer_ends_where_it_would_have_ended_alone(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1, 200, max_tokens=3))
+    _until_the_end(loop)
+    loop.submit(_request(2, 120, max_tokens=None))
+    [ended] = [each for each in _until_the_end(loop) if isinstance(each, Finished)]
+    assert session.n_ctx == 320
+    assert ended.finish.usage.completion_tokens == 40
+
+
+def test_a_prompt_that_no_layout_holds_is_refused_with_the_longest_context(
+    loop: EngineLoop,
+) -> None:
+    with pytest.raises(ContextLengthError) as caught:
+        loop.submit(_request(1, 320))
+    assert caught.value.n_ctx == 320
+
+
+def test_without_memory_for_longer_lanes_only_the_long_request_fails(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1))
+    loop.step()
+    session.n_layouts_without_memory = 1
+    loop.submit(_request(2, 200))
+    events = _until_the_end(loop)
+    [failed] = [event for event in events if isinstance(event, Errored)]
+    assert failed.request_id == 2
+    assert isinstance(failed.error, OutOfMemoryError)
+    assert _order(events) == [1]
+    assert (session.n_lanes, session.n_ctx) == (2, 160)
+
+
+def test_layouts_halve_the_lanes_up_to_what_the_model_was_trained_for() -> None:
+    layouts = Layouts(Layout(6, 160), 700)
+    assert layouts.n_ctx_max == 700
+    assert layouts.fitting(1) == layouts.fitting(160) == Layout(6, 160)
+    assert layouts.fitting(161) == layouts.fitting(320) == Layout(3, 320)
+    assert layouts.fitting(321) == layouts.fitting(700) == Layout(1, 704)
+
+
+def test_a_lane_longer_than_the_model_was_trained_for_stays_as_it_was_chosen() -> None:
+    layouts = Layouts(Layout(4, 160), 100)
+    assert layouts.n_ctx_max == 160
