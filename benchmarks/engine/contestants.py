@@ -94,6 +94,8 @@ class Own:
             "PYRUNNER_ENGINE_N_LANES": str(self.n_lanes),
             "PYRUNNER_ENGINE_N_CTX": str(self.n_ctx),
             "PYRUNNER_ENGINE_N_THREADS": str(n_threads),
+            # Random weights repeat themselves, and a row would be about guessing that.
+            "PYRUNNER_ENGINE_SPECULATION": "off",
             # A race that is given up waits for nobody.
             "PYRUNNER_RUNTIME_DRAIN_S": "0",
             "PYRUNNER_RUNTIME_ORPHAN_GRACE_S": "1",

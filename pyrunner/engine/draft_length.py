@@ -21,6 +21,8 @@ _FORGETTING = 0.98
 _OPTIMISM = 0.998
 """What becomes of the times of larger passes with every smaller one, so that a size that was slow
 once, because of somebody else, is tried again some day."""
+_LEAST_S = 1e-6
+"""Of a pass: a clock may stand still for longer than one takes."""
 _MIN_GAIN = 1.05
 """Times as many tokens per second that a draft has to promise."""
 
@@ -34,6 +36,7 @@ class PassCosts:
 
     def note(self, n_rows: int, seconds: float) -> None:
         """A pass took so long."""
+        seconds = max(seconds, _LEAST_S)
         for each in self._rows:
             if each > n_rows:
                 self._seconds[each] *= _OPTIMISM
@@ -55,7 +58,9 @@ class PassCosts:
             if above > below
             else below_s * _UNKNOWN_SLOPE / (1 + _UNKNOWN_SLOPE * (below - 1))
         )
-        return max(0.0, below_s + slope * (n_rows - below))
+        # A row costs no more in a longer pass, and a longer pass is no shorter.
+        least_s = below_s * min(1.0, n_rows / below)
+        return max(least_s, below_s + slope * (n_rows - below))
 
 
 class Acceptance:

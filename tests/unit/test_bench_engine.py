@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from engine import plot, record
+from engine.bench import Bench, Plan
 from engine.client import Answer, Ask, answer_of, events_of, token_time_s
 from engine.command import _rows
 from engine.contestants import LlamaServer, Own, described
@@ -217,6 +218,14 @@ def test_prediction_is_wrong_in_one_word_of_ten(n_words):
     n_wrong = sum(one != other for one, other in zip(words, guess, strict=True))
     assert n_words // 10 <= n_wrong <= (n_words + 9) // 10
     assert set(guess) <= set(words)
+
+
+def test_ours_makes_no_drafts_unless_a_row_is_about_them():
+    bench = Bench(Plan(n_pairs=1, is_quick=True, n_threads=1), Path(), Path(), {})
+    plain = Own(n_lanes=1, n_ctx=8)
+    drafting = Own(n_lanes=1, n_ctx=8, more=("engine.speculation=auto",))
+    assert plain.settings(bench)["PYRUNNER_ENGINE_SPECULATION"] == "off"
+    assert drafting.settings(bench)["PYRUNNER_ENGINE_SPECULATION"] == "auto"
 
 
 def test_setting_that_is_not_there_is_named():

@@ -103,6 +103,21 @@ def test_costs_of_sizes_never_seen_grow_from_the_largest() -> None:
     assert 1.0 < costs.expected_s(2) < costs.expected_s(32)
 
 
+def test_a_steep_line_between_longer_passes_leaves_short_ones_their_cost() -> None:
+    costs = PassCosts()
+    for n_rows, seconds in ((32, 1.0), (64, 9.0)):
+        costs.note(n_rows, seconds)
+    assert costs.expected_s(1) >= 0.5 / 32
+    assert choose_length(1, [Candidate(8, 0.9)], costs, 8) >= 0
+
+
+def test_passes_in_which_the_clock_stood_still_divide_nothing_by_zero() -> None:
+    costs = PassCosts()
+    for n_rows in (1, 8):
+        costs.note(n_rows, 0.0)
+    assert choose_length(1, [Candidate(8, 0.9)], costs, 64) > 0
+
+
 def test_costs_follow_a_machine_that_gets_slower() -> None:
     costs = PassCosts()
     for _ in range(30):
