@@ -26,12 +26,13 @@ PACKAGES := $(shell find pyrunner -name __init__.py)
 BUILD := -v --no-deps --no-build-isolation --disable-pip-version-check \
              --config-settings=cmake.define.PYRUNNER_BUILD_TESTS=ON
 
-.PHONY: demo test check bench bench-distribution bench-engine soak wheel clean setup
+.PHONY: demo test check check-native bench bench-distribution bench-engine soak wheel clean setup
 .DELETE_ON_ERROR:
 
 demo:  $(SETUP) ; @scripts/demo
 test:  $(SETUP) ; @TESTED_PYRUNNER=$(if $(SETUP),tree,installed) pytest $(ARGS)
 check: $(SETUP) ; @scripts/check
+check-native: $(SETUP) ; @python scripts/check_native.py $(ARGS)
 bench: $(SETUP) ; @for each in $(or $(ARGS),benchmarks/*.py benchmarks/engine); do echo "==> $$each" && python $$each || exit; done
 bench-distribution: $(SETUP) ; @python benchmarks/distribution $(ARGS)
 bench-engine: $(SETUP) ; @python benchmarks/engine $(ARGS)

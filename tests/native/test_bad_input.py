@@ -59,7 +59,7 @@ def _attempt_apart(attempts: Sequence[tuple[Path, int]]) -> list[tuple[str, str]
         capture_output=True,
         timeout=120,
         check=False,
-        env={"PYTHONPATH": os.pathsep.join(sys.path), "GGML_NO_BACKTRACE": "1"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "GGML_NO_BACKTRACE": "1"},
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]

@@ -30,13 +30,16 @@ class ReferenceFailedError(Exception):
 def program() -> Path:
     """The built program: ``$PYRUNNER_REFERENCE``, or the newest below ``build/``.
 
+    Those of ``make check-native`` have to be named: their code is another.
+
     Raises:
         FileNotFoundError: It was not built. Parity is never skipped.
     """
     named = os.environ.get("PYRUNNER_REFERENCE")
     if named:
         return Path(named)
-    found = PROJECT.glob("build/**/tests/csrc/pyrunner_reference")
+    built = PROJECT.glob("build/**/tests/csrc/pyrunner_reference")
+    found = [path for path in built if "sanitize" not in path.relative_to(PROJECT).parts]
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
         raise FileNotFoundError(

@@ -8,9 +8,9 @@ PATIENCE_S = 10.0
 """Longest wait; only something broken takes so long."""
 
 
-def until(is_so: Callable[[], bool]) -> None:
+def until(is_so: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     """Return as soon as `is_so`, or fail."""
-    tick, give_up = threading.Event(), monotonic() + PATIENCE_S
+    tick, give_up = threading.Event(), monotonic() + patience_s
     while not is_so():
         assert monotonic() < give_up, "it never happened"
         tick.wait(0.005)
