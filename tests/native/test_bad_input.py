@@ -168,7 +168,7 @@ def test_error_about_a_name_that_is_not_utf8_can_be_sent_and_printed(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"n_lanes": 0},
+        {"n_lanes": -1},
         {"n_lanes": 65},
         {"n_ctx": -1},
         {"n_ctx": 2**31},
