@@ -165,7 +165,10 @@ class Admission:
         return lane
 
     def save(self) -> None:
-        """Save to disk what the lanes hold, running ones included, but for who asked not to."""
+        """Save to disk what is held, also of who is not at its end, but for who asked not to."""
+        for waiting in self._waiting:
+            if waiting.preempted is not None and not waiting.request.keeps_cells:
+                self._held.release(waiting.preempted.holder, keeps_cells=False)
         sequences = self._sequences.items()
         self._held.save(but=[i for i, each in sequences if not each.request.keeps_cells])
 

@@ -177,6 +177,10 @@ class DiskTier(Generic[S]):
         """What a file holds."""
         return self._index.tokens_of(holder_id)
 
+    def n_tokens(self, holder_id: int) -> int:
+        """How many tokens a file holds."""
+        return self._index.n_tokens(holder_id)
+
     def drop(self, holder_id: int) -> None:
         """A state that did not fit, whatever its key says: delete its file."""
         path = self._folder.path / self._heads[holder_id].name
@@ -257,12 +261,7 @@ class DiskTier(Generic[S]):
     ) -> Match | None:
         """The longest file that is wholly a beginning of these tokens."""
         among = set(self._heads) - {self._ids[name] for name in but if name in self._ids}
-        while match := self._index.longest(wanted, salt, among=among):
-            if self._index.n_tokens(match.holder_id) == match.n_tokens:
-                return match
-            # Of those that share as much it is the shortest: none of them is a beginning.
-            among.discard(match.holder_id)
-        return None
+        return self._index.longest_whole(wanted, salt, among=among)
 
     def _learn(self, path: Path) -> None:
         self._seen.add(path.name)

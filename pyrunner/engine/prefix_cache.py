@@ -14,7 +14,8 @@ from functools import partial
 
 from pyrunner._native import LaneState, Session
 from pyrunner.engine.disk_tier import DiskTier, Wanted
-from pyrunner.engine.prefix_index import Match, PrefixIndex
+from pyrunner.engine.parked import ParkedStates
+from pyrunner.engine.prefix_index import Match, PrefixIndex, require
 from pyrunner.errors import InvariantError, NativeError, UnsupportedParameterError
 
 MIN_COPIED = 32
@@ -38,15 +39,11 @@ class PrefixCache:
     ) -> None:
         self._session = session
         self._disk = disk
-        self._budget_bytes = budget_bytes
         self._index = PrefixIndex()
         self._in_lane: dict[int, int] = {}  # holder by lane
-        self._parked: dict[int, LaneState] = {}  # by holder
-        self._suspended: set[int] = set()  # holders of parked states that are not reclaimed
-        self._parked_bytes = 0
+        self._parked = ParkedStates[LaneState](self._index, budget_bytes, self._forget)
         self._ids = itertools.count()
         self._salts: dict[int, str] = {}  # by holder
-        self._token_bytes = 0.0  # of the state that was saved last
         self._can_travel = True
         self._drops_tails = session.drops_tails
 
@@ -61,7 +58,7 @@ class PrefixCache:
     @property
     def parked_bytes(self) -> int:
         """Host memory that parked states take now."""
-        return self._parked_bytes
+        return self._parked.n_bytes
 
     def n_cached(self, tokens: Sequence[int], salt: str) -> int:
         """How much of a prompt need not be read, if it started now."""
@@ -102,7 +99,7 @@ class PrefixCache:
         holder = self._in_lane.pop(lane, None)
         if holder is not None:
             state = self._saved(lane) if self._is_worth_parking(holder) else None
-            if state is None or not self._park(holder, state):
+            if state is None or not self._parked.keep(holder, state):
                 self._forget(holder)
         self._session.clear_lane(lane)
 
@@ -122,13 +119,9 @@ class PrefixCache:
         holder = self._in_lane.pop(lane)
         state = self._saved(lane) if self._index.n_tokens(holder) else None
         self._session.clear_lane(lane)
-        if state is None or self._suspended_bytes + state.n_bytes > self._session.lanes_bytes:
+        most_bytes = self._session.lanes_bytes
+        if state is None or not self._parked.suspend(holder, state, most_bytes):
             self._forget(holder)
-            return holder
-        self._reclaim(state.n_bytes)
-        self._parked[holder] = state
-        self._parked_bytes += state.n_bytes
-        self._suspended.add(holder)
         return holder
 
     def resume(self, lane: int, holder: int, tokens: Sequence[int], salt: str) -> int:
@@ -144,24 +137,23 @@ class PrefixCache:
             How many tokens the lane holds now. Where its cells were lost that is as for `start`.
         """
         state = self._parked.get(holder)
-        if state is None or state.n_tokens > self._session.n_ctx:
+        if state is None:
             return self.start(lane, tokens, salt)
         self.vacate(lane)
-        if not self._copied(lane, state, state.n_tokens):
-            self.release(holder, keeps_cells=False)
-            return self.start(lane, tokens, salt)
+        is_copied = self._copied(lane, state, state.n_tokens)
         self.release(holder, keeps_cells=False)
+        if not is_copied:
+            return self.start(lane, tokens, salt)
         self._enter(lane, tokens[: state.n_tokens], salt)
         return state.n_tokens
 
     def release(self, holder: int, *, keeps_cells: bool) -> None:
         """A suspended sequence is over, or has its cells in a lane again."""
-        if holder not in self._suspended:
+        state = self._parked.take(holder) if self._parked.is_suspended(holder) else None
+        if state is None:
             return  # its cells were lost
-        self._suspended.discard(holder)
-        state = self._parked.pop(holder)
-        self._parked_bytes -= state.n_bytes
-        if not keeps_cells or not self._is_worth_parking(holder) or not self._park(holder, state):
+        is_kept = keeps_cells and self._is_worth_parking(holder)
+        if not is_kept or not self._parked.keep(holder, state):
             self._forget(holder)
 
     def park_all(self) -> None:
@@ -171,8 +163,8 @@ class PrefixCache:
 
     def note_layout(self) -> None:
         """The session's lanes were made anew, and what cannot be in them is forgotten."""
-        for holder, state in tuple(self._parked.items()):
-            if not state.fits_layouts:
+        for holder in self._parked:
+            if not self._parked[holder].fits_layouts:
                 self._forget(holder)
 
     def step_back(self, lane: int) -> int:
@@ -223,32 +215,27 @@ class PrefixCache:
         """Between steps: raise InvariantError unless lanes, states, salts and index agree."""
         self._index.check()
         held = [*self._in_lane.values(), *self._parked]
-        _require(len(set(held)) == len(held), "a holder is in two places")
-        _require(set(held) == set(self._salts), "a holder is nowhere, or has no salt")
-        _require(self._index.n_holders == len(held), "the index has other holders")
+        require(len(set(held)) == len(held), "a holder is in two places")
+        require(set(held) == set(self._salts), "a holder is nowhere, or has no salt")
+        require(self._index.n_holders == len(held), "the index has other holders")
         for holder, salt in self._salts.items():
             tokens = self._index.tokens_of(holder)
             found = self._index.longest(tokens, salt, among=(holder,))
-            _require(not tokens or found == (holder, len(tokens)), "the index has another salt")
+            require(not tokens or found == (holder, len(tokens)), "the index has another salt")
         for lane, holder in self._in_lane.items():
             n_tokens = self._index.n_tokens(holder)
-            _require(self._session.lane_length(lane) == n_tokens, "a lane has another length")
-        for holder, state in self._parked.items():
-            n_tokens = self._index.n_tokens(holder)
-            _require(state.n_tokens == n_tokens, "a parked state has another length")
-        n_bytes = sum(state.n_bytes for state in self._parked.values())
-        _require(n_bytes == self._parked_bytes, "the bytes of parked states are miscounted")
-        most_bytes = max(self._budget_bytes, self._suspended_bytes)
-        _require(n_bytes <= most_bytes, "parked states take more than their budget")
-        _require(self._suspended <= set(self._parked), "a suspended sequence has no state")
+            require(self._session.lane_length(lane) == n_tokens, "a lane has another length")
+        self._parked.check()
 
     def _match(self, tokens: Sequence[int], salt: str, lane: int) -> Match | None:
         """The best holder for a prompt in this lane; what it says to share can be had."""
         wanted = tokens[:-1]
         here = self._in_lane.get(lane)
+        prefer = partial(self._cost, here=here)
         if not self._drops_tails:
-            return self._whole(wanted, salt, here)
-        match = self._index.longest(wanted, salt, prefer=lambda each: self._cost(each, here))
+            able = [each for each in self._salts if each == here or self._is_worth_moving(each)]
+            return self._index.longest_whole(wanted, salt, among=able, prefer=prefer)
+        match = self._index.longest(wanted, salt, prefer=prefer)
         if match is None or match.holder_id == here or self._is_worth_copying(match):
             return match
         able = [each for each in self._salts if each == here or self._fits(each)]
@@ -256,21 +243,6 @@ class PrefixCache:
         if match is None or match.holder_id == here or self._is_worth_copying(match):
             return match
         return self._index.longest(wanted, salt, among=() if here is None else (here,))
-
-    def _whole(self, wanted: Sequence[int], salt: str, here: int | None) -> Match | None:
-        """The longest holder that is a beginning of the prompt: where no tail can be dropped."""
-        found = []
-        for holder, its_salt in self._salts.items():
-            match = Match(holder, self._index.n_tokens(holder))
-            if its_salt != salt or not 0 < match.n_tokens <= len(wanted):
-                continue
-            if holder != here and not self._is_worth_copying(match):
-                continue
-            if list(self._index.tokens_of(holder)) == list(wanted[: match.n_tokens]):
-                found.append(match)
-        return max(
-            found, key=lambda each: (each.n_tokens, -self._cost(each.holder_id, here)), default=None
-        )
 
     def _cost(self, holder: int, here: int | None) -> int:
         if holder == here:
@@ -283,6 +255,9 @@ class PrefixCache:
         is_cheap = n_held <= match.n_tokens * _MAX_HELD_PER_SHARED
         return self._can_travel and is_long and is_cheap and self._fits(match.holder_id)
 
+    def _is_worth_moving(self, holder: int) -> bool:
+        return self._is_worth_copying(Match(holder, self._index.n_tokens(holder)))
+
     def _fits(self, holder: int) -> bool:
         """Whether a lane is long enough; a parked state may be of a layout with longer ones."""
         return self._index.n_tokens(holder) <= self._session.n_ctx
@@ -293,8 +268,11 @@ class PrefixCache:
             return None
         self._disk.refresh()
         match = self._disk.match(tokens[:-1], salt, is_whole=not self._drops_tails)
-        is_worth_it = match is not None and match.n_tokens >= n_tokens + MIN_COPIED
-        return match if is_worth_it else None
+        if match is None or match.n_tokens < n_tokens + MIN_COPIED:
+            return None
+        # A file may be of a layout with longer lanes; there is no other as good.
+        is_too_long = self._disk.n_tokens(match.holder_id) > self._session.n_ctx
+        return None if is_too_long else match
 
     def _start_from_disk(self, lane: int, tokens: Sequence[int], salt: str) -> int:
         """Fill a free lane from a file; 0 when there is none, or none that is sound."""
@@ -341,7 +319,7 @@ class PrefixCache:
         beginning = self._index.tokens_of(holder)
         is_worth_it = n_lost >= MIN_COPIED and self._is_worth_parking(holder)
         state = self._saved(lane) if is_worth_it else None
-        if state is None or not self._park(holder, state):
+        if state is None or not self._parked.keep(holder, state):
             self._forget(holder)
         n_kept = n_tokens if self._truncated(lane, n_tokens) else 0
         self._enter(lane, beginning[:n_kept], salt)
@@ -362,7 +340,7 @@ class PrefixCache:
     def _park_spare(self, tokens: Sequence[int], salt: str, state: LaneState) -> None:
         """Keep a state that is also elsewhere, if nothing unique has to go for it."""
         copy = self._new_holder(tokens, salt)
-        if not self._park(copy, state, is_spare=True):
+        if not self._parked.keep(copy, state, is_spare=True):
             self._forget(copy)
 
     def _copied(self, lane: int, state: LaneState, n_tokens: int) -> bool:
@@ -389,58 +367,23 @@ class PrefixCache:
         if not self._can_travel:
             return None
         try:
-            state = self._session.save_lane(lane)
+            return self._session.save_lane(lane)
         except UnsupportedParameterError:
             self._stop_travelling()
             return None
         except (MemoryError, NativeError):
             return None  # a shorter memory is no reason to fail anybody
-        self._token_bytes = state.n_bytes / max(1, state.n_tokens)
-        return state
 
     def _stop_travelling(self) -> None:
         """This memory type cannot be copied: nothing that is parked will ever be used."""
         self._can_travel = False
-        for holder in tuple(self._parked):
+        for holder in self._parked:
             self._forget(holder)
 
     def _is_worth_parking(self, holder: int) -> bool:
         n_tokens = self._index.n_tokens(holder)
-        # `_park` decides; this spares making a copy of what is far too large.
-        is_hopeless = n_tokens * self._token_bytes > 2 * self._budget_bytes
-        has_budget = self._budget_bytes > 0 and not is_hopeless
-        return has_budget and n_tokens >= MIN_COPIED and self._index.is_unique(holder)
-
-    def _park(self, holder: int, state: LaneState, *, is_spare: bool = False) -> bool:
-        """Keep a state, at the expense of less valuable ones.
-
-        Returns:
-            False when it is larger than the budget, or when it is spare, because a lane has the
-            same, and something that nobody else has would have to go for it.
-        """
-        if self._suspended_bytes + state.n_bytes > self._budget_bytes:
-            return False
-        if not self._reclaim(state.n_bytes, spares_unique=is_spare):
-            return False
-        self._parked[holder] = state
-        self._parked_bytes += state.n_bytes
-        return True
-
-    def _reclaim(self, n_bytes: int, *, spares_unique: bool = False) -> bool:
-        """Make room in the budget for so many more bytes, as far as it can be made."""
-        while self._parked_bytes + n_bytes > self._budget_bytes:
-            victims = self._parked.keys() - self._suspended
-            if not victims:
-                return False
-            victim = self._index.least_valuable(victims)
-            if spares_unique and self._index.is_unique(victim):
-                return False
-            self._forget(victim)
-        return True
-
-    @property
-    def _suspended_bytes(self) -> int:
-        return sum(self._parked[holder].n_bytes for holder in self._suspended)
+        is_worth_it = n_tokens >= MIN_COPIED and self._index.is_unique(holder)
+        return is_worth_it and self._parked.may_hold(n_tokens)
 
     def _enter(self, lane: int, tokens: Sequence[int], salt: str) -> None:
         self._in_lane[lane] = self._new_holder(tokens, salt)
@@ -454,12 +397,4 @@ class PrefixCache:
     def _forget(self, holder: int) -> None:
         self._index.remove(holder)
         del self._salts[holder]
-        self._suspended.discard(holder)
-        state = self._parked.pop(holder, None)
-        if state is not None:
-            self._parked_bytes -= state.n_bytes
-
-
-def _require(claim: object, otherwise: str) -> None:
-    if not claim:
-        raise InvariantError(otherwise)
+        self._parked.take(holder)

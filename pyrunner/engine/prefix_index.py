@@ -234,6 +234,22 @@ class PrefixIndex:
         tied = node.through if seen is None else node.through & seen
         return Match(min(tied, key=rank), n_tokens)
 
+    def longest_whole(
+        self,
+        tokens: Sequence[int],
+        salt: str = "",
+        *,
+        among: Iterable[int],
+        prefer: Callable[[int], int] | None = None,
+    ) -> Match | None:
+        """As `longest`, of holders that are wholly a beginning. Cost: that of each it passes."""
+        left = set(among)
+        while match := self.longest(tokens, salt, among=left, prefer=prefer):
+            if self.n_tokens(match.holder_id) == match.n_tokens:
+                return match
+            left.discard(match.holder_id)
+        return None
+
     def touch(self, holder_id: int) -> None:
         """The holder is used now."""
         self._n_uses += 1
@@ -303,32 +319,32 @@ class PrefixIndex:
         """Raise InvariantError unless the trees are as small as they can be and hold everyone."""
         seen: list[int] = []
         for salt, root in self._roots.items():
-            _require(root.parent is None and root.end == 0 and not root.label, "a root has an edge")
-            _require(root.through, f"the tree of salt {salt!r} is empty")
+            require(root.parent is None and root.end == 0 and not root.label, "a root has an edge")
+            require(root.through, f"the tree of salt {salt!r} is empty")
             nodes = [root]
             while nodes:
                 node = nodes.pop()
                 seen.extend(self._check_node(node, salt))
                 nodes.extend(node.children.values())
-        _require(sorted(seen) == sorted(self._holders), "a holder ends nowhere or twice")
+        require(sorted(seen) == sorted(self._holders), "a holder ends nowhere or twice")
         uses = {holder.used for holder in self._holders.values()}
-        _require(len(uses) == len(self._holders), "two holders were used at once")
-        _require(max(uses, default=0) <= self._n_uses, "a use is in the future")
+        require(len(uses) == len(self._holders), "two holders were used at once")
+        require(max(uses, default=0) <= self._n_uses, "a use is in the future")
 
     def _check_node(self, node: _Node, salt: str) -> list[int]:
         """Check one node and the edges below it; returns the holders that end at it."""
         below: list[int] = []
         for token, child in node.children.items():
-            _require(child.label and child.label[0] == token, "a child has a wrong key")
-            _require(child.parent is node, "a child has another parent")
-            _require(child.end == node.end + len(child.label), "an edge has a wrong length")
+            require(child.label and child.label[0] == token, "a child has a wrong key")
+            require(child.parent is node, "a child has another parent")
+            require(child.end == node.end + len(child.label), "an edge has a wrong length")
             below.extend(child.through)
-        _require(len(set(below)) == len(below), "a holder goes two ways")
+        require(len(set(below)) == len(below), "a holder goes two ways")
         ending = [each for each in node.through if self._known(each).end is node]
-        _require(sorted([*below, *ending]) == sorted(node.through), "a node has wrong holders")
+        require(sorted([*below, *ending]) == sorted(node.through), "a node has wrong holders")
         is_branching = bool(ending) or len(node.children) > 1
-        _require(node.parent is None or is_branching, "two edges could be one")
-        _require(all(self._known(each).salt == salt for each in ending), "a salt is wrong")
+        require(node.parent is None or is_branching, "two edges could be one")
+        require(all(self._known(each).salt == salt for each in ending), "a salt is wrong")
         return ending
 
     def _known(self, holder_id: int) -> _Holder:
@@ -356,6 +372,7 @@ def n_shared(label: Sequence[int], tokens: Sequence[int], start: int = 0) -> int
     return low
 
 
-def _require(claim: object, otherwise: str) -> None:
+def require(claim: object, otherwise: str) -> None:
+    """Raise InvariantError unless it is so: for checks that tests and idle loops make."""
     if not claim:
         raise InvariantError(otherwise)

@@ -24,7 +24,7 @@ from pyrunner.types import (
     ToolCallEvent,
 )
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 """Raised with every change of a frame or of a type inside one."""
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024

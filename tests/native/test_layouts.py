@@ -8,7 +8,7 @@ from support.reference import Row
 from support.sides import Sides, on_models
 from support.step_script import SessionPlayer, Step
 
-from pyrunner._native import Session
+from pyrunner._native import LaneState, Session
 from pyrunner.errors import InvariantError, UnsupportedParameterError
 from pyrunner.types import SamplingParams
 
@@ -64,6 +64,30 @@ def test_a_lane_holds_more_after_the_lanes_were_made_longer(
     player.session.set_layout(2048, 2)
     _read(player, 0, prompt)
     assert player.session.lane_length(0) == 1500
+
+
+@on_models([LLAMA_BPE])
+def test_bytes_that_llama_cpp_would_not_have_written_fit_no_other_layout(
+    sides: Sides, draw_tokens: Draw
+) -> None:
+    player = SessionPlayer(_session(sides))
+    _read(player, 1, draw_tokens(40))
+    state = player.session.save_lane(1)
+    sound = bytes(state.view())
+
+    def is_taken(data: bytes) -> bool:
+        copy = LaneState.blank(state.n_tokens, len(data), state.n_lanes)
+        copy.view(is_writable=True)[:] = data
+        return copy.fits_layouts
+
+    assert is_taken(sound)
+    assert not any(is_taken(sound[:n_bytes]) for n_bytes in range(0, len(sound), 997))
+    assert not is_taken(sound + b"\0")
+    # Whatever a number at the beginning says instead: the magic, streams, counts, ids of cells.
+    for at in (0, 8, 12, 16, 24):
+        for number in (-1, 7, 2**31 - 1):
+            damaged = sound[:at] + number.to_bytes(4, "little", signed=True) + sound[at + 4 :]
+            assert not is_taken(damaged), f"{number} at {at}"
 
 
 @on_models([MAMBA])

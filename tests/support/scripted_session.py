@@ -19,7 +19,9 @@ from pyrunner.errors import InvariantError, OutOfMemoryError
 from support.scripted_lanes import Cell, ScriptedLanes
 
 if TYPE_CHECKING:
-    from pyrunner._native import Model, Session
+    from pyrunner._native import LaneState, Model, Session
+    from pyrunner.engine.disk_tier import DiskTier
+    from support.scripted_lanes import SavedLane
 
 N_VOCAB = 1009
 END_EVERY = 61
@@ -171,7 +173,11 @@ class ScriptedSession(ScriptedLanes):
 
 
 def scripted_loop(
-    session: ScriptedSession, budget_bytes: int = 10**6, *, n_ctx_train: int = 0
+    session: ScriptedSession,
+    budget_bytes: int = 10**6,
+    *,
+    n_ctx_train: int = 0,
+    disk: "DiskTier[SavedLane] | None" = None,
 ) -> EngineLoop:
     """The real loop over a scripted session."""
     model = SimpleNamespace(
@@ -189,7 +195,7 @@ def scripted_loop(
     )
     loop = EngineLoop(cast("Model", model), config, can_generate=False, clock=lambda: 0.0)
     native = loop._session = cast("Session", session)
-    held = PrefixCache(native, budget_bytes)
+    held = PrefixCache(native, budget_bytes, cast("DiskTier[LaneState] | None", disk))
     loop._admission = Admission(native, held, lambda: 0.0, n_ctx_train=n_ctx_train)
     return loop
 

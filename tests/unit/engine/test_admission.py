@@ -1,8 +1,14 @@
 """Who gets a lane: priorities, sequences that give theirs up, and lanes made longer and fewer."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from support.clock import FakeClock
+from support.scripted_lanes import SavedLane
 from support.scripted_session import ScriptedSession, scripted_loop
 
+from pyrunner.engine.disk_tier import DiskTier
 from pyrunner.engine.lanes import Layout, Layouts
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
@@ -144,7 +150,25 @@ def test_a_sequence_cancelled_without_a_lane_says_what_was_held_back(loop: Engin
     assert ended.finish.usage.completion_tokens > 1
     assert ended.text.endswith(" ")
     loop._lanes.check()
-    assert not loop._lanes.held._suspended
+    assert not loop._lanes.held._parked._suspended
+
+
+@pytest.mark.parametrize("keeps_cells", [True, False])
+def test_cells_of_a_sequence_without_a_lane_are_saved_to_disk_unless_it_asked_not_to(
+    session: ScriptedSession, tmp_path: Path, keeps_cells: bool
+) -> None:
+    tmp_path.chmod(0o700)
+    disk = DiskTier(tmp_path, b"key", 10**6, SavedLane.blank, FakeClock())
+    loop = scripted_loop(session, disk=disk)
+    for request_id in (1, 2):
+        loop.submit(replace(_request(request_id, 100), keeps_cells=keeps_cells))
+    for _ in range(8):
+        loop.step()
+    loop.submit(_request(3, priority=1))
+    loop.step()
+    assert _running(loop) == {1, 3}
+    loop.leave()
+    assert len(list(tmp_path.iterdir())) == (2 if keeps_cells else 0)
 
 
 def test_a_prompt_longer_than_a_lane_gets_a_longer_one_and_the_others_go_on_later(

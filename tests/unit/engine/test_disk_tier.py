@@ -79,6 +79,17 @@ def test_a_beginning_is_read_and_the_whole_is_parked(load: Load, folder: Path) -
     assert again.serve(0, [*A, *B, 1]) == len(A) + len(B)
 
 
+def test_a_file_longer_than_a_lane_is_left_alone_until_lanes_are_longer(load: Load) -> None:
+    lanes = load()
+    lanes.serve(0, [*A, *B])
+    lanes.cache.save()
+    again = load(n_ctx=300)
+    assert again.cache.n_cached([*A, *C[:50]], "") == 0
+    assert again.serve(0, [*A, *C[:50]]) == 0
+    again.session.n_ctx = 600
+    assert again.serve(0, [*A, *B, 1]) == len(A) + len(B)
+
+
 def test_a_file_of_which_little_is_shared_is_left_alone(load: Load) -> None:
     lanes = load()
     lanes.serve(0, list(range(40 * MAX_HELD_PER_SHARED)))

@@ -56,6 +56,18 @@ def test_what_has_to_leave_its_lane_is_parked_and_comes_back() -> None:
     assert lanes.serve(0, [*B, 1]) == len(B)
 
 
+def test_a_parked_state_longer_than_a_lane_is_left_alone_and_a_shorter_one_is_found() -> None:
+    lanes = CachedLanes(n_lanes=2)
+    lanes.serve(0, [*A, *B])
+    lanes.serve(1, [*A[:150], *C])
+    lanes.cache.park_all()
+    lanes.session.n_ctx = len([*A, *B]) - 1
+    lanes.take_log()
+    assert lanes.serve(0, [*A, 1]) == 150
+    lanes.session.n_ctx = 10**6
+    assert lanes.serve(0, [*A, *B, 1]) == len(A) + len(B)
+
+
 def test_a_vacated_lane_is_empty_and_parked() -> None:
     lanes = CachedLanes()
     lanes.serve(0, A)

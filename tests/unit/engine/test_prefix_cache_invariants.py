@@ -132,11 +132,11 @@ class _Machine:
             assert self.session.cells[lane] == [Cell(token, salt) for token in tokens]
         for lane, holder in self.cache._in_lane.items():
             assert list(self.cache._index.tokens_of(holder)) == self.session.tokens(lane)
-        n_bytes = sum(state.n_bytes for state in self.cache._parked.values())
+        n_bytes = sum(state.n_bytes for state in self.cache._parked._states.values())
         assert self.cache.parked_bytes == n_bytes <= self.budget_bytes
 
     def check_parked(self) -> None:
-        for holder, state in self.cache._parked.items():
+        for holder, state in self.cache._parked._states.items():
             salt = self.cache._salts[holder]
             tokens = self.cache._index.tokens_of(holder)
             assert cast("SavedLane", state).cells == [Cell(token, salt) for token in tokens]

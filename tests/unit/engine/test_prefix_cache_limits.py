@@ -159,11 +159,11 @@ def _shorten_a_parked(cache: Any) -> None:
 
 
 def _miscount(cache: Any) -> None:
-    cache._parked_bytes += 1
+    cache._parked._n_bytes += 1
 
 
 def _spend_too_much(cache: Any) -> None:
-    cache._budget_bytes = 10
+    cache._parked._budget_bytes = 10
 
 
 @pytest.mark.parametrize(
