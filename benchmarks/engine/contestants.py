@@ -17,7 +17,6 @@ from measuring.serving import Server, kernel_bytes, running_server, started
 
 from engine.bench import Bench
 from engine.models import Model
-from pyrunner.config.settings import known_keys
 
 _START_S = 120.0
 _POLL_S = 0.002
@@ -65,12 +64,6 @@ class Own:
     """Host memory for parked prefixes; None is the default, as much as the lanes take."""
     more: tuple[str, ...] = ()
     """Further settings, such as ``engine.speculation=off``."""
-
-    @property
-    def unknown(self) -> str:
-        """The first of these settings that this pyrunner does not have; empty when it has all."""
-        known = {name for name, _ in known_keys()}
-        return next((name for name, _ in self._more if name not in known), "")
 
     @property
     def _more(self) -> list[tuple[str, str]]:

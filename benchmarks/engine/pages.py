@@ -6,6 +6,7 @@ A page has places for them, which begin with ``<!-- figures: 7 -->`` and end wit
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from measuring import table
@@ -42,12 +43,12 @@ def refreshed(root: Path, page: Path) -> str:
     """
     rows, facts = table.read(root / _JSON) if (root / _JSON).exists() else ([], {})
     picture = _PICTURE if (root / _PICTURE).exists() and rows else None
-    makers: dict[str, Callable[[], str]] = {
+    makers: dict[str, Callable[[], str]] = {str(each): partial(_lines, rows, each) for each in ROWS}
+    makers |= {
         "all": lambda: _overview(rows),
         "facts": lambda: _facts(facts),
         "minutes": _minutes,
         "picture": lambda: _link(picture, root / page, root),
-        **{str(number): lambda n=number: _lines(_rows_of(rows, n)) for number in ROWS},  # type: ignore[misc]  # bound now
     }
 
     def filled(place: "re.Match[str]") -> str:
@@ -62,10 +63,11 @@ def _rows_of(rows: Sequence[AnyRow], number: int) -> list[AnyRow]:
     return [row for row in rows if number_of(row) == number]
 
 
-def _lines(rows: Sequence[AnyRow]) -> str:
-    if not rows:
+def _lines(rows: Sequence[AnyRow], number: int) -> str:
+    found = _rows_of(rows, number)
+    if not found:
         return _NOTHING
-    return "\n".join([table.HEAD, *(row.line for row in rows)]) + "\n"
+    return "\n".join([table.HEAD, *(row.line for row in found)]) + "\n"
 
 
 def _overview(rows: Sequence[AnyRow]) -> str:

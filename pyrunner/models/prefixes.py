@@ -27,6 +27,7 @@ def folder_for(store_path: Path, model_id: str) -> Path | None:
             each.mkdir(mode=_PRIVATE, exist_ok=True)
             if stat.S_IMODE(each.lstat().st_mode) != _PRIVATE:
                 each.chmod(_PRIVATE, follow_symlinks=False)
+    # `chmod` says NotImplementedError where the system cannot change a link, and this is one.
     except (OSError, NotImplementedError) as error:
         _log.warning("no prefixes are kept on disk: %s", error)
         return None

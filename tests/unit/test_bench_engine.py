@@ -228,13 +228,6 @@ def test_ours_makes_no_drafts_unless_a_row_is_about_them():
     assert drafting.settings(bench)["PYRUNNER_ENGINE_SPECULATION"] == "auto"
 
 
-def test_setting_that_is_not_there_is_named():
-    assert Own(n_lanes=1, n_ctx=8, more=("engine.n_batch=8", "engine.soul=on")).unknown == (
-        "engine.soul"
-    )
-    assert Own(n_lanes=1, n_ctx=8, more=("engine.n_batch=8",)).unknown == ""
-
-
 def test_row_that_is_measured_again_leaves_the_others_and_says_when():
     old: list[AnyRow] = [_row(), _row(what="2. chats"), NotMeasured(what="10. x", why="no")]
     new: list[AnyRow] = [_row(what="2. other chats")]

@@ -2,7 +2,7 @@
 
 import statistics
 
-from measuring.table import AnyRow, NotMeasured, Row
+from measuring.table import AnyRow, Row
 
 from engine.bench import Bench
 from engine.client import Ask, ask, whole
@@ -10,9 +10,8 @@ from engine.contestants import Endpoint, Own, unload
 from engine.models import Model
 from engine.race import OWN, Figures, in_turns, warm_up
 
-_SETTING = "engine.cache_disk_bytes"
-_KEEPING = Own(n_lanes=4, n_ctx=2048, cache_mib=1024, more=(f"{_SETTING}=4GiB",))
-_RECOMPUTING = Own(n_lanes=4, n_ctx=2048, cache_mib=1024, more=(f"{_SETTING}=0",))
+_KEEPING = Own(n_lanes=4, n_ctx=2048, cache_mib=1024, more=("engine.cache_disk_bytes=4GiB",))
+_RECOMPUTING = Own(n_lanes=4, n_ctx=2048, cache_mib=1024, more=("engine.cache_disk_bytes=0",))
 _N_TALKS = 20
 _OF_WHICH_RECOMPUTED = 5
 """Reading again takes as long whichever conversation it is, so a sample of them says it."""
@@ -21,9 +20,6 @@ _KEY = "first_token_s"
 
 def rows(bench: Bench) -> list[AnyRow]:
     """Time to first token, with the disk tier to without."""
-    if missing := _KEEPING.unknown:
-        what = f"13. time to first token: {_N_TALKS} warm conversations, unload, load, continue"
-        return [NotMeasured(what=what, why=f"this pyrunner has no setting {missing}")]
     return [*measured(bench, bench.model("135m"))]
 
 

@@ -4,8 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from measuring.programs import MeasurementError
-from measuring.table import AnyRow, NotMeasured, Row, in_one_line
+from measuring.table import AnyRow, Row
 
 from engine.bench import Bench
 from engine.client import Ask, ask, token_time_s, whole
@@ -15,7 +14,6 @@ from engine.race import OWN, Figures, Outcome, Turn, in_turns, warm_up
 
 _WITH = Own(n_lanes=1, n_ctx=2048, more=("engine.speculation=auto",))
 _WITHOUT = Own(n_lanes=1, n_ctx=2048, more=("engine.speculation=off",))
-_WHAT = "8. `prediction` that is 90 % right; copy-heavy edit with n-grams; free text"
 
 _TEXTS = {
     "teacher": """In the morning the baker opens the door, sweeps the floor, lights the oven and \
@@ -47,13 +45,7 @@ _Requests = dict[str, list[Ask]]
 
 def rows(bench: Bench) -> list[AnyRow]:
     """Ours with drafts to our own without."""
-    if missing := _WITH.unknown:
-        return [NotMeasured(what=_WHAT, why=f"this pyrunner has no setting {missing}")]
-    demo, random_model = bench.model(DEMO), bench.model("135m")
-    try:
-        return [*demo_rows(bench, demo), *random_rows(bench, random_model)]
-    except PredictionRefusedError as error:
-        return [NotMeasured(what=_WHAT, why=str(error))]
+    return [*demo_rows(bench, bench.model(DEMO)), *random_rows(bench, bench.model("135m"))]
 
 
 def demo_rows(bench: Bench, model: Model) -> list[Row]:
@@ -82,10 +74,6 @@ def random_rows(bench: Bench, model: Model) -> list[Row]:
     return [_row(outcome, "prediction", what, "135m", 1.8)]
 
 
-class PredictionRefusedError(MeasurementError):
-    """The server does not know the field."""
-
-
 def corrupted(text: str, seed: object) -> str:
     """The text with one in ten of its words replaced by another one of it."""
     words = text.split(" ")
@@ -107,13 +95,9 @@ def rate(endpoint: Endpoint, requests: Sequence[Ask]) -> float:
     """Tokens per second after the first, over all answers.
 
     Raises:
-        PredictionRefusedError: The server does not know the field.
         MeasurementError: A request failed.
     """
     answers = [ask(endpoint.port, endpoint.model, each) for each in requests]
-    refused = [each.error for each in answers if "prediction" in each.error]
-    if refused:
-        raise PredictionRefusedError(f"the server refuses it: {in_one_line(refused[0])}")
     return 1 / token_time_s(whole(answers))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.api import make_api
-from support.waits import until
 
 from pyrunner.errors import (
     QueueFullError,
@@ -112,11 +111,13 @@ def test_slow_reader_loses_progress_but_not_the_end(admission, transfers):
     def work(on_progress: OnProgress, _cancelled: threading.Event) -> None:
         for i in range(10_000):
             on_progress(_progress(i))
+        is_all_told.set()
         on_progress(DONE)
 
+    is_all_told = threading.Event()
     watch = _watch(admission)
     running = transfers.start("pull", work)
-    until(running._queue.full)
+    assert is_all_told.wait(PATIENCE_S)  # nobody has read any of it
     lines = list(running.lines(watch))
     assert lines[0] == _progress(0)
     assert lines[-1] == DONE
