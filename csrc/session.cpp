@@ -56,6 +56,9 @@ Status Session::open(const SessionParams & params) noexcept try {
         return kLoadFailed;
     }
     params_ = params;
+    if (!drops_tails()) {
+        params_.n_drafts = 0; // a wrong guess leaves a tail
+    }
     params_.n_batch = std::max(params.n_batch, n_running_max());
     n_lanes_max_ = params.n_lanes;
     const Status status = make_context();

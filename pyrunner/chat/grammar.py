@@ -73,16 +73,21 @@ class TokenConstraint:
 
     def forced(self) -> Sequence[int]:
         """Tokens of the only text that fits here, as the model's tokeniser would have them."""
-        return self._matcher.compute_ff_tokens()
+        return self._matcher.deep_copy().compute_ff_tokens()
 
     def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview]:
         """The masks behind each token of a draft, as far as it fits."""
+        # On a copy, because a matcher that breaks a limit stays broken, and the answer may never
+        # come to where a wrong draft leads.
+        matcher = self._matcher.deep_copy()
         masks: list[memoryview] = []
-        fitting = list(draft[: self._matcher.validate_tokens(list(draft))])
-        for token in fitting:
-            self._matcher.consume_token(token)
-            masks.append(self._next_mask())
-        self._matcher.rollback(len(fitting))
+        for token in draft:
+            if not matcher.consume_token(token):
+                break
+            mask = self._mask_of(matcher)
+            if mask is None:
+                break
+            masks.append(mask)
         return masks
 
     def accept(self, token: int) -> None:
@@ -96,10 +101,15 @@ class TokenConstraint:
         self.mask = self._next_mask()
 
     def _next_mask(self) -> memoryview:
-        words = memoryview(self._matcher.compute_bitmask()).cast("i")[: self._n_words]
-        if self._matcher.is_error():
+        mask = self._mask_of(self._matcher)
+        if mask is None:
             raise self._failure()
-        return words
+        return mask
+
+    def _mask_of(self, matcher: LLMatcher) -> memoryview | None:
+        """What may come next; None when it is not to be had within the limits."""
+        words = memoryview(matcher.compute_bitmask()).cast("i")[: self._n_words]
+        return None if matcher.is_error() else words
 
     def _failure(self) -> InvalidParameterError:
         why = _short(self._matcher.get_error())

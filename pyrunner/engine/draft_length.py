@@ -6,6 +6,7 @@ it needs two figures: what passes take, measured on the way, and how often guess
 
 import math
 from bisect import bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 
 LENGTHS = (1, 2, 4, 8, 16, 32)
@@ -103,6 +104,14 @@ class Candidate:
         return rate * (1 - rate**n) / (1 - rate)
 
 
+def is_one_pass(n_running: int, lengths: Collection[int]) -> bool:
+    """Whether llama.cpp makes one pass of drafts of these lengths and the tokens before them.
+
+    It makes another one of what some lanes have more than others.
+    """
+    return not lengths or (len(lengths) == n_running and len(set(lengths)) == 1)
+
+
 def choose_length(
     n_running: int, candidates: list[Candidate], costs: PassCosts, n_drafts: int
 ) -> int:
@@ -122,14 +131,14 @@ def choose_length(
         return 0  # the pass that follows tells
     best, best_rate = 0, _MIN_GAIN * n_running / plain_s
     for length in LENGTHS:
-        n_rows = sum(min(length, each.n_guesses) for each in candidates)
+        lengths = [min(length, each.n_guesses) for each in candidates]
+        n_rows = sum(lengths)
         if n_rows > n_drafts:
             break
         n_tokens = n_running + sum(each.expected(length) for each in candidates)
         seconds = (
             costs.expected_s(n_running + n_rows)
-            if len(candidates) == n_running
-            # llama.cpp makes another pass of what some lanes have more than others.
+            if is_one_pass(n_running, lengths)
             else plain_s + costs.expected_s(n_rows)
         )
         # More rows take no less; lines through times that somebody else disturbed may say so.

@@ -7,10 +7,14 @@ Prompt lookup is Apoorv Saxena's (github.com/apoorvumang/prompt-lookup-decoding)
 tokens have stood before, the next may be those that stood behind them.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 N_GRAM = 3
 """Tokens that have to stand in the same order before, for what stood behind them to be a guess."""
+MAX_SEARCHED = 8192
+"""Tokens of a text that are searched: its last, or a prediction's first. Between two steps a
+million would keep everybody waiting."""
 N_RESYNC = 2
 """As `N_GRAM`, of a prediction, of which more is expected."""
 
@@ -19,7 +23,7 @@ class PromptLookup:
     """Guesses from what the sequence itself has said and was asked."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
-        self._tokens = list(tokens)
+        self._tokens = list(tokens[-MAX_SEARCHED:])
         self._ends: dict[tuple[int, ...], int] = {}  # of the last place of each n-gram
         for end in range(N_GRAM, len(self._tokens)):
             self._note(end)
@@ -44,7 +48,7 @@ class Prediction:
     """Guesses from a text that somebody expects the answer to be like."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
-        self._tokens = list(tokens)
+        self._tokens = list(tokens[:MAX_SEARCHED])
         self._at = 0  # where the answer stands in it
         self._n_missed = 0  # tokens of the answer, since the last that stood there
         self._said: tuple[int, ...] = ()  # the last tokens of the answer
@@ -64,8 +68,14 @@ class Prediction:
             return
         ends = self._ends.get(self._said)
         if ends:
-            self._at, self._n_missed = min(ends, key=lambda end: abs(end - self._at)), 0
+            self._at, self._n_missed = _nearest(ends, self._at), 0
 
     def guess(self, n_most: int) -> list[int]:
         """What comes next in it, at most `n_most`; nothing where the answer has left it."""
         return self._tokens[self._at : self._at + n_most] if self._n_missed <= 1 else []
+
+
+def _nearest(places: Sequence[int], place: int) -> int:
+    """The one of ascending places that is nearest to another."""
+    i = bisect_left(places, place)
+    return min(places[max(0, i - 1) : i + 1], key=lambda each: abs(each - place))

@@ -25,6 +25,10 @@ _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 N_BATCH_PLAIN = 192
 """Rows of a step without flash attention at most: it computes the scores of all rows at once,
 heads x rows x context floats, which should stay near the processor."""
+_LEAST_BATCH_PLAIN = 64
+"""Fewer rows would read prompts slowly."""
+MAX_SCORES_BYTES = 256 * 1024 * 1024
+"""Of those, in the longest lane there may be."""
 
 
 def load_model(
@@ -102,8 +106,7 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
         ContextRefusedError: llama.cpp refused their size or type; the sentence has its words.
         OutOfMemoryError: They do not fit.
     """
-    flash_attention = _flash_attention(model, config)
-    n_batch = config.n_batch if flash_attention else min(config.n_batch, N_BATCH_PLAIN)
+    flash_attention, n_batch = attention(model, config)
     return Session(
         model,
         n_ctx=context_length(model, config),
@@ -117,14 +120,33 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
     )
 
 
-def _flash_attention(model: Model, config: EngineConfig) -> int:
-    if config.flash_attention != "auto":
-        return _FLASH_ATTENTION[config.flash_attention]
+def attention(model: Model, config: EngineConfig) -> tuple[int, int]:
+    """How attention is computed, as llama.h counts it, and rows of either part of a step at most.
+
+    Without flash attention the scores of all rows, heads x rows x tokens of the lane, are floats in
+    memory at once: the longer a lane can become, the fewer rows.
+    """
+    n_ctx = context_length(model, config)
+    n_cells = n_ctx * (config.n_lanes or DEFAULT_N_LANES)
+    n_longest = max(n_ctx, min(known_context(model), n_cells))
+    n_rows = MAX_SCORES_BYTES // (4 * _n_heads(model) * n_longest)
     # PERF(engine): on a CPU ggml's flash attention goes over the cells of each row one by one
     # unless a lane has 64 rows in the pass, so that answers come at half the speed, and at a third
     # in long contexts; prompts are read a fifth slower without it (docs/benchmarks.md).
-    is_plain_better = not model.is_offloaded and not is_quantized(config.cache_type_v)
-    return _FLASH_ATTENTION["off" if is_plain_better else "auto"]
+    is_plain_better = not model.is_offloaded and n_rows >= _LEAST_BATCH_PLAIN
+    flash_attention = config.flash_attention
+    if flash_attention == "auto" and is_plain_better and not is_quantized(config.cache_type_v):
+        flash_attention = "off"
+    n_batch = config.n_batch
+    if flash_attention == "off":
+        n_batch = min(n_batch, N_BATCH_PLAIN, max(n_rows, _LEAST_BATCH_PLAIN))
+    return _FLASH_ATTENTION[flash_attention], n_batch
+
+
+def _n_heads(model: Model) -> int:
+    text = model.meta(f"{model.meta('general.architecture')}.attention.head_count")
+    # One number for each layer is no text; heads are seldom smaller than this.
+    return int(text) if text.isdecimal() and int(text) else max(1, model.n_embd // 64)
 
 
 def context_length(model: Model, config: EngineConfig) -> int:

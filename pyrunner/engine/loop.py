@@ -36,7 +36,7 @@ from pyrunner.engine.request import (
 from pyrunner.engine.sampling import check_limits, check_logprobs, check_priority, check_sampling
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
-from pyrunner.engine.speculation import Draft, Drafter, Speculation
+from pyrunner.engine.speculation import Draft, Speculation
 from pyrunner.engine.step import Sampled, run_step
 from pyrunner.engine.threads import ThreadGovernor, n_threads_default
 from pyrunner.engine.urgency import Urgency
@@ -285,7 +285,12 @@ class EngineLoop:
     def _note_layout(self) -> None:
         session = self.session
         if session.n_lanes != self.info.n_lanes:
-            self.info = replace(self.info, n_ctx=session.n_ctx, n_lanes=session.n_lanes)
+            self.info = replace(
+                self.info,
+                n_ctx=session.n_ctx,
+                n_lanes=session.n_lanes,
+                kv_bytes=session.lanes_bytes,
+            )
 
     def _drafts(self, running_lanes: Tokens[int]) -> dict[int, Draft]:
         if self._speculation is None or not running_lanes:
@@ -293,13 +298,8 @@ class EngineLoop:
         drafters = {}
         for lane in running_lanes:
             sequence = self._sequences[lane]
-            request = sequence.request
-            if sequence.drafter is None:
-                sequence.drafter = Drafter(request.tokens, request.prediction, request.constraint)
-                for token in sequence.generated:
-                    sequence.drafter.feed(token)
             n_room = self.session.n_ctx - sequence.n_tokens
-            drafters[lane] = (sequence.drafter, min(sequence.n_left - 1, n_room))
+            drafters[lane] = (sequence.ready_drafter(), min(sequence.n_left - 1, n_room))
         return self._speculation.drafts(drafters, len(running_lanes))
 
     def _note_running(

@@ -89,6 +89,15 @@ class Sequence:
         """No further token may be generated."""
         return self.n_left <= 0
 
+    def ready_drafter(self) -> Drafter:
+        """The drafter, which knows all tokens until now."""
+        if self.drafter is None:
+            request = self.request
+            self.drafter = Drafter(request.tokens, request.prediction, request.constraint)
+            for token in self.generated:
+                self.drafter.feed(token)
+        return self.drafter
+
     def resume(self, lane: int, n_held: int) -> None:
         """Go on in a lane that holds the first `n_held` of its `tokens`; the last is not needed."""
         self.lane = lane

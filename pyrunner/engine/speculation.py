@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pyrunner.engine.constraint import Constraint
-from pyrunner.engine.draft_length import LENGTHS, Acceptance, Candidate, PassCosts, choose_length
+from pyrunner.engine.draft_length import (
+    LENGTHS,
+    Acceptance,
+    Candidate,
+    PassCosts,
+    choose_length,
+    is_one_pass,
+)
 from pyrunner.engine.drafts import Prediction, PromptLookup
 
 N_DRAFTS = 64
@@ -46,6 +53,8 @@ class PredictionUse:
 
     n_accepted: int = 0
     n_rejected: int = 0
+    n_unsaid: int = 0
+    """Of the rejected: right, and the answer has not come to them yet."""
 
 
 class Drafter:
@@ -68,6 +77,11 @@ class Drafter:
 
     def feed(self, token: int) -> None:
         """The answer goes on with a token."""
+        use = self.prediction_use
+        if use.n_unsaid:
+            use.n_unsaid -= 1
+            use.n_rejected -= 1
+            use.n_accepted += 1
         self._lookup.feed(token)
         if self._prediction is not None:
             self._prediction.feed(token)
@@ -104,8 +118,8 @@ class Drafter:
             return
         self._acceptances[draft.source].note(len(draft.tokens), n_accepted)
         if draft.source is Source.PREDICTED:
-            self.prediction_use.n_accepted += n_accepted
-            self.prediction_use.n_rejected += len(draft.tokens) - n_accepted
+            self.prediction_use.n_rejected += len(draft.tokens)
+            self.prediction_use.n_unsaid = n_accepted
 
 
 class Speculation:
@@ -141,9 +155,10 @@ class Speculation:
 
     def note_pass(self, n_running: int, drafts: Mapping[int, Draft], seconds: float) -> None:
         """What a pass over running sequences took, without anything else in the step."""
-        n_rows = sum(len(draft.tokens) for draft in drafts.values())
-        if len(drafts) in (0, n_running):
-            self._costs.note(n_running + n_rows, seconds)
-        else:
-            # Two passes; see `choose_length`.
-            self._costs.note(n_rows, max(0.0, seconds - self._costs.expected_s(n_running)))
+        lengths = [len(draft.tokens) for draft in drafts.values()]
+        if is_one_pass(n_running, lengths):
+            self._costs.note(n_running + sum(lengths), seconds)
+            return
+        rest_s = seconds - self._costs.expected_s(n_running)
+        if rest_s > 0:  # else the first of the two was faster than usual, and that is all
+            self._costs.note(sum(lengths), rest_s)

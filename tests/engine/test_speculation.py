@@ -233,6 +233,24 @@ def test_a_constrained_answer_is_the_same_with_drafts(sides: Sides) -> None:
 
 
 @on_models([LLAMA_SPM])
+def test_looking_ahead_in_a_grammar_leaves_it_where_it_is(sides: Sides) -> None:
+    output = OutputFormat(kind=OutputKind.REGEX, text="[ab]{4}", param="regex")
+    constraint = Grammars(sides.model).constraint(output)
+    of_text = {sides.model.detokenize([token]): token for token in range(sides.model.n_vocab)}
+    a, b, x = (of_text[text] for text in (b"a", b"b", b"x"))
+    tokens = [a, b, b]
+    before = bytes(constraint.mask)
+    ahead = [bytes(mask) for mask in constraint.masks_behind([*tokens, x])]
+    assert constraint.masks_behind([x, *tokens]) == []
+    assert bytes(constraint.mask) == before
+    behind = []
+    for token in tokens:
+        constraint.accept(token)
+        behind.append(bytes(constraint.mask))
+    assert ahead == behind
+
+
+@on_models([LLAMA_SPM])
 def test_a_prediction_against_the_grammar_is_not_read(sides: Sides) -> None:
     output = OutputFormat(kind=OutputKind.REGEX, text="[ab]{20}", param="regex")
     request = _request(

@@ -9,6 +9,7 @@ from pyrunner.engine.draft_length import (
     Candidate,
     PassCosts,
     choose_length,
+    is_one_pass,
 )
 
 
@@ -158,3 +159,10 @@ def test_who_was_wrong_long_ago_gets_another_chance() -> None:
 def test_a_candidate_expects_no_more_than_it_guesses() -> None:
     assert Candidate(4, 1.0).expected(32) == pytest.approx(4, abs=0.01)
     assert Candidate(32, 0.5).expected(1) == pytest.approx(0.5)
+
+
+def test_drafts_of_unequal_length_have_to_pay_for_a_second_pass() -> None:
+    assert is_one_pass(3, [])
+    assert is_one_pass(2, [4, 4])
+    assert not is_one_pass(2, [4, 2])
+    assert not is_one_pass(3, [4, 4])

@@ -1,6 +1,6 @@
 import random
 
-from pyrunner.engine.drafts import Prediction, PromptLookup
+from pyrunner.engine.drafts import MAX_SEARCHED, Prediction, PromptLookup
 
 
 def test_lookup_finds_what_stood_behind_the_same_three_tokens() -> None:
@@ -76,3 +76,15 @@ def test_prediction_that_was_said_whole_has_nothing_more() -> None:
     for token in (1, 2, 3, 4):
         prediction.feed(token)
     assert prediction.guess(4) == []
+
+
+def test_only_the_end_of_a_long_prompt_is_searched() -> None:
+    lookup = PromptLookup([1, 2, 3, 4, *([0] * MAX_SEARCHED), 1, 2, 3])
+    assert lookup.guess(1) == []
+
+
+def test_a_prediction_that_repeats_itself_is_found_again_at_once() -> None:
+    prediction = Prediction([7] * (2 * MAX_SEARCHED))
+    for token in (1, 2, 7, 7):
+        prediction.feed(token)
+    assert prediction.guess(3) == [7, 7, 7]
