@@ -13,6 +13,14 @@ import msgspec
 JsonText = str
 """A string that holds one JSON document; passed on, not parsed, below the server."""
 
+MAX_RECENT_TOKENS = 32768
+"""That penalties and DRY look back over."""
+MAX_DRY_BREAKERS = 16
+MAX_DRY_BREAKER_BYTES = 40
+"""llama.cpp cuts longer ones."""
+MAX_PRIORITY = 1000
+MAX_LOGPROBS = 20
+"""Likeliest tokens that can be asked for beside each chosen one; OpenAI's limit."""
 MAX_CHAT_TEMPLATE_BYTES = 1024 * 1024
 """Longest chat template file that is packaged, imported, pulled or rendered."""
 
@@ -86,7 +94,7 @@ class SamplingParams:
     repeat_penalty: float = 1.0
     """Above 0; divides the logits of recent tokens; 1 is off."""
     repeat_last_n: int = 64
-    """How many recent tokens the penalties see, 0..32768."""
+    """How many recent tokens the penalties see, 0..`MAX_RECENT_TOKENS`."""
     presence_penalty: float = 0.0
     """-2..2."""
     frequency_penalty: float = 0.0
@@ -96,11 +104,12 @@ class SamplingParams:
     dry_base: float = 1.75
     """1..10; the penalty grows by this factor with every repeated token."""
     dry_allowed_length: int = 2
-    """0..32768; repetitions below this length cost nothing."""
+    """0..`MAX_RECENT_TOKENS`; repetitions below this length cost nothing."""
     dry_penalty_last_n: int = 64
-    """How many recent tokens DRY searches for repetitions, 0..32768; 0 is off."""
+    """How many recent tokens DRY searches for repetitions, 0..`MAX_RECENT_TOKENS`; 0 is off."""
     dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
-    """At most 16 texts of 1..40 bytes that no repetition reaches across."""
+    """At most `MAX_DRY_BREAKERS` texts of 1..`MAX_DRY_BREAKER_BYTES` bytes in UTF-8 that no
+    repetition reaches across."""
     seed: int | None = None
     """0..2**32-2; None draws one."""
     logit_bias: tuple[tuple[int, float], ...] = ()
@@ -192,7 +201,8 @@ class ChatRequest:
     prediction: str = ""
     """What the answer is expected to be like; makes it faster where it is, never different."""
     n_logprobs: int | None = None
-    """Likeliest tokens to report beside each of the answer, 0..20; None reports nothing."""
+    """Likeliest tokens to report beside each of the answer, 0..`MAX_LOGPROBS`; None for
+    nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,12 +218,8 @@ class CompletionRequest:
     output: OutputFormat | None = None
     """None leaves the answer free."""
     n_logprobs: int | None = None
-    """Likeliest tokens to report beside each of the answer, 0..20; None reports nothing."""
-
-
-MAX_PRIORITY = 1000
-MAX_LOGPROBS = 20
-"""Likeliest tokens that can be asked for beside each chosen one; OpenAI's limit."""
+    """Likeliest tokens to report beside each of the answer, 0..`MAX_LOGPROBS`; None for
+    nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ Only this package reads the environment.
 from pyrunner.config.environment import child_environment, environment_value
 from pyrunner.config.settings import (
     DEFAULT_N_LANES,
+    MAX_DEFAULT_CACHE_SHARE,
+    MAX_DEFAULT_N_CTX,
     SECTIONS,
     EngineConfig,
     LogConfig,
@@ -20,6 +22,8 @@ from pyrunner.config.values import check_engine
 
 __all__ = [
     "DEFAULT_N_LANES",
+    "MAX_DEFAULT_CACHE_SHARE",
+    "MAX_DEFAULT_N_CTX",
     "SECTIONS",
     "EngineConfig",
     "LogConfig",

@@ -15,6 +15,11 @@ from pyrunner.gguf import CACHE_TYPES
 
 DEFAULT_N_LANES = 4
 """Where nobody chose and memory suffices."""
+MAX_DEFAULT_N_CTX = 8192
+"""Of a lane where nobody chose: a model's full training context can fill a machine."""
+MAX_DEFAULT_CACHE_SHARE = 1 / 16
+"""Of all memory for models: what a prefix cache of no chosen size takes, so that it hardly costs
+another model its place."""
 
 
 def _between(default: Any, least: float, most: float) -> Any:
@@ -68,7 +73,8 @@ class EngineConfig:
     """Sequences that run at once; 0 takes 4, fewer where the memory budget does not hold them.
     While one needs the room of several they are fewer."""
     n_batch: int = _between(512, 1, 2**16)
-    """Tokens of one step at most, prompt chunk and running sequences together."""
+    """Tokens of either part of a step at most, running sequences and prompts, but as many as lanes
+    and drafts need; without flash attention fewer, and fewer still in long contexts."""
     cache_bytes: int = _between(-1, -1, 2**53)
     """Host memory for the prefixes of earlier requests, beside what rests in the lanes; -1 takes as
     much as the lanes, at most a sixteenth of the memory budget, 0 none."""

@@ -7,19 +7,20 @@ from pathlib import Path
 
 from pyrunner._native import Model, Session
 from pyrunner._native.status import Status
-from pyrunner.config import DEFAULT_N_LANES, EngineConfig, check_engine
+from pyrunner.config import (
+    DEFAULT_N_LANES,
+    MAX_DEFAULT_CACHE_SHARE,
+    MAX_DEFAULT_N_CTX,
+    EngineConfig,
+    check_engine,
+)
 from pyrunner.engine.speculation import N_DRAFTS
 from pyrunner.errors import ModelLoadError, OutOfMemoryError
 from pyrunner.gguf import CACHE_TYPES, is_quantized, read_header
 from pyrunner.types import ModelInfo
 from pyrunner.user_files import printable
 
-N_CTX_DEFAULT_MAX = 8192
-"""Context used when nobody chose one: a model's full training context can fill a machine."""
-
 _PROGRESS_INTERVAL_S = 0.1
-_CACHE_SHARE = 16
-"""What a cache of no chosen size takes of the memory at most; a server takes it of its budget."""
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 """As llama.h counts it."""
 N_BATCH_PLAIN = 192
@@ -131,8 +132,9 @@ def attention(model: Model, config: EngineConfig) -> tuple[int, int]:
     n_longest = max(n_ctx, min(known_context(model), n_cells))
     n_rows = MAX_SCORES_BYTES // (4 * _n_heads(model) * n_longest)
     # PERF(engine): on a CPU ggml's flash attention goes over the cells of each row one by one
-    # unless a lane has 64 rows in the pass, so that answers come at half the speed, and at a third
-    # in long contexts; prompts are read a fifth slower without it (docs/benchmarks.md).
+    # unless a lane has 64 rows in the pass. Without it passes of fewer take 0.25 to 0.63 of the
+    # time in lanes of 1,400 tokens, and chunks of 128 take 1.2 times as long ("Passes" in
+    # docs/benchmarks.md).
     is_plain_better = not model.is_offloaded and n_rows >= _LEAST_BATCH_PLAIN
     flash_attention = config.flash_attention
     if flash_attention == "auto" and is_plain_better and not is_quantized(config.cache_type_v):
@@ -150,22 +152,22 @@ def _n_heads(model: Model) -> int:
 
 
 def context_length(model: Model, config: EngineConfig) -> int:
-    """Tokens one sequence gets: as configured, else as trained up to `N_CTX_DEFAULT_MAX`."""
-    return config.n_ctx or min(known_context(model), N_CTX_DEFAULT_MAX)
+    """Tokens one sequence gets: as configured, else as trained up to `MAX_DEFAULT_N_CTX`."""
+    return config.n_ctx or min(known_context(model), MAX_DEFAULT_N_CTX)
 
 
 def known_context(model: Model) -> int:
     """Tokens the model was trained for, or the default where its file does not say."""
     # A file may say anything, and what does not fit 31 bits arrives here as a negative number.
-    return model.n_ctx_train if model.n_ctx_train > 0 else N_CTX_DEFAULT_MAX
+    return model.n_ctx_train if model.n_ctx_train > 0 else MAX_DEFAULT_N_CTX
 
 
 def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:
-    """Bytes of parked states: as configured, else as much as the lanes, at most 1/16 of all."""
+    """Bytes of parked states: as configured, else as for the lanes, at most a share of all."""
     if config.cache_bytes >= 0:
         return config.cache_bytes
     machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(lanes_bytes, machine_bytes // _CACHE_SHARE)
+    return min(lanes_bytes, int(machine_bytes * MAX_DEFAULT_CACHE_SHARE))
 
 
 def describe(model: Model, session: Session | None, *, n_ctx: int, n_ctx_max: int) -> ModelInfo:

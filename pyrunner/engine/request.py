@@ -22,7 +22,7 @@ class GenerationRequest:
     salt: str = ""
     """Only requests of the same salt share cells, so that time tells nothing across tenants."""
     priority: int = 0
-    """Higher goes first and takes the lane of a lower one; -1000..1000."""
+    """Higher goes first and takes the lane of a lower one; within `MAX_PRIORITY` of 0."""
     keeps_cells: bool = True
     """Leave them for others to start from; False also frees them at once."""
     constraint: Constraint | None = None
@@ -32,7 +32,7 @@ class GenerationRequest:
     preserved_tokens: tuple[int, ...] = ()
     """Control tokens whose text belongs to the answer, because a chat parser looks for it."""
     n_logprobs: int | None = None
-    """Likeliest tokens to report beside each sampled one, 0..20; None reports nothing."""
+    """Likeliest tokens to report beside each sampled one, 0..`MAX_LOGPROBS`; None for nothing."""
 
 
 class Traced(NamedTuple):

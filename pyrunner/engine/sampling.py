@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyrunner.errors import InvalidParameterError
-from pyrunner.types import MAX_LOGPROBS, MAX_PRIORITY, Limits, SamplingParams
+from pyrunner.types import (
+    MAX_DRY_BREAKER_BYTES,
+    MAX_DRY_BREAKERS,
+    MAX_LOGPROBS,
+    MAX_PRIORITY,
+    MAX_RECENT_TOKENS,
+    Limits,
+    SamplingParams,
+)
 
 if TYPE_CHECKING:
     from pyrunner._native import Model
@@ -14,8 +22,6 @@ MAX_STOPS = 64
 """Of a request and its chat template together; the API allows a client fewer."""
 MAX_STOP_CHARACTERS = 1000
 MAX_SEED = 2**32 - 2  # llama.cpp keeps the largest value for "draw one"
-MAX_DRY_BREAKERS = 16
-MAX_DRY_BREAKER_BYTES = 40  # llama.cpp cuts longer ones
 RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 10.0),
     "dynatemp_range": (0.0, 10.0),
@@ -31,13 +37,13 @@ RANGES: dict[str, tuple[float, float]] = {
     "mirostat_tau": (0.0, 20.0),
     "mirostat_eta": (0.0, 1.0),
     "repeat_penalty": (0.01, 10.0),
-    "repeat_last_n": (0, 32768),
+    "repeat_last_n": (0, MAX_RECENT_TOKENS),
     "presence_penalty": (-2.0, 2.0),
     "frequency_penalty": (-2.0, 2.0),
     "dry_multiplier": (0.0, 10.0),
     "dry_base": (1.0, 10.0),
-    "dry_allowed_length": (0, 32768),
-    "dry_penalty_last_n": (0, 32768),
+    "dry_allowed_length": (0, MAX_RECENT_TOKENS),
+    "dry_penalty_last_n": (0, MAX_RECENT_TOKENS),
 }
 """Least and most of each number; both are allowed."""
 
@@ -116,9 +122,10 @@ def check_logprobs(n_logprobs: int | None) -> None:
 
 
 def prepare_sampling(model: "Model", sampling: SamplingParams) -> None:
-    """Do what would hold up the engine when the request gets its lane: up to 0.4 s for DRY.
+    """Do what would hold up the engine when the request gets its lane: for DRY's breakers.
 
-    Any thread but the engine's; releases the GIL.
+    DRY walks through the vocabulary for each breaker. Any thread but the engine's; releases the
+    GIL.
 
     Raises:
         InvalidParameterError: Names the parameter and its range.

@@ -4,7 +4,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from pyrunner.config import DEFAULT_N_LANES, EngineConfig
+from pyrunner.config import (
+    DEFAULT_N_LANES,
+    MAX_DEFAULT_CACHE_SHARE,
+    MAX_DEFAULT_N_CTX,
+    EngineConfig,
+)
 from pyrunner.errors import ModelFileError, StoreCorruptError
 from pyrunner.gguf import GgufHeader, kv_bytes, read_header
 from pyrunner.models import runnable
@@ -13,11 +18,7 @@ from pyrunner.models.store import StoredModel
 from pyrunner.runtime.layout import MIN_DEFAULT_N_CTX, Layout, choose_layout
 from pyrunner.types import ModelMode
 
-MAX_DEFAULT_N_CTX = 8192
-"""Context when nobody chose one: a model's full training context can fill a machine."""
-
 _MAX_CACHED_HEADERS = 64
-_CACHE_SHARE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,7 @@ def footprint(
         mode: What it is loaded for.
         budget_bytes: What all models may take together. Lanes and context that nobody chose become
             fewer and less where they do not fit. A prefix cache that nobody chose the size
-            of takes at most a sixteenth of it, so that it hardly costs another model its place,
-            and no more than this model leaves.
+            of takes at most `MAX_DEFAULT_CACHE_SHARE` of it, and no more than this model leaves.
 
     Raises:
         ModelFileError: The model has no GGUF weights, or they are damaged.
@@ -68,7 +68,7 @@ def footprint(
     if is_generating:
         spare_bytes = max(0, budget_bytes - files_bytes - lanes_bytes)
         chosen_bytes = engine.cache_bytes
-        most_bytes = min(lanes_bytes, spare_bytes, budget_bytes // _CACHE_SHARE)
+        most_bytes = min(lanes_bytes, spare_bytes, int(budget_bytes * MAX_DEFAULT_CACHE_SHARE))
         cache_bytes = most_bytes if chosen_bytes < 0 else chosen_bytes
     return Footprint(
         replace(engine, n_ctx=layout.n_ctx, n_lanes=layout.n_lanes, cache_bytes=cache_bytes),

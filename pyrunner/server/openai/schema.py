@@ -10,10 +10,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from pyrunner.types import MAX_PRIORITY
+from pyrunner.types import MAX_DRY_BREAKERS, MAX_LOGPROBS, MAX_PRIORITY, MAX_RECENT_TOKENS
 
 MAX_STOPS = 16
-MAX_BREAKERS = 16
 MAX_SALT = 256
 MAX_MESSAGES = 2048
 """Of one chat: rendering a template takes longer with every message."""
@@ -23,10 +22,9 @@ MAX_INPUTS = 2048
 Text = Annotated[str, Meta(min_length=1)]
 StopText = Annotated[str, Meta(min_length=1, max_length=1000)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-BreakerText = Annotated[str, Meta(min_length=1, max_length=40)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 UpToTen = Annotated[float, Meta(ge=0, le=10)]
-RecentTokens = Annotated[int, Meta(ge=0, le=32768)]
+RecentTokens = Annotated[int, Meta(ge=0, le=MAX_RECENT_TOKENS)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
@@ -101,7 +99,8 @@ class GenerationBody(Body, kw_only=True):
     dry_base: Annotated[float, Meta(ge=1, le=10)] | None = None
     dry_allowed_length: RecentTokens | None = None
     dry_penalty_last_n: RecentTokens | None = None
-    dry_sequence_breakers: Annotated[list[BreakerText], Meta(max_length=MAX_BREAKERS)] | None = None
+    # Bytes of each are counted by the engine, not characters here.
+    dry_sequence_breakers: Annotated[list[Text], Meta(max_length=MAX_DRY_BREAKERS)] | None = None
     logit_bias: Annotated[dict[TokenId, Bias], Meta(max_length=1024)] | None = None
     response_format: ResponseFormat | None = None
     json_schema: dict[str, object] | None = None
@@ -174,7 +173,7 @@ class ChatBody(GenerationBody, kw_only=True):
     chat_template_kwargs: dict[str, object] | None = None
     prediction: PredictionIn | None = None
     logprobs: bool = False
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] = 0
+    top_logprobs: Annotated[int, Meta(ge=0, le=MAX_LOGPROBS)] = 0
 
 
 class CompletionBody(GenerationBody, kw_only=True):

@@ -8,12 +8,12 @@ from msgspec import structs
 from support import artifacts
 from support.gguf_files import write_tiny_gguf
 
-from pyrunner.config import EngineConfig
+from pyrunner.config import MAX_DEFAULT_N_CTX, EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
 from pyrunner.gguf import kv_bytes, read_header
 from pyrunner.models.packaging import PackageOptions, package
 from pyrunner.models.stored import StoredModel
-from pyrunner.runtime.footprint import MAX_DEFAULT_N_CTX, context_size, footprint
+from pyrunner.runtime.footprint import context_size, footprint
 from pyrunner.runtime.layout import MIN_DEFAULT_N_CTX
 from pyrunner.types import ModelMode
 

@@ -4,8 +4,8 @@ import pytest
 from support.api import make_api
 from support.gguf_files import write_tiny_gguf
 
+from pyrunner.config import MAX_DEFAULT_N_CTX
 from pyrunner.models.packaging import PackageOptions, package
-from pyrunner.runtime.footprint import MAX_DEFAULT_N_CTX
 
 NAME = "docker.io/ai/tiny:latest"
 
