@@ -21,7 +21,7 @@ class OutputParser;
 constexpr size_t kMaxRequestBytes = size_t{64} << 20;
 constexpr size_t kMaxTools = 512;
 constexpr size_t kMaxToolBytes = size_t{1} << 20; // schemas of all tools
-constexpr size_t kMaxProperties = 256;            // of one object in a schema (16 ms at 100)
+constexpr size_t kMaxProperties = 256;            // of one object in a schema
 constexpr size_t kMaxReferences = 256;            // "$ref"s of one schema; a chain of them recurses
 
 // What a conversation was rendered to. Plain data; any thread once filled.

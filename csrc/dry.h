@@ -24,8 +24,8 @@ struct DryParams {
     bool operator==(const DryParams & other) const;
 };
 
-// Finding the tokens that breakers meet is a walk through the vocabulary for each: 50 ms for four
-// and 152k tokens, which no stream should wait for. So those last used are kept, and copied.
+// Finding the tokens that breakers meet is a walk through the vocabulary for each, which no stream
+// should wait for. So those last used are kept, and copied.
 class DrySamplers {
 public:
     // A sampler that has seen nothing; the caller's.

@@ -31,8 +31,10 @@ Status kv_truncate(llama_context * context, int32_t lane, int32_t n_keep) noexce
 // Copies what the lane holds into `blob`, which is resized.
 Status kv_save(llama_context * context, int32_t lane, std::vector<uint8_t> & blob) noexcept;
 
-// Replaces what the lane holds by a blob that kv_save made in this context. On failure the lane
-// is empty.
+// Replaces what the lane holds by a blob that kv_save made in a context with as many lanes, of the
+// same model and types of cells: this one, an earlier one, or one of another process. llama.cpp
+// aborts over some that do not fit, so one of another layout was converted (kv_blob.h), and one
+// from disk has its key and digest checked. On failure the lane is empty.
 Status
 kv_restore(llama_context * context, int32_t lane, const std::vector<uint8_t> & blob) noexcept;
 

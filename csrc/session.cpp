@@ -15,7 +15,7 @@ namespace {
 
 constexpr int32_t kMaxLanes = 256;   // LLAMA_MAX_SEQ
 constexpr int32_t kMaxThreads = 512; // GGML_MAX_N_THREADS
-constexpr int32_t kMaxDrafts = 4096;
+constexpr int32_t kMaxDrafts = 4096; // each has a row of logits and of a mask; far more than pay
 
 bool is_sampled(int8_t output) noexcept {
     return output == kRowSample || output == kRowMasked;

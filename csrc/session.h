@@ -79,7 +79,8 @@ public:
     const StepResult & result() const noexcept { return results_[i_result_]; }
 
     // Checks the current plan and starts its forward passes: at most two, running rows first.
-    // kBadArgument (nothing has happened), kNoRoom (nothing has happened), kDecodeFailed.
+    // kBadArgument (nothing has happened), kNoRoom (plan and cells are as before, the logits of the
+    // last step are gone), kDecodeFailed (lanes hold what lane_length() says).
     Status begin(int32_t n_decode, int32_t n_chunk) noexcept;
     // Waits for them, samples, turns tokens into text. kAborted when interrupt() stopped the
     // chunk: result().n_chunk_committed says what was kept, and it has no outputs. The rows of
@@ -110,9 +111,10 @@ public:
     Status truncate_lane(int32_t lane, int32_t n_keep) noexcept;
     // Moves cells, sampler and text state; `to` must be closed, and is cleared first.
     Status move_lane(int32_t from, int32_t to) noexcept;
-    // Copies the cells of a lane into `blob`, which is resized, and back into any closed lane of
-    // this session, whose cells are lost; an error leaves it empty. `n_lanes` is that of the layout
-    // it was saved in. kUnsupported: this memory type cannot travel, or not to another layout.
+    // Copies the cells of a lane into `blob`, which is resized, and back into any closed lane,
+    // whose cells are lost; an error leaves it empty. The blob is of this session, or of another
+    // one of the same model and types of cells; `n_lanes` is that of the layout it was saved in.
+    // kUnsupported: this memory type cannot travel, or not to another layout.
     Status save_lane(int32_t lane, std::vector<uint8_t> & blob) noexcept;
     Status restore_lane(int32_t lane, const std::vector<uint8_t> & blob, int32_t n_lanes) noexcept;
     // Takes from an open lane what makes it one, so that it is closed, and gives it to a closed

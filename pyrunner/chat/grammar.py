@@ -180,9 +180,8 @@ class Grammars:
 
     @cached_property
     def _tokenizer(self) -> LLTokenizer:
-        # PERF(chat): once for a model, and llguidance holds the GIL meanwhile: of a vocabulary of
-        # 152k 0.2 s for the first half and 0.3 s for the second, of one of 2k nothing to notice.
-        # Without the second, which knows what JSON strings hold, a mask takes 250 us and not 20.
+        # PERF(chat): once for a model, and llguidance holds the GIL meanwhile, longer in larger
+        # vocabularies. The second half, which knows what JSON strings hold, makes masks cheaper.
         vocabulary = _Vocabulary(self._model)
         ends = self._model.end_of_generation_tokens
         if not ends:

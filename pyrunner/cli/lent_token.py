@@ -12,7 +12,7 @@ def lent_token(reference: str, address: Address) -> str | None:
     Raises:
         ConfigError: The token that is set could not be sent; never says what it is.
     """
-    # What a pull needs and `pyrunner ls` does not: 20 ms of imports.
+    # What a pull needs, and `pyrunner ls` should not spend its time on.
     from pyrunner.config import environment_value
     from pyrunner.errors import InvalidReferenceError
     from pyrunner.registry.hosts import is_plain_http

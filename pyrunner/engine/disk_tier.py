@@ -33,8 +33,8 @@ MAX_SAVE_S = 3.0
 MAX_FILES = 1024
 """Files of one model that a prompt can start from, those used last."""
 MAX_HELD_PER_SHARED = 16
-"""A file is read whole even if a request shares only its beginning. PERF(engine): on two busy cores
-15 MiB, 700 tokens of a 135M model, take 65 ms to read and check and 6.9 s to compute."""
+"""A file is read whole even if a request shares only its beginning. Row 13 of `make bench-engine`
+compares reading files with computing the cells again."""
 _ORDER_NS = 1_000_000
 """Between the dates of files that are saved together, so that these tell their value."""
 _NOT_IN_KEY = frozenset({"cache_bytes", "cache_disk_bytes", "n_threads", "speculation", "use_mmap"})

@@ -1,8 +1,7 @@
 """Which request sits in which lane, and how long lanes are. Pure: no native calls, no clock.
 
-Running lanes should be 0..k-1: a hole splits llama.cpp's batch, and eight lanes with holes take
-more than twice as long as eight without. A hole is filled by the next request, or by moving the
-last lane into it.
+Running lanes should be 0..k-1: a hole splits llama.cpp's batch, and each part is a pass over all
+weights. A hole is filled by the next request, or by moving the last lane into it.
 """
 
 import heapq

@@ -50,8 +50,8 @@ from pyrunner.errors import (
 from pyrunner.types import EmbeddingResult, FinishReason, ModelInfo
 
 N_CHUNK_SHARED = 128
-"""Prompt tokens read in a step beside running sequences. PERF(engine): on two cores 128 tokens of
-a 135M model take about 0.25 s, which is the pause that a running stream sees meanwhile."""
+"""Prompt tokens read in a step beside running sequences. What they take is the pause that a running
+stream sees; fewer cost more each ("Passes" in docs/benchmarks.md)."""
 
 
 class EngineLoop:

@@ -21,8 +21,8 @@ from pyrunner.errors import InvariantError, NativeError, UnsupportedParameterErr
 MIN_COPIED = 32
 """Tokens below which a prefix is read again rather than copied or parked."""
 _MAX_HELD_PER_SHARED = 64
-"""A copy moves all that its source holds, at 1/180 of the cost of reading it (docs/benchmarks.md).
-It has to be worth that with something to spare."""
+"""A copy moves all that its source holds, for less than a hundredth of what reading it costs
+("Passes" in docs/benchmarks.md), and has to be worth it."""
 
 
 class PrefixCache:

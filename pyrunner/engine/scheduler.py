@@ -1,19 +1,21 @@
 """What the next step reads. Pure: no native calls, no clock.
 
-Running sequences go first, one token each, so a stream that has started never waits for a prompt
-to be read whole: beside running sequences a prompt is read in small chunks, alone in large ones.
+Running sequences go first, with one token and its draft each, so a stream that has started never
+waits for a prompt to be read whole: beside running sequences a prompt is read in small chunks,
+alone in large ones.
 
 A chunk is of one prompt, whose turn it is (`pyrunner.engine.reading_order`), because llama.cpp
-splits a batch where lanes have unequal numbers of tokens: 22 and 106 tokens of two prompts take
-twice as long as 128 of one (docs/benchmarks.md). The chunks of a prompt are of equal length,
-because a short one costs almost as much as one of 64 tokens.
+splits a batch where lanes have unequal numbers of tokens, and each part is a pass over all weights.
+The chunks of a prompt are of equal length, because a token costs more in a short one ("Passes" in
+docs/benchmarks.md) and the longest is the pause of running sequences.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 N_EFFICIENT = 64
-"""Tokens below which a chunk takes the next prompts with it."""
+"""Tokens below which a chunk takes the next prompts with it: what one costs still falls a lot up to
+here ("Passes" in docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def schedule_step(
     """Choose the rows of the next step.
 
     Args:
-        running_lanes: Lanes that produce one token each.
+        running_lanes: Lanes that produce tokens.
         prompts: Prompts still to be read, whose turn it is first.
         config: The budgets.
 

@@ -1,6 +1,6 @@
 """Whether a cancel is worth the prompt chunk, or the embedding, that is being computed.
 
-Stopping it frees a lane up to a second sooner, and throws away what was computed, which may be
+Stopping it frees a lane before the pass is over, and throws away what was computed, which may be
 somebody else's. Only the loop's thread knows whose it is, and only the thread that cancels knows
 when: they meet here.
 """

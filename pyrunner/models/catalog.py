@@ -29,7 +29,7 @@ def open_client(
         token: Goes to its registry in place of those credentials.
         cancelled: Set by another thread to end what the client waits for.
     """
-    # requests costs 0.17 s to import, which `pyrunner ls` must not pay.
+    # requests is slow to import, which `pyrunner ls` must not pay for.
     from pyrunner.registry.client import RegistryClient  # noqa: PLC0415 - see above
 
     return RegistryClient(settings.registry, token=token, cancelled=cancelled)

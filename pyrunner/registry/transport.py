@@ -1,6 +1,6 @@
 """HTTP to registries: the only file that knows `requests`, and where its errors are translated.
 
-Importing it costs 0.17 s. Any thread; a response belongs to the thread that asked.
+Slow to import. Any thread; a response belongs to the thread that asked.
 """
 
 import contextlib
