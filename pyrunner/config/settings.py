@@ -96,7 +96,8 @@ class EngineConfig:
     """What the V cells are of; a quantised type needs flash attention."""
     flash_attention: str = _one_of("auto", "auto", "on", "off")
     """How attention is computed in the lanes; ``auto`` is off on a CPU, where answers are faster
-    without, and leaves it to llama.cpp on a GPU or with quantised V cells."""
+    without, and leaves it to llama.cpp on a GPU, with quantised V cells and in contexts so long
+    that its lack would cost too much memory."""
     use_mmap: bool = True
     """Map the model file instead of reading it."""
 
