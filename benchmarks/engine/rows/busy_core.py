@@ -7,7 +7,7 @@ from measuring.table import Row
 
 from engine.bench import Bench
 from engine.client import Ask, ask, whole
-from engine.contestants import Endpoint, LlamaServer, Own, described
+from engine.contestants import PLAIN_ATTENTION, Endpoint, LlamaServer, Own, described
 from engine.race import Figures, Sides, race, warm_up
 
 _OWN = Own(n_lanes=1, n_ctx=2048, is_thread_count_its_own=True)
@@ -20,8 +20,9 @@ def rows(bench: Bench) -> list[Row]:
     n_cores = len(os.sched_getaffinity(0))
     n_busy = max(1, n_cores // 2)
     chosen = [
-        LlamaServer(("-t", str(n)), is_thread_count_its_own=True)
+        LlamaServer(("-t", str(n), *more), is_thread_count_its_own=True)
         for n in sorted({1, max(1, n_cores // 2), n_cores})
+        for more in ((), PLAIN_ATTENTION)
     ]
 
     def workload(endpoint: Endpoint, i_round: int) -> Figures:

@@ -7,12 +7,13 @@ from measuring.table import Row
 
 from engine.bench import Bench
 from engine.client import Answer, Ask, ask, duration_s, in_threads, whole
-from engine.contestants import Endpoint, LlamaServer, Own, described
+from engine.contestants import PLAIN_ATTENTION, Endpoint, LlamaServer, Own, described
 from engine.models import Model
 from engine.race import Figures, Sides, race, warm_up
 
 _OWN = Own(n_lanes=4, n_ctx=2048, cache_mib=1024)  # llama-server keeps up to 8,192 MiB
-_OTHERS = (LlamaServer(), LlamaServer(("-np", "4", "-c", "8192", "--no-kv-unified")))
+_LANES = ("-np", "4", "-c", "8192", "--no-kv-unified")
+_OTHERS = (LlamaServer(), LlamaServer(_LANES), LlamaServer((*_LANES, *PLAIN_ATTENTION)))
 
 
 def rows(bench: Bench) -> list[Row]:

@@ -4,7 +4,7 @@ from measuring.table import Row
 
 from engine.bench import Bench
 from engine.client import Ask, ask_all, duration_s, whole
-from engine.contestants import Endpoint, LlamaServer, Own, described
+from engine.contestants import PLAIN_ATTENTION, Endpoint, LlamaServer, Own, described
 from engine.models import Model
 from engine.race import Figures, Sides, race, warm_up
 
@@ -33,7 +33,10 @@ def _row(bench: Bench, model: Model, n_chats: int) -> Row:
         return {"tokens_per_s": n_tokens / duration_s(answers)}
 
     separate = ("-np", str(n_chats), "-c", str(OWN.n_ctx * n_chats), "--no-kv-unified")
-    others = (LlamaServer(), LlamaServer(separate))
+    plain = (*separate, *PLAIN_ATTENTION)
+    small_batches = (*plain, "-b", "128", "-ub", "128")
+    flags = ((), separate, plain, small_batches)
+    others = [LlamaServer(each) for each in flags]
     sides = Sides(own=OWN, others=others, by={"tokens_per_s": "high"})
     outcome = race(bench, f"2 {n_chats} chats", model, sides, workload)
     found = outcome.compare("tokens_per_s", "high")

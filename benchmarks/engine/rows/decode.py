@@ -10,7 +10,7 @@ from measuring.table import Row
 
 from engine.bench import Bench
 from engine.client import Ask, ask, whole
-from engine.contestants import Endpoint, LlamaServer, Own, described
+from engine.contestants import PLAIN_ATTENTION, Endpoint, LlamaServer, Own, described
 from engine.models import Model
 from engine.race import Figures, Sides, race, warm_up
 
@@ -18,7 +18,8 @@ _N_PAIRS = 15
 _N_PROMPT = 8
 _MODELS = ("135m", "360m", "135m-152k")
 _OWN = Own(n_lanes=1, n_ctx=2048)
-_OTHERS = (LlamaServer(), LlamaServer(("-np", "1", "-c", "2048")))
+_SINGLE = ("-np", "1", "-c", "2048")
+_OTHERS = (LlamaServer(), LlamaServer(_SINGLE), LlamaServer((*_SINGLE, *PLAIN_ATTENTION)))
 _WORKER = Path(__file__).with_name("worker_alone.py")
 
 

@@ -6,7 +6,7 @@ from measuring.table import Row
 
 from engine.bench import Bench
 from engine.client import Ask, ask_all, duration_s, whole
-from engine.contestants import Endpoint, LlamaServer, described
+from engine.contestants import PLAIN_ATTENTION, Endpoint, LlamaServer, described
 from engine.race import Figures, Outcome, Sides, race, warm_up
 from engine.rows.crowd import OWN
 
@@ -33,9 +33,11 @@ def rows(bench: Bench) -> list[Row]:
     as_many = LlamaServer(
         ("-np", str(n_requests), "-c", str(OWN.n_ctx * n_requests), "--no-kv-unified")
     )
+    single = ("-np", "1", "-c", str(OWN.n_ctx))
+    flags = ((), single, (*single, *PLAIN_ATTENTION))
     sides = Sides(
         own=OWN,
-        others=(LlamaServer(), LlamaServer(("-np", "1", "-c", str(OWN.n_ctx)))),
+        others=[LlamaServer(each) for each in flags],
         by={"time_s": "low", "first_token_s": "low"},
         named=(as_many,),
     )
