@@ -7,6 +7,7 @@ that a frame carries. No behaviour beyond derived properties lives here.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -328,6 +329,14 @@ class EmbeddingResult:
     n_embd: int
     n_tokens: int
     """Tokens of all inputs together."""
+
+
+class LaneLayout(NamedTuple):
+    """How many sequences a model runs at once, and how long each may become."""
+
+    n_lanes: int
+    n_ctx: int
+    """Tokens of each lane."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

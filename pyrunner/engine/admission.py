@@ -2,23 +2,24 @@
 
 For the loop's thread. A step and what comes out of it is in `pyrunner.engine.loop`.
 
-Lanes are given by priority and then by age, ahead of both to whoever had one before. Without a free
-one a request of higher priority takes the lane of the youngest of the lowest. A sequence that no
-lane can hold has the lanes made anew, fewer and longer ones; whoever has none then waits for one.
-They are made as they were when somebody would have a lane by that.
+Lanes belong to the highest priority, and of equals to the oldest. Without a free one a request of
+higher priority takes the lane of the youngest of the lowest; age takes nobody's. A sequence that no
+lane can hold waits until it is its turn beside those before it, and then has the lanes made anew,
+fewer and longer ones; whoever has none then goes on later. They are made more and shorter again
+when those whose turn it is are more than there are lanes.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from pyrunner._native import Session
 from pyrunner._native.status import Status
-from pyrunner.engine.lanes import LaneLedger, Layout, Layouts
+from pyrunner.engine.lanes import LaneLedger, Layouts
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.reading_order import ReadingOrder
 from pyrunner.engine.request import Errored, GenerationRequest
 from pyrunner.engine.sampling import native_params, recent_tokens
 from pyrunner.engine.sequence import Sequence
-from pyrunner.engine.waiting import Preempted, Waiting
+from pyrunner.engine.waiting import Claim, Preempted, Waiting, right
 from pyrunner.errors import (
     DecodeError,
     NativeError,
@@ -26,6 +27,7 @@ from pyrunner.errors import (
     PyrunnerError,
     QueueFullError,
 )
+from pyrunner.types import LaneLayout
 
 
 class Admission:
@@ -35,7 +37,7 @@ class Admission:
         session: Its lanes are given to requests, and made anew with other lengths.
         held: What the lanes hold.
         clock: Monotonic seconds, for the timings of requests.
-        n_ctx_train: Tokens the model was trained for; no sequence gets more, or what one lane
+        n_ctx_model: Tokens the model can have in a lane; no sequence gets more, or what one lane
             holds now if that is more.
     """
 
@@ -45,12 +47,12 @@ class Admission:
         held: PrefixCache,
         clock: Callable[[], float],
         *,
-        n_ctx_train: int = 0,
+        n_ctx_model: int = 0,
     ) -> None:
         self._session = session
         self._held = held
         self._clock = clock
-        self._layouts = Layouts(Layout(session.n_lanes, session.n_ctx), n_ctx_train)
+        self._layouts = Layouts(self._layout, n_ctx_model)
         self._ledger = LaneLedger(session.n_lanes)
         self._order = ReadingOrder()
         self._waiting: list[Waiting] = []
@@ -117,17 +119,18 @@ class Admission:
         """
         for sequence in [each for each in self._sequences.values() if self._is_outgrown(each)]:
             self._preempt(sequence)
-        errors = []
-        while (waiting := self._first()) is not None:
+        errors: list[Errored] = []
+        while claims := self._claims():
+            layout = self._wanted(claims)
+            if layout != self._layout:
+                errors += self._change_lanes(layout, claims)
+                continue
+            waiting = self._next(claims)
+            if waiting is None:
+                break
             try:
-                if not self._find_room(waiting):
-                    break
                 self._start(waiting)
-            except DecodeError:
-                raise
             except PyrunnerError as error:
-                if waiting in self._waiting:
-                    self._leave_queue(waiting)
                 errors.append(Errored(request_id=waiting.request.request_id, error=error))
         self._close_holes()
         return errors
@@ -144,6 +147,7 @@ class Admission:
         Returns:
             The UTF-8 of a character that was not complete, replaced.
         """
+        self._stop_reading(sequence)
         held_bytes = self._session.close_lane(sequence.lane)
         if not sequence.request.keeps_cells:
             self._held.discard(sequence.lane)
@@ -178,30 +182,59 @@ class Admission:
         self._ledger.check(running)
         self._held.check()
 
-    def _first(self) -> Waiting | None:
-        """Whose turn it is to get a lane, if there may be one for somebody."""
-        if not self._waiting or not (self._ledger.n_free or self._may_find_room()):
-            return None
-        in_order = sorted(self._waiting, key=lambda each: each.place)
-        return next((each for each in in_order if not self._is_following(each)), None)
+    def _claims(self) -> list[Claim]:
+        """All who have a lane or want one, who goes first first; none if nobody can get one.
 
-    def _may_find_room(self) -> bool:
-        lowest = min(each.request.priority for each in self._sequences.values())
-        is_higher = any(each.request.priority > lowest for each in self._waiting)
-        return is_higher or (self._can_widen and self._layout != self._layouts.usual)
+        They are the same whoever of them has a lane, so that their layout is.
+        """
+        if not self._waiting or self._is_settled():
+            return []
+        return sorted([*self._waiting, *self._sequences.values()], key=right)
 
-    def _find_room(self, waiting: Waiting) -> bool:
-        """See to it that a lane is free that is long enough, at others' expense if need be.
+    def _is_settled(self) -> bool:
+        """Whether all lanes are taken, the usual ones, by those whose turn it is."""
+        if self._ledger.n_free or self._layout != self._layouts.usual:
+            return False
+        return max(map(right, self._sequences.values())) < min(map(right, self._waiting))
+
+    def _wanted(self, claims: Collection[Claim]) -> LaneLayout:
+        """The lanes that those whose turn it is need."""
+        now = self._layout
+        layout = self._layouts.wanted(now, [each.n_cells for each in claims])
+        return now if layout.n_lanes > now.n_lanes and not self._can_widen else layout
+
+    def _change_lanes(self, layout: LaneLayout, claims: Collection[Claim]) -> list[Errored]:
+        """Make the lanes anew, which nobody has then.
+
+        Returns:
+            The request that failed, because there is no memory for lanes as long as it needs.
 
         Raises:
-            OutOfMemoryError: There is none for lanes as long; they are as they were.
+            DecodeError: There are no lanes any more.
         """
-        if waiting.n_cells > self._session.n_ctx:
-            if not self._ledger.n_free and not self._preempt_lower(waiting):
-                return False
-            self._make_lanes(self._layouts.fitting(waiting.n_cells))
-            return True
-        return bool(self._ledger.n_free) or self._widen(waiting) or self._preempt_lower(waiting)
+        now = self._layout
+        try:
+            self._make_lanes(layout)
+        except OutOfMemoryError as error:
+            if layout.n_lanes > now.n_lanes:
+                self._can_widen = False
+                return []
+            failed = next(each for each in self._in_queue(claims) if each.n_cells > now.n_ctx)
+            self._leave_queue(failed)
+            return [Errored(request_id=failed.request.request_id, error=error)]
+        return []
+
+    def _next(self, claims: Collection[Claim]) -> Waiting | None:
+        """Whose turn it is to get a lane, if there is one or another's can be taken for it."""
+        able = (each for each in self._in_queue(claims) if each.n_cells <= self._session.n_ctx)
+        first = next((each for each in able if not self._is_following(each)), None)
+        if first is None or self._ledger.n_free or self._preempt_lower(first):
+            return first
+        return None
+
+    @staticmethod
+    def _in_queue(claims: Collection[Claim]) -> Iterator[Waiting]:
+        return (each for each in claims if isinstance(each, Waiting))
 
     def _preempt_lower(self, waiting: Waiting) -> bool:
         """Take the lane of the youngest of the lowest priority, if that is below this one's."""
@@ -215,6 +248,7 @@ class Admission:
 
     def _preempt(self, sequence: Sequence) -> None:
         """A sequence gives its lane up and waits for another."""
+        self._stop_reading(sequence)
         lane = sequence.lane
         voice = self._session.detach_lane(lane)
         preempted = Preempted(sequence, voice, self._held.suspend(lane))
@@ -229,30 +263,15 @@ class Admission:
         """Whether a sequence that may go on has filled its lane."""
         return not sequence.is_reading and sequence.n_tokens >= self._session.n_ctx
 
+    def _stop_reading(self, sequence: Sequence) -> None:
+        if sequence.is_reading:
+            self._order.leave(sequence.due)
+
     @property
-    def _layout(self) -> Layout:
-        return Layout(self._session.n_lanes, self._session.n_ctx)
+    def _layout(self) -> LaneLayout:
+        return LaneLayout(self._session.n_lanes, self._session.n_ctx)
 
-    def _widen(self, waiting: Waiting) -> bool:
-        """Make more lanes again, if all who would have one fit them."""
-        if not self._can_widen or self._layout == self._layouts.usual:
-            return False
-        running = self._sequences.values()
-        n_cells = max(waiting.n_cells, *(each.n_tokens + 1 for each in running))
-        layout = self._layouts.fitting(n_cells)
-        if layout.n_lanes <= self._session.n_lanes:
-            return False
-        next_ones = sorted(self._waiting, key=lambda each: each.place)
-        if any(each.n_cells > layout.n_ctx for each in next_ones[: layout.n_lanes - len(running)]):
-            return False  # the lanes would have to be made anew again at once
-        try:
-            self._make_lanes(layout)
-        except OutOfMemoryError:
-            self._can_widen = False
-            return False
-        return True
-
-    def _make_lanes(self, layout: Layout) -> None:
+    def _make_lanes(self, layout: LaneLayout) -> None:
         """Make the lanes anew; all sequences give theirs up.
 
         Raises:
@@ -272,7 +291,7 @@ class Admission:
             self._held.note_layout()
             self._ledger = LaneLedger(self._session.n_lanes)
 
-    def _make_lanes_again(self, layout: Layout) -> None:
+    def _make_lanes_again(self, layout: LaneLayout) -> None:
         try:
             self._session.set_layout(layout.n_ctx, layout.n_lanes)
         except NativeError as error:
@@ -308,13 +327,13 @@ class Admission:
             return False
         priority = waiting.request.priority
         reading = [each for each in self.reading if each.request.priority >= priority]
-        if not reading or not self._held.can_branch:
+        if not reading or not self._held.n_block:
             return False
         if waiting.follows(reading):
             return True
         request = waiting.request
         n_cached = self._held.n_cached(request.tokens, request.salt)
-        return waiting.choose_leader(reading, n_cached)
+        return waiting.choose_leader(reading, n_cached, self._held.n_block)
 
     def _start(self, waiting: Waiting) -> None:
         """Give the lowest free lane to a request.

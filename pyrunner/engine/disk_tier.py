@@ -8,7 +8,7 @@ Belongs to the engine thread; other processes may use the same folder at the sam
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +20,8 @@ import pyrunner
 from pyrunner import log
 from pyrunner.config import EngineConfig
 from pyrunner.engine import prefix_file
-from pyrunner.engine.prefix_file import Head, S, WrongFileError, hidden
+from pyrunner.engine.lane_state import S
+from pyrunner.engine.prefix_file import Head, WrongFileError, hidden
 from pyrunner.engine.prefix_folder import PrefixFolder
 from pyrunner.engine.prefix_index import Match, PrefixIndex
 
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from array import array
 
 MAX_SAVE_S = 3.0
-"""What saving may add to an unload; what is not in its file by then is computed again. Below the
-5 s after which a server kills a worker that does not end."""
+"""What saving may add to an unload; what is not in its file by then is computed again."""
 MAX_FILES = 1024
 """Files of one model that a prompt can start from, those used last."""
 MAX_HELD_PER_SHARED = 16
@@ -37,19 +37,36 @@ MAX_HELD_PER_SHARED = 16
 compares reading files with computing the cells again."""
 _ORDER_NS = 1_000_000
 """Between the dates of files that are saved together, so that these tell their value."""
-_NOT_IN_KEY = frozenset({"cache_bytes", "cache_disk_bytes", "n_threads", "speculation", "use_mmap"})
+_TICK_NS = 20_000_000
+"""Changes of a folder within so much may have one date: file systems take the kernel's tick."""
+_NOT_IN_KEY = frozenset(
+    {
+        "cache_bytes",
+        "cache_disk_bytes",
+        "flash_attention",  # what comes of it is among the facts
+        "n_batch",
+        "n_ctx",
+        "n_lanes",  # see `Head.fits_layouts`
+        "n_threads",
+        "speculation",
+        "use_mmap",
+    }
+)
 """Settings that leave cells as they are. One that is not named here is part of the key, so that a
 new setting makes old files useless rather than wrong."""
 
 _logger = log.get("engine")
 
 
-def cache_key(model_id: str, config: EngineConfig, build: Sequence[str]) -> bytes:
+def cache_key(
+    model_id: str, config: EngineConfig, facts: Mapping[str, object], build: Sequence[str]
+) -> bytes:
     """All that cells depend on beside their tokens, in a form that can be compared.
 
     Args:
         model_id: Digest of the model's manifest, which names the digests of all its files.
-        config: Resolved. The number of lanes counts, because a state names it.
+        config: How it is loaded.
+        facts: Of `pyrunner.engine.loading.cell_facts`.
         build: llama.cpp's commit and the devices it computes on.
     """
     settings = {
@@ -57,7 +74,8 @@ def cache_key(model_id: str, config: EngineConfig, build: Sequence[str]) -> byte
         for each in fields(config)
         if each.name not in _NOT_IN_KEY
     }
-    return msgspec.json.encode([pyrunner.__version__, sys.byteorder, model_id, settings, build])
+    what = [model_id, settings, facts, build]
+    return msgspec.json.encode([pyrunner.__version__, sys.byteorder, *what])
 
 
 class Wanted(NamedTuple, Generic[S]):
@@ -102,6 +120,7 @@ class DiskTier(Generic[S]):
         self._index = PrefixIndex()
         self._ids: dict[str, int] = {}  # holders by name of their files
         self._heads: dict[int, Head] = {}
+        self._bound: set[int] = set()  # holders of use with as many lanes as they had only
         self._seen: set[str] = set()  # names of files, also of those that are of no use
         self._changed_ns = -1
         self._n_ids = 0
@@ -122,7 +141,8 @@ class DiskTier(Generic[S]):
         except OSError as error:
             _logger.debug("prefixes on disk cannot be listed: %s", error)
             return
-        self._changed_ns = changed_ns
+        is_over = time.time_ns() - changed_ns > _TICK_NS
+        self._changed_ns = changed_ns if is_over else -1
         names = {path.name for path in paths}
         for name in self._seen - names:
             self._forget(name)
@@ -130,23 +150,28 @@ class DiskTier(Generic[S]):
             if path.name not in self._seen:
                 self._learn(path)
 
-    def match(self, wanted: Sequence[int], salt: str, *, is_whole: bool) -> Match | None:
+    def match(
+        self, wanted: Sequence[int], salt: str, n_lanes: int, *, is_whole: bool
+    ) -> Match | None:
         """Find the file that shares most of a prompt, if it is worth reading.
 
         Args:
             wanted: The prompt without its last token.
             salt: Of the request.
+            n_lanes: Of the session that would restore it.
             is_whole: Only a file that is wholly a beginning of the prompt will do.
         """
         salt_text = hidden(salt).hex()
-        match = self._index.longest(wanted, salt_text)
+        unfit = {each for each in self._bound if self._heads[each].n_lanes != n_lanes}
+        able = self._heads.keys() - unfit if unfit else None
+        match = self._index.longest(wanted, salt_text, among=able)
         if match is None:
             return None
         n_held = self._index.n_tokens(match.holder_id)
         if n_held == match.n_tokens:
             return match
         if is_whole:
-            return self._longest_whole(wanted, salt_text)
+            return self._index.longest_whole(wanted, salt_text, among=able or self._heads.keys())
         return match if n_held <= match.n_tokens * MAX_HELD_PER_SHARED else None
 
     def read(self, holder_id: int) -> S | None:
@@ -251,17 +276,13 @@ class DiskTier(Generic[S]):
 
     def _delete_beginnings(self, each: Wanted[S], saved: Sequence[str]) -> None:
         salt = hidden(each.salt).hex()
-        while found := self._longest_whole(each.tokens, salt, but=saved):
+        kept = {self._ids[name] for name in saved if name in self._ids}
+        while found := self._index.longest_whole(
+            each.tokens, salt, among=self._heads.keys() - kept
+        ):
             name = self._heads[found.holder_id].name
             (self._folder.path / name).unlink(missing_ok=True)
             self._forget(name)
-
-    def _longest_whole(
-        self, wanted: Sequence[int], salt: str, but: Sequence[str] = ()
-    ) -> Match | None:
-        """The longest file that is wholly a beginning of these tokens."""
-        among = set(self._heads) - {self._ids[name] for name in but if name in self._ids}
-        return self._index.longest_whole(wanted, salt, among=among)
 
     def _learn(self, path: Path) -> None:
         self._seen.add(path.name)
@@ -279,6 +300,8 @@ class DiskTier(Generic[S]):
         self._n_ids += 1
         self._index.insert(holder_id, head.unpacked(), head.salt.hex())
         self._heads[holder_id] = head
+        if not head.fits_layouts:
+            self._bound.add(holder_id)
         self._ids[path.name] = holder_id
 
     def _forget(self, name: str) -> None:
@@ -287,6 +310,7 @@ class DiskTier(Generic[S]):
         if holder_id is not None:
             self._index.remove(holder_id)
             del self._heads[holder_id]
+            self._bound.discard(holder_id)
 
     def _delete_wrong(self, path: Path, error: WrongFileError) -> None:
         _logger.warning("%s %s; it is deleted", path, error)

@@ -5,10 +5,12 @@ weights. A hole is filled by the next request, or by moving the last lane into i
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pyrunner.errors import InvariantError
+from pyrunner.gguf import CELL_PADDING
+from pyrunner.types import LaneLayout
 
 
 class Move(NamedTuple):
@@ -18,40 +20,49 @@ class Move(NamedTuple):
     target: int
 
 
-class Layout(NamedTuple):
-    """How many lanes there are, and how many tokens each holds."""
-
-    n_lanes: int
-    n_ctx: int
-
-
 class Layouts:
     """The layouts that the cells of the lanes can have: half as many lanes, half of those, ...
 
     Args:
         usual: What was chosen.
-        n_ctx_train: Tokens that the model was trained for.
+        n_ctx_model: Tokens that a lane may have for the model's sake, if `usual` has not more.
     """
 
-    CELLS = 256
-    """llama.cpp rounds the length of a lane up to a multiple of it."""
-
-    def __init__(self, usual: Layout, n_ctx_train: int) -> None:
+    def __init__(self, usual: LaneLayout, n_ctx_model: int) -> None:
         self.usual = usual
         self._n_cells = usual.n_lanes * usual.n_ctx
-        self.n_ctx_max = max(usual.n_ctx, min(n_ctx_train, self._n_cells))
+        self.n_ctx_max = max(usual.n_ctx, min(n_ctx_model, self._n_cells))
         """Tokens that a sequence can have in the layout with the longest lanes."""
 
-    def fitting(self, n_tokens: int) -> Layout:
+    def wanted(self, now: LaneLayout, claims: Iterable[int]) -> LaneLayout:
+        """The one that should be, which is as it is as long as that does.
+
+        It has a lane for each of the first claims, up to that which cannot have one beside those
+        before it; that one has to wait, and those after it take the lanes that are over.
+
+        Args:
+            now: The layout there is.
+            claims: Tokens that each sequence needs its lane to hold, who goes first first.
+        """
+        n_served, n_longest = 0, 1
+        for n_tokens in claims:
+            n_longer = max(n_longest, n_tokens)
+            if self.fitting(n_longer).n_lanes <= n_served:
+                break
+            n_served, n_longest = n_served + 1, n_longer
+        does = n_served <= now.n_lanes and n_longest <= now.n_ctx
+        return now if does else self.fitting(n_longest)
+
+    def fitting(self, n_tokens: int) -> LaneLayout:
         """The one with most lanes, in which a sequence of 1..`n_ctx_max` tokens fits."""
         layout = self.usual
         while layout.n_ctx < n_tokens:
             if layout.n_lanes == 1:
                 raise InvariantError(f"no lane holds {n_tokens} tokens")
             n_lanes = layout.n_lanes // 2
-            n_most = -(-self.n_ctx_max // self.CELLS)
-            n_blocks = min(self._n_cells // n_lanes // self.CELLS, n_most)
-            layout = Layout(n_lanes, n_blocks * self.CELLS)
+            n_most = -(-self.n_ctx_max // CELL_PADDING)
+            n_blocks = min(self._n_cells // n_lanes // CELL_PADDING, n_most)
+            layout = LaneLayout(n_lanes, n_blocks * CELL_PADDING)
         return layout
 
 

@@ -129,7 +129,7 @@ def attention(model: Model, config: EngineConfig) -> tuple[int, int]:
     """
     n_ctx = context_length(model, config)
     n_cells = n_ctx * (config.n_lanes or DEFAULT_N_LANES)
-    n_longest = max(n_ctx, min(known_context(model), n_cells))
+    n_longest = max(n_ctx, min(longest_lane(model, n_ctx), n_cells))
     n_rows = MAX_SCORES_BYTES // (4 * _n_heads(model) * n_longest)
     # PERF(engine): on a CPU ggml's flash attention goes over the cells of each row one by one
     # unless a lane has 64 rows in the pass. Without it passes of fewer take 0.25 to 0.63 of the
@@ -160,6 +160,33 @@ def known_context(model: Model) -> int:
     """Tokens the model was trained for, or the default where its file does not say."""
     # A file may say anything, and what does not fit 31 bits arrives here as a negative number.
     return model.n_ctx_train if model.n_ctx_train > 0 else MAX_DEFAULT_N_CTX
+
+
+def longest_lane(model: Model, n_ctx: int) -> int:
+    """Tokens that lanes which are made with `n_ctx` can have later on, for the model's sake.
+
+    A model with two sets of rope factors takes one of them in a context up to its original one and
+    the other in a longer one (llama.cpp's ``llama_model::get_rope_factors``): cells of one kind are
+    wrong in the other.
+    """
+    n_original = _original_context(model)
+    known = known_context(model)
+    return min(known, n_original) if n_ctx <= n_original else known
+
+
+def cell_facts(model: Model, config: EngineConfig) -> dict[str, object]:
+    """What makes cells of equal tokens differ, beside the model and the settings themselves."""
+    flash_attention, _ = attention(model, config)
+    has_long_rope = 0 < _original_context(model) < context_length(model, config)
+    return {"flash_attention": flash_attention, "has_long_rope": has_long_rope}
+
+
+def _original_context(model: Model) -> int:
+    """What rope factors were scaled from, 0 where their choice does not depend on the context."""
+    rope = f"{model.meta('general.architecture')}.rope.scaling"
+    text = model.meta(f"{rope}.original_context_length")
+    is_fixed = model.meta(f"{rope}.type") in {"none", "linear", "yarn"}
+    return int(text) if text.isdecimal() and not is_fixed else 0
 
 
 def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:

@@ -21,10 +21,10 @@ from pyrunner.engine.loading import (
     cache_budget,
     context_length,
     describe,
-    known_context,
+    longest_lane,
     open_session,
 )
-from pyrunner.engine.prefix_cache import PrefixCache
+from pyrunner.engine.prefix_cache import BLOCK, PrefixCache
 from pyrunner.engine.request import (
     Errored,
     Finished,
@@ -48,10 +48,6 @@ from pyrunner.errors import (
     UnsupportedParameterError,
 )
 from pyrunner.types import EmbeddingResult, FinishReason, ModelInfo
-
-N_CHUNK_SHARED = 128
-"""Prompt tokens read in a step beside running sequences. What they take is the pause that a running
-stream sees; fewer cost more each ("Passes" in docs/benchmarks.md)."""
 
 
 class EngineLoop:
@@ -94,7 +90,7 @@ class EngineLoop:
             budget_bytes = cache_budget(self._session.lanes_bytes, config)
             held = PrefixCache(self._session, budget_bytes, disk)
             self._admission = Admission(
-                self._session, held, clock, n_ctx_train=known_context(model)
+                self._session, held, clock, n_ctx_model=longest_lane(model, n_ctx)
             )
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
         # A wrong guess leaves a tail, which has to be dropped again.
@@ -103,9 +99,8 @@ class EngineLoop:
             Speculation() if can_speculate and config.speculation == "auto" else None
         )
         n_batch = config.n_batch if self._session is None else self._session.n_batch
-        self._budgets = SchedulerConfig(
-            n_chunk_alone=n_batch, n_chunk_shared=min(N_CHUNK_SHARED, n_batch)
-        )
+        has_blocks = self._session is not None and not self._session.drops_tails
+        self._budgets = SchedulerConfig.of(n_batch, n_block=BLOCK if has_blocks else 0)
         self._urgency = Urgency(self.interrupt)
         self._cancelled: set[int] = set()
         n_ctx_max = self._admission.n_ctx_max if self._admission else n_ctx
@@ -305,7 +300,7 @@ class EngineLoop:
     def _note_running(
         self, lanes: Tokens[int], drafts: Mapping[int, Draft], sampled: Tokens[Sampled]
     ) -> None:
-        n_sampled = Counter(each.lane for each in sampled)
+        n_sampled = Counter(each.lane for each in sampled) if drafts else {}
         for lane in lanes:
             sequence = self._sequences[lane]
             draft = drafts.get(lane)
@@ -325,6 +320,8 @@ class EngineLoop:
             # Other lanes kept the chunk going until it was aborted. This prompt is in the cache,
             # but an aborted chunk has no logits to sample from: its last token is read again.
             n_read = held.step_back(part.lane)
+        elif sequence.request.keeps_cells:
+            held.note_block(part.lane)
         sequence.n_read = n_read
         return len(added)
 

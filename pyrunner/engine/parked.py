@@ -6,26 +6,10 @@ others, and go beyond the budget if they have to.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
+from pyrunner.engine.lane_state import S
 from pyrunner.engine.prefix_index import PrefixIndex, require
-
-
-class State(Protocol):
-    """What a lane held."""
-
-    @property
-    def n_tokens(self) -> int:
-        """How many tokens."""
-        ...
-
-    @property
-    def n_bytes(self) -> int:
-        """Host memory it takes."""
-        ...
-
-
-S = TypeVar("S", bound=State)
 
 
 class ParkedStates(Generic[S]):

@@ -14,10 +14,13 @@ from functools import partial
 
 from pyrunner._native import LaneState, Session
 from pyrunner.engine.disk_tier import DiskTier, Wanted
+from pyrunner.engine.lane_copies import LaneCopies, Restored
 from pyrunner.engine.parked import ParkedStates
 from pyrunner.engine.prefix_index import Match, PrefixIndex, require
-from pyrunner.errors import InvariantError, NativeError, UnsupportedParameterError
 
+BLOCK = 256
+"""Tokens between the snapshots of a prompt, where no tail can be dropped: what a prompt shares
+beyond the last of them is read again. A snapshot takes less than a hundredth of its reading."""
 MIN_COPIED = 32
 """Tokens below which a prefix is read again rather than copied or parked."""
 _MAX_HELD_PER_SHARED = 64
@@ -38,22 +41,25 @@ class PrefixCache:
         self, session: Session, budget_bytes: int, disk: DiskTier[LaneState] | None = None
     ) -> None:
         self._session = session
+        self._copies = LaneCopies(session)
         self._disk = disk
         self._index = PrefixIndex()
         self._in_lane: dict[int, int] = {}  # holder by lane
         self._parked = ParkedStates[LaneState](self._index, budget_bytes, self._forget)
         self._ids = itertools.count()
         self._salts: dict[int, str] = {}  # by holder
-        self._can_travel = True
-        self._drops_tails = session.drops_tails
 
     @property
-    def can_branch(self) -> bool:
-        """Whether a request can start from part of what a running one holds.
+    def n_block(self) -> int:
+        """A request can start from so many tokens of what a running one holds, or a multiple.
 
-        Starts as what the session says, and turns False for good when its memory refuses.
+        Starts as what the session says; 0, not at all, for good when its memory refuses.
         """
-        return self._can_travel and self._drops_tails
+        if not self._copies.can_travel:
+            return 0
+        if self._copies.drops_tails:
+            return 1
+        return BLOCK if self._parked.may_hold(BLOCK) else 0
 
     @property
     def parked_bytes(self) -> int:
@@ -93,6 +99,24 @@ class PrefixCache:
     def grow(self, lane: int, tokens: Sequence[int]) -> None:
         """Tokens were added to the cells of a running lane."""
         self._index.extend(self._in_lane[lane], tokens)
+
+    def note_block(self, lane: int) -> None:
+        """A prompt was read on; where no tail can be dropped a copy is parked at each `BLOCK`.
+
+        A prompt that shares as much can start from it. It makes only other copies go.
+        """
+        holder = self._in_lane[lane]
+        n_tokens = self._index.n_tokens(holder)
+        if self._copies.drops_tails or n_tokens % BLOCK or not self._parked.may_hold(n_tokens):
+            return
+        tokens, salt = self._index.tokens_of(holder), self._salts[holder]
+        known = self._index.longest_whole(tokens, salt, among=self._parked)
+        if known is not None and known.n_tokens == n_tokens:
+            self._index.touch(known.holder_id)
+            return
+        state = self._saved(lane)
+        if state is not None:
+            self._park_spare(tokens, salt, state)
 
     def vacate(self, lane: int) -> None:
         """Empty a free lane; park what rests there if that is worth it."""
@@ -175,22 +199,18 @@ class PrefixCache:
         """
         holder = self._in_lane[lane]
         n_tokens = self._index.n_tokens(holder) - 1
-        n_kept = n_tokens if self._truncated(lane, n_tokens) else 0
+        n_kept = n_tokens if self._copies.truncate(lane, n_tokens) else 0
         self._index.truncate(holder, n_kept)
         return n_kept
 
     def move(self, source: int, target: int) -> bool:
         """Move a running lane to a free one, whose contents are parked; False when it cannot."""
-        if not self._can_travel:
+        if not self._copies.can_travel:
             return False
         self.vacate(target)
-        try:
-            self._session.move_lane(source, target)
-        except UnsupportedParameterError:
-            self._stop_travelling()
+        if not self._copies.move(source, target):
+            self._forget_useless()
             return False
-        except (MemoryError, NativeError):
-            return False  # no room for the copy; the source is as it was
         self._in_lane[target] = self._in_lane.pop(source)
         return True
 
@@ -200,16 +220,16 @@ class PrefixCache:
         Args:
             but: Lanes whose contents are not to be kept.
         """
-        if self._disk is None or not self._can_travel:
+        if self._disk is None or not self._copies.can_travel:
             return
         held = [*self._parked, *(each for lane, each in self._in_lane.items() if lane not in but)]
         held = [each for each in held if self._index.n_tokens(each) >= MIN_COPIED]
-        latest = self._index.latest_first(held, drops_beginnings=self._drops_tails)
+        latest = self._index.latest_first(held, drops_beginnings=self._copies.drops_tails)
         wanted = (
             Wanted(self._index.tokens_of(each), self._salts[each], partial(self._taken, each))
             for each in latest
         )
-        self._disk.save(wanted, drops_beginnings=self._drops_tails)
+        self._disk.save(wanted, drops_beginnings=self._copies.drops_tails)
 
     def check(self) -> None:
         """Between steps: raise InvariantError unless lanes, states, salts and index agree."""
@@ -232,7 +252,7 @@ class PrefixCache:
         wanted = tokens[:-1]
         here = self._in_lane.get(lane)
         prefer = partial(self._cost, here=here)
-        if not self._drops_tails:
+        if not self._copies.drops_tails:
             able = [each for each in self._salts if each == here or self._is_worth_moving(each)]
             return self._index.longest_whole(wanted, salt, among=able, prefer=prefer)
         match = self._index.longest(wanted, salt, prefer=prefer)
@@ -253,7 +273,7 @@ class PrefixCache:
         n_held = self._index.n_tokens(match.holder_id)
         is_long = match.n_tokens >= MIN_COPIED
         is_cheap = n_held <= match.n_tokens * _MAX_HELD_PER_SHARED
-        return self._can_travel and is_long and is_cheap and self._fits(match.holder_id)
+        return self._copies.can_travel and is_long and is_cheap and self._fits(match.holder_id)
 
     def _is_worth_moving(self, holder: int) -> bool:
         return self._is_worth_copying(Match(holder, self._index.n_tokens(holder)))
@@ -264,10 +284,12 @@ class PrefixCache:
 
     def _match_on_disk(self, tokens: Sequence[int], salt: str, n_tokens: int) -> Match | None:
         """A file that has so much more than the `n_tokens` in memory that reading it pays."""
-        if self._disk is None or not self._can_travel:
+        if self._disk is None or not self._copies.can_travel:
             return None
         self._disk.refresh()
-        match = self._disk.match(tokens[:-1], salt, is_whole=not self._drops_tails)
+        match = self._disk.match(
+            tokens[:-1], salt, self._session.n_lanes, is_whole=not self._copies.drops_tails
+        )
         if match is None or match.n_tokens < n_tokens + MIN_COPIED:
             return None
         # A file may be of a layout with longer lanes; there is no other as good.
@@ -284,25 +306,18 @@ class PrefixCache:
         if match is None or state is None:
             return 0
         self.vacate(lane)
-        if not self._restored_from_disk(lane, state):
+        restored = self._copies.restore(lane, state)
+        if restored is Restored.REFUSED:
             self._disk.drop(match.holder_id)
+        if restored is not Restored.WHOLE:
             return 0
         n_tokens = match.n_tokens
-        if n_tokens < state.n_tokens and not self._truncated(lane, n_tokens):
+        if n_tokens < state.n_tokens and not self._copies.truncate(lane, n_tokens):
             n_tokens = 0
         self._enter(lane, tokens[:n_tokens], salt)
         if n_tokens < state.n_tokens:
             self._park_spare(self._disk.tokens_of(match.holder_id), salt, state)
         return n_tokens
-
-    def _restored_from_disk(self, lane: int, state: LaneState) -> bool:
-        try:
-            self._session.restore_lane(lane, state)
-        except (UnsupportedParameterError, NativeError, InvariantError):
-            # Equal keys, and yet it does not fit: of a build that should have another.
-            self._session.clear_lane(lane)
-            return False
-        return True
 
     def _taken(self, holder: int) -> LaneState | None:
         """The state of a holder, to be written and dropped."""
@@ -321,7 +336,7 @@ class PrefixCache:
         state = self._saved(lane) if is_worth_it else None
         if state is None or not self._parked.keep(holder, state):
             self._forget(holder)
-        n_kept = n_tokens if self._truncated(lane, n_tokens) else 0
+        n_kept = n_tokens if self._copies.truncate(lane, n_tokens) else 0
         self._enter(lane, beginning[:n_kept], salt)
         return n_kept
 
@@ -344,41 +359,24 @@ class PrefixCache:
             self._forget(copy)
 
     def _copied(self, lane: int, state: LaneState, n_tokens: int) -> bool:
-        try:
-            self._session.restore_lane(lane, state)
-        except (UnsupportedParameterError, NativeError):
-            self._stop_travelling()
-            self._session.clear_lane(lane)
+        restored = self._copies.restore(lane, state)
+        if restored is Restored.REFUSED:
+            self._copies.can_travel = False
+            self._forget_useless()
+        if restored is not Restored.WHOLE:
             return False
-        return n_tokens == state.n_tokens or self._truncated(lane, n_tokens)
-
-    def _truncated(self, lane: int, n_tokens: int) -> bool:
-        """Drop a lane's tail, or all of it where llama.cpp refuses."""
-        try:
-            self._session.truncate_lane(lane, n_tokens)
-        except UnsupportedParameterError:
-            # Nothing else says that deepseek4's compressed cache cannot.
-            self._drops_tails = False
-            self._session.clear_lane(lane)
-            return False
-        return True
+        return n_tokens == state.n_tokens or self._copies.truncate(lane, n_tokens)
 
     def _saved(self, lane: int) -> LaneState | None:
-        if not self._can_travel:
-            return None
-        try:
-            return self._session.save_lane(lane)
-        except UnsupportedParameterError:
-            self._stop_travelling()
-            return None
-        except (MemoryError, NativeError):
-            return None  # a shorter memory is no reason to fail anybody
+        state = self._copies.save(lane)
+        self._forget_useless()
+        return state
 
-    def _stop_travelling(self) -> None:
-        """This memory type cannot be copied: nothing that is parked will ever be used."""
-        self._can_travel = False
-        for holder in self._parked:
-            self._forget(holder)
+    def _forget_useless(self) -> None:
+        """Nothing that is parked will ever be used where this memory cannot be copied."""
+        if not self._copies.can_travel:
+            for holder in self._parked:
+                self._forget(holder)
 
     def _is_worth_parking(self, holder: int) -> bool:
         n_tokens = self._index.n_tokens(holder)

@@ -19,9 +19,11 @@ import stat
 from array import array
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, Protocol, Self, TypeVar
+from typing import NoReturn, Self
 
 import msgspec
+
+from pyrunner.engine.lane_state import S, State
 
 MAGIC = b"pyrprfx\x01"
 SUFFIX = ".prefix"
@@ -33,32 +35,6 @@ _BLOCK_BYTES = 1024 * 1024
 _MAX_HEAD_BYTES = _TOKEN_BYTES * 2**24 + 64 * 1024
 """Of the longest context there may be, and room for the key."""
 _OTHERS = 0o077
-
-
-class State(Protocol):
-    """What one lane held: a `LaneState`."""
-
-    @property
-    def n_tokens(self) -> int:
-        """How many tokens."""
-        ...
-
-    @property
-    def n_lanes(self) -> int:
-        """Of the session it is of; the bytes name it."""
-        ...
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of `view`."""
-        ...
-
-    def view(self, is_writable: bool = ...) -> memoryview:  # noqa: FBT001 - as in Cython
-        """The bytes, without a copy."""
-        ...
-
-
-S = TypeVar("S", bound=State)
 
 
 class WrongFileError(Exception):
@@ -75,6 +51,8 @@ class Head(msgspec.Struct, frozen=True):
     tokens: bytes
     """As an ``array("i")`` lies in memory; the byte order is part of the key."""
     n_lanes: int
+    fits_layouts: bool
+    """Of the state, which says what these mean."""
     n_state_bytes: int
     state_digest: bytes
 
@@ -91,6 +69,11 @@ class Head(msgspec.Struct, frozen=True):
     def unpacked(self) -> "array[int]":
         """The tokens."""
         return array("i", self.tokens)
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Whether a file or a folder is this user's and nobody else's."""
+    return status.st_uid == os.geteuid() and not status.st_mode & _OTHERS
 
 
 def hidden(salt: str) -> bytes:
@@ -117,9 +100,16 @@ def describe(
         for start in range(0, len(view), _BLOCK_BYTES):
             check()
             digest.update(view[start : start + _BLOCK_BYTES])
-    return msgspec.msgpack.encode(
-        Head(key, salt, tokens, state.n_lanes, state.n_bytes, digest.digest())
+    head = Head(
+        key=key,
+        salt=salt,
+        tokens=tokens,
+        n_lanes=state.n_lanes,
+        fits_layouts=state.fits_layouts,
+        n_state_bytes=state.n_bytes,
+        state_digest=digest.digest(),
     )
+    return msgspec.msgpack.encode(head)
 
 
 def size_bytes(head: bytes, state: State) -> int:
@@ -195,8 +185,7 @@ class _File:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         fd = os.open(path, flags)
         status = os.fstat(fd)
-        is_ours = status.st_uid == os.geteuid() and not status.st_mode & _OTHERS
-        if not stat.S_ISREG(status.st_mode) or not is_ours:
+        if not stat.S_ISREG(status.st_mode) or not is_private(status):
             os.close(fd)
             _wrong("is not a file of this user alone")
         self.size_bytes = status.st_size

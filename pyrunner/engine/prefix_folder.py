@@ -19,13 +19,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pyrunner.engine.prefix_file import SUFFIX
+from pyrunner.engine.prefix_file import SUFFIX, is_private
 
 _NEW_SUFFIX = ".new"
 _LOCK_NAME = "lock"
 _LOCK_POLL_S = 0.01
 _PRIVATE_MODE = 0o600
-_OTHERS = 0o077
 _MAKING = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -42,8 +41,7 @@ class PrefixFolder:
     def is_private(self) -> bool:
         """Whether it is a folder of this user alone."""
         status = self.path.lstat()
-        is_ours = status.st_uid == os.geteuid() and not status.st_mode & _OTHERS
-        return stat.S_ISDIR(status.st_mode) and is_ours
+        return stat.S_ISDIR(status.st_mode) and is_private(status)
 
     def changed_ns(self) -> int:
         """Becomes another number when a file comes or goes."""

@@ -282,17 +282,20 @@ class PrefixIndex:
 
         Args:
             candidates: Any number.
-            drops_beginnings: Also leave out whose tokens are only the beginning of another's.
+            drops_beginnings: Whether those whose tokens are only the beginning of another's are
+                left out, too, or come last.
         """
         chosen = sorted(candidates, key=lambda each: -self._known(each).used)
-        among, ends, found = set(chosen), set(), []
+        among, ends = set(chosen), set()
+        whole: list[int] = []
+        beginnings: list[int] = []
         for holder_id in chosen:
             end = self._known(holder_id).end
             is_passed = any(self._known(each).end is not end for each in end.through & among)
-            if end.end > 0 and id(end) not in ends and not (drops_beginnings and is_passed):
+            if end.end > 0 and id(end) not in ends:
                 ends.add(id(end))
-                found.append(holder_id)
-        return found
+                (beginnings if is_passed else whole).append(holder_id)
+        return whole if drops_beginnings else whole + beginnings
 
     def is_unique(self, holder_id: int) -> bool:
         """Whether no other holder of its salt has all of its tokens. Cost: constant."""

@@ -38,6 +38,12 @@ class ReadingOrder:
             n_left -= n_to_next
             self._n_had = heapq.heappop(self._dues)
 
+    def leave(self, due: float) -> None:
+        """A prompt with this place will not be read to its end, or not now."""
+        if due in self._dues:  # else it would have been read by now, with turns
+            self._dues.remove(due)
+            heapq.heapify(self._dues)
+
     def clear(self) -> None:
         """Nobody has anything to read."""
         self._dues.clear()

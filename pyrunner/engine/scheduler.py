@@ -13,6 +13,9 @@ docs/benchmarks.md) and the longest is the pause of running sequences.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+N_CHUNK_SHARED = 128
+"""Prompt tokens read in a step beside running sequences, usually. What they take is the pause that
+a running stream sees; fewer cost more each ("Passes" in docs/benchmarks.md)."""
 N_EFFICIENT = 64
 """Tokens below which a chunk takes the next prompts with it: what one costs still falls a lot up to
 here ("Passes" in docs/benchmarks.md)."""
@@ -27,6 +30,13 @@ class SchedulerConfig:
     n_chunk_shared: int
     """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`; up to half as many
     again where that reads a prompt to its end. Bounds the gap that a running stream sees."""
+    n_block: int = 0
+    """No chunk goes over a multiple of so many tokens of its prompt; 0: wherever it likes."""
+
+    @classmethod
+    def of(cls, n_batch: int, *, n_block: int = 0) -> "SchedulerConfig":
+        """The usual budgets of a session whose steps have at most `n_batch` prompt tokens."""
+        return cls(n_batch, min(N_CHUNK_SHARED, n_batch), n_block)
 
     @property
     def n_most_shared(self) -> int:
@@ -77,16 +87,22 @@ def schedule_step(
     """
     usual = config.n_chunk_shared if running_lanes else config.n_chunk_alone
     most = config.n_most_shared if running_lanes else config.n_chunk_alone
-    chunk = sorted(_parts(prompts, usual, most), key=lambda part: part.lane)
+    parts = _parts(prompts, usual, most, config.n_block)
+    chunk = sorted(parts, key=lambda part: part.lane)
     return StepSchedule(tuple(sorted(running_lanes)), tuple(chunk))
 
 
-def _parts(prompts: Sequence[PromptState], usual: int, most: int) -> Iterator[ChunkPart]:
+def _parts(
+    prompts: Sequence[PromptState], usual: int, most: int, n_block: int
+) -> Iterator[ChunkPart]:
     n_rows = 0
     for prompt in prompts:
         if n_rows >= min(N_EFFICIENT, most):
             return
-        n_left = prompt.n_tokens - prompt.n_read
+        stop = prompt.n_tokens
+        if n_block:
+            stop = min(stop, (prompt.n_read // n_block + 1) * n_block)
+        n_left = stop - prompt.n_read
         end = prompt.n_read + min(_share(n_left, usual, most), most - n_rows)
         n_rows += end - prompt.n_read
         yield ChunkPart(prompt.lane, prompt.n_read, end, is_last=end == prompt.n_tokens)

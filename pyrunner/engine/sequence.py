@@ -63,6 +63,11 @@ class Sequence:
         return len(self.request.tokens) + self.n_generated
 
     @property
+    def n_cells(self) -> int:
+        """Tokens that its lane has to hold for it to go on by one."""
+        return self.n_tokens + 1
+
+    @property
     def is_reading(self) -> bool:
         """Part of the prompt is not in the cache yet."""
         return self.n_read < len(self.prompt)

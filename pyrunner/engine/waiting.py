@@ -46,15 +46,10 @@ class Waiting:
     """Tokens it has in common with the leader."""
 
     @property
-    def place(self) -> tuple[int, bool, int]:
-        """The request with the smallest gets a lane first."""
-        return -self.request.priority, self.preempted is None, self.number
-
-    @property
     def n_cells(self) -> int:
         """Tokens that a lane must hold for it to go on by one token."""
         had = self.preempted
-        return 1 + (len(self.request.tokens) if had is None else had.sequence.n_tokens)
+        return 1 + len(self.request.tokens) if had is None else had.sequence.n_cells
 
     def follows(self, reading: Collection[Sequence]) -> bool:
         """Whether its leader is still at what both need.
@@ -68,12 +63,13 @@ class Waiting:
         self.leader = None
         return False
 
-    def choose_leader(self, reading: Iterable[Sequence], n_cached: int) -> bool:
+    def choose_leader(self, reading: Iterable[Sequence], n_cached: int, n_block: int = 1) -> bool:
         """Wait for the sequence that will have read most of this prompt.
 
         Args:
             reading: Sequences whose prompts are not read to their ends.
             n_cached: Tokens that this request would not have to read if it started now.
+            n_block: It can start from a multiple of so many tokens of what another reads.
 
         Returns:
             Whether there is one that saves enough.
@@ -85,6 +81,16 @@ class Waiting:
                 continue
             # One token is always left to read.
             shared = min(n_shared(each.prompt, request.tokens), len(request.tokens) - 1)
+            shared -= shared % n_block
             if shared > max(best, each.n_read):
                 self.leader, self.n_shared, best = each, shared, shared
         return self.leader is not None
+
+
+Claim = Waiting | Sequence
+"""Who has a lane or would take one."""
+
+
+def right(claim: Claim) -> tuple[int, int]:
+    """Whoever has the smallest has the first right to a lane: the highest priority, the oldest."""
+    return -claim.request.priority, claim.number

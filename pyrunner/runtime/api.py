@@ -34,7 +34,7 @@ from pyrunner.runtime.supervisor import Supervisor
 from pyrunner.runtime.waiting import Wait
 from pyrunner.types import ModelInfo, ModelMode
 from pyrunner.wire.frames import Control, Failed, Status
-from pyrunner.wire.launch import EXIT_LOAD_FAILED
+from pyrunner.wire.launch import EXIT_LOAD_FAILED, EXIT_S
 
 __all__ = ["Runtime"]
 
@@ -131,7 +131,7 @@ class Runtime:
         return census.statuses(self._ledger.snapshot())
 
     def unload(self, models: Sequence[str] | None = None, *, only_idle: bool = True) -> int:
-        """Make workers leave, and wait until their memory is back (`drain_s` and 5 s at most).
+        """Make workers leave, and wait until their memory is back (`drain_s` and `EXIT_S` at most).
 
         Args:
             models: As for `ensure_ready`; also of models that were removed. None means all.
@@ -268,7 +268,7 @@ class Runtime:
         ready = self._ready.get(entry.key)
         if ready is not None and ready.entry.socket == entry.socket:
             self._ready.pop(entry.key, None)
-        wait_for_end(entry.pid, entry.started, census.EXIT_S)
+        wait_for_end(entry.pid, entry.started, EXIT_S)
         returncode = children.returncode(entry.pid, entry.started)
         how = "ended" if returncode is None else how_it_ended(returncode)
         _logger.info("worker %d of %s: %s", entry.pid, entry.reference, how)

@@ -17,11 +17,9 @@ from pyrunner.runtime.link import ask
 from pyrunner.runtime.processes import wait_for_end
 from pyrunner.runtime.runner import RunnerStatus
 from pyrunner.wire.frames import Control, Status
+from pyrunner.wire.launch import EXIT_S
 
 _logger = log.get("runtime")
-
-EXIT_S = 5.0
-"""How long a worker may take to end after its last request; then it is killed."""
 
 
 def statuses(entries: Sequence[Entry]) -> list[RunnerStatus]:

@@ -15,8 +15,8 @@ from pyrunner.gguf import GgufHeader, kv_bytes, read_header
 from pyrunner.models import runnable
 from pyrunner.models.artifact import ModelConfig
 from pyrunner.models.store import StoredModel
-from pyrunner.runtime.layout import MIN_DEFAULT_N_CTX, Layout, choose_layout
-from pyrunner.types import ModelMode
+from pyrunner.runtime.layout import MIN_DEFAULT_N_CTX, choose_layout
+from pyrunner.types import LaneLayout, ModelMode
 
 _MAX_CACHED_HEADERS = 64
 
@@ -57,7 +57,7 @@ def footprint(
     is_generating = mode is ModelMode.COMPLETION
     types = (engine.cache_type_k, engine.cache_type_v) if is_generating else ("f16", "f16")
 
-    def bytes_of(layout: Layout) -> int:
+    def bytes_of(layout: LaneLayout) -> int:
         return kv_bytes(headers[0], layout.n_ctx, layout.n_lanes, *types)
 
     shaped = engine if is_generating else replace(engine, n_lanes=1)
@@ -86,13 +86,15 @@ def context_size(model: StoredModel, engine: EngineConfig, budget_bytes: int) ->
     return footprint(model, engine, ModelMode.COMPLETION, budget_bytes).engine.n_ctx
 
 
-def _layouts(config: ModelConfig, engine: EngineConfig, n_ctx_train: int) -> tuple[Layout, Layout]:
+def _layouts(
+    config: ModelConfig, engine: EngineConfig, n_ctx_train: int
+) -> tuple[LaneLayout, LaneLayout]:
     """The lanes a model has when memory suffices, and the least that nobody's choice excludes."""
     chosen = engine.n_ctx or _packaged_n_ctx(config, n_ctx_train)
     n_ctx = chosen or min(n_ctx_train or MAX_DEFAULT_N_CTX, MAX_DEFAULT_N_CTX)
     least_n_ctx = chosen or min(n_ctx, MIN_DEFAULT_N_CTX)
-    wanted = Layout(engine.n_lanes or DEFAULT_N_LANES, n_ctx)
-    return wanted, Layout(engine.n_lanes or 1, least_n_ctx)
+    wanted = LaneLayout(engine.n_lanes or DEFAULT_N_LANES, n_ctx)
+    return wanted, LaneLayout(engine.n_lanes or 1, least_n_ctx)
 
 
 def _packaged_n_ctx(config: ModelConfig, n_ctx_train: int) -> int:

@@ -1,27 +1,17 @@
 """How many lanes of how many tokens a model gets. Pure: no clock, no file, no process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from pyrunner.gguf import CELL_PADDING
+from pyrunner.types import LaneLayout
 
 MIN_DEFAULT_N_CTX = 1024
 """A context that nobody chose does not become smaller, however short memory is."""
 
-_STEP = 256
-"""llama.cpp rounds the cells of a lane up to this, so nothing between is worth trying."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The lanes of a model."""
-
-    n_lanes: int
-    n_ctx: int
-    """Tokens of each."""
-
 
 def choose_layout(
-    wanted: Layout, least: Layout, bytes_of: Callable[[Layout], int], spare_bytes: int
-) -> Layout:
+    wanted: LaneLayout, least: LaneLayout, bytes_of: Callable[[LaneLayout], int], spare_bytes: int
+) -> LaneLayout:
     """Choose the lanes of a model that has to fit into memory: fewer of them, then shorter ones.
 
     Args:
@@ -34,14 +24,15 @@ def choose_layout(
         The first that fits; `least` where nothing does, and then the model is too large.
     """
     for n_lanes in range(wanted.n_lanes, least.n_lanes - 1, -1):
-        layout = Layout(n_lanes, wanted.n_ctx)
+        layout = LaneLayout(n_lanes, wanted.n_ctx)
         if bytes_of(layout) <= spare_bytes:
             return layout
-    fits, fails = least.n_ctx // _STEP, -(-wanted.n_ctx // _STEP)
+    # llama.cpp rounds up to these, so nothing between is worth trying.
+    fits, fails = least.n_ctx // CELL_PADDING, -(-wanted.n_ctx // CELL_PADDING)
     while fails - fits > 1:
         middle = (fits + fails) // 2
-        if bytes_of(Layout(least.n_lanes, middle * _STEP)) <= spare_bytes:
+        if bytes_of(LaneLayout(least.n_lanes, middle * CELL_PADDING)) <= spare_bytes:
             fits = middle
         else:
             fails = middle
-    return Layout(least.n_lanes, max(least.n_ctx, fits * _STEP))
+    return LaneLayout(least.n_lanes, max(least.n_ctx, fits * CELL_PADDING))

@@ -17,6 +17,9 @@ from pyrunner.wire.frames import PROTOCOL_VERSION
 MAX_LAUNCH_BYTES = 32 * 1024
 """Below the 64 KiB a pipe holds, so that writing it never waits for the new process."""
 
+EXIT_S = 8.0
+"""How long a worker may take to end after its last request; then a server kills it."""
+
 EXIT_LOAD_FAILED = 3
 """Exit status of a worker whose model could not be loaded."""
 

@@ -58,7 +58,7 @@ class NativeBackend:
         if model is None:
             return None
         can_generate = launch.mode is ModelMode.COMPLETION
-        disk = _disk_tier(launch) if can_generate else None
+        disk = _disk_tier(launch, model) if can_generate else None
         loop = EngineLoop(model, launch.engine, can_generate=can_generate, disk=disk)
         return loop, NativePrompts(model, template, loop.info.n_ctx_max)
 
@@ -154,13 +154,15 @@ class NativePrompts:
         return ChatFormat(self._model, self._template)
 
 
-def _disk_tier(launch: Launch) -> "DiskTier[LaneState] | None":
+def _disk_tier(launch: Launch, model: "Model") -> "DiskTier[LaneState] | None":
     if launch.prefix_folder is None:
         return None
     from pyrunner._native import LaneState, commit, devices  # noqa: PLC0415 - see `load`
     from pyrunner.engine.disk_tier import DiskTier, cache_key  # noqa: PLC0415 - see `load`
+    from pyrunner.engine.loading import cell_facts  # noqa: PLC0415 - see `load`
 
-    key = cache_key(launch.model_id, launch.engine, (commit(), devices()))
+    facts = cell_facts(model, launch.engine)
+    key = cache_key(launch.model_id, launch.engine, facts, (commit(), devices()))
     budget_bytes = launch.engine.cache_disk_bytes
     disk = DiskTier(Path(launch.prefix_folder), key, budget_bytes, LaneState.blank)
     _logger.info("%d prefixes on disk", disk.n_files)

@@ -27,9 +27,9 @@ _logger = log.get("worker")
 _SWITCH_INTERVAL_S = 0.0005
 """With the default of 5 ms a busy I/O thread makes the engine wait that long after each step."""
 
-_STOP_S = 3.0
+STOP_S = 2.0
 """How long the engine, and then the prompt thread, may take to notice that it is over; after that
-the process ends without them."""
+the process ends without them. Twice this and `MAX_SAVE_S` are less than `EXIT_S`."""
 
 
 def run(backend: Backend) -> int:
@@ -61,7 +61,7 @@ def run(backend: Backend) -> int:
         loop.run()
     finally:
         saving_s = 0.0 if launch.prefix_folder is None else MAX_SAVE_S
-        has_stopped = engine.stop(_STOP_S + saving_s) and preparer.stop(_STOP_S)
+        has_stopped = engine.stop(STOP_S + saving_s) and preparer.stop(STOP_S)
         backend.pass_on_log()
         _logger.info("worker %d ends with status %d", os.getpid(), service.exit_status)
         if service.is_orphan:

@@ -14,6 +14,8 @@ from support.talks import CONFIG, Answer, Talks, draw
 from pyrunner._native import LaneState, commit, devices
 from pyrunner.config import EngineConfig
 from pyrunner.engine.disk_tier import DiskTier, cache_key
+from pyrunner.engine.loading import cell_facts
+from pyrunner.engine.prefix_cache import BLOCK
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
 
@@ -41,7 +43,8 @@ def load(sides: Sides, folder: Path) -> Iterator[Load]:
     def load(
         config: EngineConfig = CONFIG, *, model_id: str = "sha256:1", where: Path = folder
     ) -> Talks:
-        key = cache_key(model_id, config, (commit(), devices()))
+        facts = cell_facts(sides.model, config)
+        key = cache_key(model_id, config, facts, (commit(), devices()))
         made.append(Talks(sides.model, config, DiskTier(where, key, 2**30, LaneState.blank)))
         return made[-1]
 
@@ -81,12 +84,12 @@ def test_a_beginning_is_enough(load: Load) -> None:
 
 
 @on_models([GEMMA3, MAMBA])
-def test_where_no_tail_can_be_dropped_a_beginning_is_not(load: Load) -> None:
+def test_where_no_tail_can_be_dropped_whole_blocks_are(load: Load) -> None:
     first = load()
     prompt = draw(700, seed=1)
     first.ask(prompt)
     first.loop.leave()
-    assert load().ask(prompt[:640] + draw(50, seed=2)).n_cached == 0
+    assert load().ask(prompt[:640] + draw(50, seed=2)).n_cached == 2 * BLOCK
 
 
 @on_models([LLAMA_BPE])
@@ -119,10 +122,9 @@ def test_salts_are_kept_apart(load: Load) -> None:
     "other",
     [
         {"model_id": "sha256:2"},
-        {"config": replace(CONFIG, n_lanes=2)},
-        {"config": replace(CONFIG, n_ctx=2048)},
+        {"config": replace(CONFIG, cache_type_k="q8_0", flash_attention="on")},
     ],
-    ids=["model", "lanes", "context"],
+    ids=["model", "cells"],
 )
 def test_files_of_another_key_are_not_used(load: Load, other: dict[str, object]) -> None:
     first = load()
@@ -132,13 +134,45 @@ def test_files_of_another_key_are_not_used(load: Load, other: dict[str, object])
     assert _continued(load(), before)[0].n_cached > 600
 
 
+@on_models([LLAMA_BPE, GEMMA3])
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CONFIG, n_lanes=2),
+        replace(CONFIG, n_ctx=2048),
+        replace(CONFIG, n_batch=64),
+        replace(CONFIG, n_lanes=1, n_ctx=768),
+    ],
+    ids=["lanes", "context", "batch", "lanes and context"],
+)
+def test_other_lanes_go_on_with_the_same_files(load: Load, other: EngineConfig) -> None:
+    first = load()
+    before = _conversations(first, 2)
+    first.loop.leave()
+    assert all(each.n_cached > 600 for each in _continued(load(other), before))
+
+
+@on_models([MAMBA])
+def test_recurrent_state_waits_for_as_many_lanes_as_it_was_saved_with(
+    load: Load, folder: Path
+) -> None:
+    first = load()
+    before = _conversations(first, 1)
+    first.loop.leave()
+    names = sorted(folder.iterdir())
+    assert _continued(load(replace(CONFIG, n_lanes=2)), before)[0].n_cached == 0
+    assert sorted(folder.iterdir()) == names
+    assert _continued(load(), before)[0].n_cached > 600
+
+
 @on_models([LLAMA_BPE, GEMMA3, MAMBA])
 def test_damaged_files_cost_time_and_nothing_else(load: Load, folder: Path) -> None:
     first = load()
     before = _conversations(first, 4)
     first.loop.leave()
     paths = sorted(folder.iterdir())
-    assert len(paths) == 4
+    n_snapshots = 0 if first.loop.session.drops_tails else 2
+    assert len(paths) == 4 * (1 + n_snapshots)
     rng = random.Random(1)
     again = load()
     for path in paths:  # after their heads were read
@@ -147,7 +181,7 @@ def test_damaged_files_cost_time_and_nothing_else(load: Load, folder: Path) -> N
             content[place] ^= 0xFF
         path.write_bytes(content)
     assert [each.n_cached for each in _continued(again, before)] == [0] * 4
-    assert list(folder.iterdir()) == []
+    assert len(list(folder.iterdir())) == 4 * n_snapshots  # nobody wanted those
 
 
 @on_models([LLAMA_BPE])

@@ -15,9 +15,10 @@ from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.loading import context_length
-from pyrunner.engine.loop import N_CHUNK_SHARED, EngineLoop
+from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
+from pyrunner.engine.scheduler import N_CHUNK_SHARED
 from pyrunner.engine.sequence import Sequence
 from pyrunner.errors import (
     ContextLengthError,

@@ -9,6 +9,7 @@ from support.model_cases import GEMMA3, LLAMA_BPE, LLAMA_SPM, MAMBA
 from support.sides import Sides, on_models
 from support.talks import CONFIG, Talks, draw
 
+from pyrunner.engine.prefix_cache import BLOCK
 from pyrunner.types import FinishReason
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
@@ -198,19 +199,34 @@ def test_salts_that_alternate_over_one_lane_share_nothing(narrow: Talks) -> None
 def test_memory_that_cannot_drop_tails_starts_only_from_whole_beginnings(talks: Talks) -> None:
     prompt = draw(650, seed=1)
     first = talks.ask(prompt)
-    assert talks.ask(prompt).n_cached == 0  # the answer to it is in the way
     assert talks.ask([*first.text, 7]).n_cached == len(first.text) - 1
-    assert talks.ask([*first.text[:640], *draw(20, seed=2)]).n_cached == 0
+    # Of the prompt alone there are snapshots; the answer to it is in the way of the rest.
+    assert talks.ask(prompt).n_cached == 2 * BLOCK
+    assert talks.ask([*first.text[:640], *draw(20, seed=2)]).n_cached == 2 * BLOCK
+    assert talks.ask([*prompt[:500], 7]).n_cached == BLOCK
+    assert talks.ask([*prompt[:200], 7]).n_cached == 0
 
 
 @on_models([GEMMA3, MAMBA])
-def test_memory_that_cannot_drop_tails_does_not_follow(talks: Talks) -> None:
+def test_memory_that_cannot_drop_tails_follows_up_to_a_snapshot(talks: Talks) -> None:
+    shared = draw(650, seed=1)
+    answers = [talks.submit([*shared, 300 + i]) for i in range(3)]
+    talks.step()
+    assert talks.loop.n_running == 1
+    talks.run()
+    assert [answer.n_cached for answer in answers] == [0, 2 * BLOCK, 2 * BLOCK]
+
+
+@on_models([GEMMA3, MAMBA])
+def test_without_room_for_snapshots_nobody_waits_for_them(sides: Sides) -> None:
+    talks = Talks(sides.model, replace(CONFIG, cache_bytes=0))
     shared = draw(650, seed=1)
     answers = [talks.submit([*shared, 300 + i]) for i in range(3)]
     talks.step()
     assert talks.loop.n_running == 3
     talks.run()
     assert [answer.n_cached for answer in answers] == [0, 0, 0]
+    talks.judge(sides.reference)
 
 
 @pytest.mark.slow

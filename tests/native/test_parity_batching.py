@@ -10,8 +10,10 @@ from support.sides import Sides, on_models
 
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loading import N_BATCH_PLAIN
-from pyrunner.engine.loop import N_CHUNK_SHARED, EngineLoop
+from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.prefix_cache import BLOCK
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent
+from pyrunner.engine.scheduler import N_CHUNK_SHARED
 from pyrunner.types import Limits, SamplingParams
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
@@ -66,10 +68,14 @@ def _run_both(
     config = EngineConfig(
         n_ctx=1024, n_lanes=n_lanes, n_batch=n_batch, n_threads=1, speculation="off"
     )
-    theirs = ReferenceLoop(sides.reference, shape, n_chunk_shared=min(N_CHUNK_SHARED, n_batch)).run(
-        requests
+    loop = EngineLoop(sides.model, config)
+    reference = ReferenceLoop(
+        sides.reference,
+        shape,
+        n_chunk_shared=min(N_CHUNK_SHARED, n_batch),
+        n_block=0 if loop.session.drops_tails else BLOCK,
     )
-    return _run_engine(EngineLoop(sides.model, config), requests), theirs
+    return _run_engine(loop, requests), reference.run(requests)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SamplingParams(seed=4)], ids=["greedy", "seeded"])

@@ -43,10 +43,13 @@ class _Running:
 class ReferenceLoop:
     """Plays requests to their end; end-of-generation tokens are never chosen."""
 
-    def __init__(self, reference: Reference, shape: ContextShape, *, n_chunk_shared: int) -> None:
+    def __init__(
+        self, reference: Reference, shape: ContextShape, *, n_chunk_shared: int, n_block: int = 0
+    ) -> None:
         self._reference = reference
         self._shape = shape
         self._n_chunk_shared = n_chunk_shared
+        self._n_block = n_block  # no chunk goes over a multiple of it
         self._lanes: dict[int, _Running] = {}
         self._n_admitted = 0
         self._turns: dict[int, Fraction] = {}  # by i_admitted: left to read, if all took turns
@@ -115,6 +118,8 @@ class ReferenceLoop:
         for lane, each in sorted(self._lanes.items(), key=lambda item: self._place(item[1])):
             prompt = each.request.prompt
             n_left = len(prompt) - each.n_read
+            if self._n_block:
+                n_left = min(n_left, self._n_block - each.n_read % self._n_block)
             if n_left == 0 or len(rows) >= min(64, most):
                 continue
             n_chunks = next(

@@ -88,6 +88,7 @@ class ScriptedLanes:
     """Whether saved lanes can be restored after `set_layout`."""
     n_saves_without_memory: int = 0
     """So many of the next saves find no memory."""
+    n_restores_without_memory: int = 0
     cells: list[list[Cell]] = field(init=False)
     open_lanes: set[int] = field(default_factory=set)
     """Lanes of running requests; nobody else may touch them."""
@@ -148,6 +149,9 @@ class ScriptedLanes:
         if lane in self.open_lanes:
             raise InvariantError("restoring a lane")
         self.cells[lane] = []
+        if self.n_restores_without_memory:
+            self.n_restores_without_memory -= 1
+            raise OutOfMemoryError(during="restoring a lane")
         if not self.can_restore or (state.n_lanes != self.n_lanes and not state.fits_layouts):
             raise UnsupportedParameterError(param="restoring a lane")
         assert state.n_tokens <= self.n_ctx, "a lane is too short for what is restored"

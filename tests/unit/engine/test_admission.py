@@ -9,11 +9,11 @@ from support.scripted_lanes import SavedLane
 from support.scripted_session import ScriptedSession, scripted_loop
 
 from pyrunner.engine.disk_tier import DiskTier
-from pyrunner.engine.lanes import Layout, Layouts
+from pyrunner.engine.lanes import Layouts
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
 from pyrunner.errors import ContextLengthError, InvalidParameterError, OutOfMemoryError
-from pyrunner.types import FinishReason, Limits, SamplingParams
+from pyrunner.types import FinishReason, LaneLayout, Limits, SamplingParams
 
 N_CTX = 160
 N_CTX_TRAIN = 500
@@ -21,7 +21,7 @@ N_CTX_TRAIN = 500
 
 @pytest.fixture(autouse=True)
 def _short_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Layouts, "CELLS", 32)
+    monkeypatch.setattr("pyrunner.engine.lanes.CELL_PADDING", 32)
 
 
 @pytest.fixture
@@ -171,17 +171,91 @@ def test_cells_of_a_sequence_without_a_lane_are_saved_to_disk_unless_it_asked_no
     assert len(list(tmp_path.iterdir())) == (2 if keeps_cells else 0)
 
 
-def test_a_prompt_longer_than_a_lane_gets_a_longer_one_and_the_others_go_on_later(
+def test_a_prompt_longer_than_a_lane_waits_for_the_older_and_goes_before_the_younger(
     loop: EngineLoop, session: ScriptedSession
 ) -> None:
-    loop.submit(_request(1, max_tokens=30))
+    loop.submit(_request(1, max_tokens=10))
     loop.step()
     loop.submit(_request(2, 200, max_tokens=5))
+    loop.submit(_request(3, max_tokens=60))
+    loop.step()
+    assert session.layouts == []
+    assert _running(loop) == {1, 3}  # the lane that is over is used
+    events: list[StepEvent] = []
+    while _order(events) != [1]:
+        events += loop.step()
     loop.step()
     assert session.layouts == [(1, 320)]
     assert (loop.info.n_lanes, loop.info.n_ctx) == (1, 320)
     assert _running(loop) == {2}
-    assert sorted(_order(_until_the_end(loop))) == [1, 2]
+    assert _order(_until_the_end(loop)) == [2, 3]
+
+
+def test_a_long_prompt_takes_nothing_from_those_of_higher_priority(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    for request_id in (1, 2):
+        loop.submit(_request(request_id, priority=1, max_tokens=30))
+    loop.step()
+    loop.submit(_request(3, 200, max_tokens=5))
+    events: list[StepEvent] = []
+    while loop.has_work and 3 not in _running(loop):
+        assert session.layouts == []
+        events += loop.step()
+    assert sorted(_order(events)) == [1, 2]
+    assert _order(_until_the_end(loop)) == [3]
+
+
+def test_a_long_prompt_of_higher_priority_gets_its_lane_at_once(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    for request_id in (1, 2):
+        loop.submit(_request(request_id, max_tokens=30))
+    loop.step()
+    loop.submit(_request(3, 200, priority=1, max_tokens=5))
+    loop.step()
+    assert _running(loop) == {3}
+    assert _order(_until_the_end(loop))[0] == 3
+    assert session.layouts == [(1, 320), (2, 160)]
+
+
+def test_lanes_are_made_anew_no_more_than_those_of_higher_priority_need(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1, 200, max_tokens=50))
+    loop.step()
+    assert session.layouts == [(1, 320)]
+    # One at a time goes in the long lane...
+    for request_id in (2, 3, 4):
+        loop.submit(_request(request_id, priority=1, max_tokens=5))
+        events: list[StepEvent] = []
+        while request_id not in _order(events):
+            events += loop.step()
+    assert session.layouts == [(1, 320)]
+    # ... and two at once do not wait for each other because somebody long does.
+    loop.submit(_request(5, priority=1, max_tokens=5))
+    loop.submit(_request(6, priority=1, max_tokens=5))
+    loop.step()
+    assert _running(loop) == {5, 6}
+    assert _order(_until_the_end(loop))[-1] == 1
+    assert session.layouts == [(1, 320), (2, 160), (1, 320)]
+
+
+def test_a_long_answer_is_not_starved_by_short_requests_that_keep_coming(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1, max_tokens=20))
+    loop.submit(_request(2, 200, max_tokens=5))
+    events: list[StepEvent] = []
+    n_later = 0
+    while 2 not in _order(events):
+        n_later += 1
+        assert n_later < 100
+        loop.submit(_request(2 + n_later, max_tokens=20))
+        events += loop.step()
+    assert _order(events)[0] == 1
+    _until_the_end(loop)
+    assert session.layouts == [(1, 320), (2, 160)]
 
 
 def test_lanes_become_longer_only_when_an_answer_really_needs_it(
@@ -245,13 +319,53 @@ def test_without_memory_for_longer_lanes_only_the_long_request_fails(
 
 
 def test_layouts_halve_the_lanes_up_to_what_the_model_was_trained_for() -> None:
-    layouts = Layouts(Layout(6, 160), 700)
+    layouts = Layouts(LaneLayout(6, 160), 700)
     assert layouts.n_ctx_max == 700
-    assert layouts.fitting(1) == layouts.fitting(160) == Layout(6, 160)
-    assert layouts.fitting(161) == layouts.fitting(320) == Layout(3, 320)
-    assert layouts.fitting(321) == layouts.fitting(700) == Layout(1, 704)
+    assert layouts.fitting(1) == layouts.fitting(160) == LaneLayout(6, 160)
+    assert layouts.fitting(161) == layouts.fitting(320) == LaneLayout(3, 320)
+    assert layouts.fitting(321) == layouts.fitting(700) == LaneLayout(1, 704)
+
+
+def _layouts(n_lanes: int = 4) -> Layouts:
+    return Layouts(LaneLayout(n_lanes, 160), 700)
+
+
+@pytest.mark.parametrize(
+    ("claims", "wanted"),
+    [
+        ([], (4, 160)),
+        ([1, 160, 100, 9], (4, 160)),
+        ([1, 1, 1, 1, 1, 700], (4, 160)),
+        ([161], (2, 320)),
+        ([1, 161, 1, 1], (2, 320)),
+        ([1, 1, 161], (4, 160)),
+        ([1, 1, 161, 1, 1], (4, 160)),
+        ([321, 1, 1], (1, 640)),
+        ([1, 321], (4, 160)),
+    ],
+)
+def test_lanes_are_for_the_first_for_whom_there_is_one(
+    claims: list[int], wanted: tuple[int, int]
+) -> None:
+    assert _layouts().wanted(LaneLayout(4, 160), claims) == wanted
+
+
+@pytest.mark.parametrize(
+    ("claims", "wanted"),
+    [
+        ([], (2, 320)),
+        ([1], (2, 320)),
+        ([1, 300], (2, 320)),
+        ([1, 300, 1], (2, 320)),
+        ([1, 1, 300], (2, 320)),
+        ([1, 1, 1], (4, 160)),
+        ([400, 1], (1, 640)),
+    ],
+)
+def test_lanes_stay_as_they_are_while_that_does(claims: list[int], wanted: tuple[int, int]) -> None:
+    assert _layouts().wanted(LaneLayout(2, 320), claims) == wanted
 
 
 def test_a_lane_longer_than_the_model_was_trained_for_stays_as_it_was_chosen() -> None:
-    layouts = Layouts(Layout(4, 160), 100)
+    layouts = Layouts(LaneLayout(4, 160), 100)
     assert layouts.n_ctx_max == 160

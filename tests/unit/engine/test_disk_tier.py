@@ -1,17 +1,17 @@
 """What is saved when a model is unloaded, and what a prompt starts from when it is loaded again."""
 
 import logging
+import os
+import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.clock import FakeClock
 from support.scripted_lanes import CachedLanes, SavedLane, ScriptedLanes
 
-from pyrunner.config import EngineConfig
 from pyrunner.engine import disk_tier
-from pyrunner.engine.disk_tier import MAX_HELD_PER_SHARED, MAX_SAVE_S, DiskTier, cache_key
+from pyrunner.engine.disk_tier import MAX_HELD_PER_SHARED, MAX_SAVE_S, DiskTier
 
 A = list(range(1000, 1200))
 B = list(range(2000, 2200))
@@ -143,24 +143,6 @@ def test_another_key_finds_nothing_and_spoils_nothing(load: Load, folder: Path) 
     assert load().serve(0, [*A, 1]) == len(A)
 
 
-def test_the_key_names_what_cells_depend_on_and_nothing_else() -> None:
-    config = EngineConfig(n_ctx=1024)
-    key = cache_key("sha256:1", config, ("commit", "CPU"))
-    same = replace(config, cache_bytes=1, cache_disk_bytes=2, n_threads=3, use_mmap=False)
-    same = replace(same, speculation="off")
-    assert cache_key("sha256:1", same, ("commit", "CPU")) == key
-    others = [
-        cache_key("sha256:2", config, ("commit", "CPU")),
-        cache_key("sha256:1", config, ("another", "CPU")),
-        cache_key("sha256:1", config, ("commit", "GPU")),
-        cache_key("sha256:1", replace(config, n_lanes=1), ("commit", "CPU")),
-        cache_key("sha256:1", replace(config, n_ctx=2048), ("commit", "CPU")),
-        cache_key("sha256:1", replace(config, cache_type_k="q8_0"), ("commit", "CPU")),
-        cache_key("sha256:1", replace(config, flash_attention="on"), ("commit", "CPU")),
-    ]
-    assert len({key, *others}) == 8
-
-
 def test_a_damaged_state_is_read_again_and_its_file_deleted(
     load: Load, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -203,6 +185,44 @@ def test_a_file_that_does_not_fit_is_deleted_and_others_still_travel(
     assert _names(folder) == set()
     again.session.can_restore = True
     assert again.serve(1, [*A, 1, 2]) == len(A) + 1
+
+
+def test_a_file_that_memory_does_not_suffice_for_stays(load: Load, folder: Path) -> None:
+    lanes = load()
+    lanes.serve(0, A)
+    lanes.cache.save()
+    again = load()
+    again.session.n_restores_without_memory = 1
+    assert again.serve(0, [*A, 1]) == 0
+    assert len(_names(folder)) == 1
+    assert load().serve(0, [*A, 1]) == len(A)
+
+
+@pytest.mark.parametrize("drops_tails", [True, False])
+def test_a_state_that_fits_one_number_of_lanes_waits_for_it(
+    load: Load, folder: Path, drops_tails: bool
+) -> None:
+    lanes = load(n_lanes=3, fits_layouts=False, drops_tails=drops_tails)
+    lanes.serve(0, A)
+    lanes.cache.save()
+    other = load(n_lanes=2, drops_tails=drops_tails)
+    assert other.cache.n_cached([*A, 1], "") == 0
+    assert other.serve(0, [*A, 1]) == 0
+    assert other.take_log() == []
+    assert len(_names(folder)) == 1
+    assert load(n_lanes=3, drops_tails=drops_tails).serve(0, [*A, 1]) == len(A)
+
+
+def test_files_that_come_within_one_tick_of_the_folders_date_are_found(
+    load: Load, folder: Path
+) -> None:
+    one_date_ns = time.time_ns() + 10**12  # as if the clock stood still
+    os.utime(folder, ns=(one_date_ns, one_date_ns))
+    again, lanes = load(), load()
+    lanes.serve(0, A)
+    lanes.cache.save()
+    os.utime(folder, ns=(one_date_ns, one_date_ns))
+    assert again.serve(0, [*A, 1]) == len(A)
 
 
 def test_a_file_that_is_gone_costs_nothing(load: Load, folder: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 from support.scripted_session import END_EVERY, ScriptedSession, scripted_loop, scripted_token
 
 from pyrunner.engine.admission import Admission
-from pyrunner.engine.lanes import Layouts
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
 from pyrunner.errors import ContextLengthError
 from pyrunner.types import FinishReason, Limits, SamplingParams
@@ -25,7 +24,8 @@ N_OPERATIONS = 2500
 
 @pytest.fixture(autouse=True)
 def _short_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Layouts, "CELLS", 32)
+    monkeypatch.setattr("pyrunner.engine.lanes.CELL_PADDING", 32)
+    monkeypatch.setattr("pyrunner.engine.prefix_cache.BLOCK", 32)
 
 
 def _expected(request: GenerationRequest) -> tuple[list[int], FinishReason]:

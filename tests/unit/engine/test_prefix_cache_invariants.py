@@ -19,6 +19,11 @@ N_LANES = 5
 SALTS = ("", "", "tenant")
 
 
+@pytest.fixture(autouse=True)
+def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyrunner.engine.prefix_cache.BLOCK", MIN_COPIED)
+
+
 def _n_shared(held: list[Cell], prompt: list[int], salt: str) -> int:
     """Tokens of a lane that are the beginning of a prompt and were read for its salt."""
     n_shared = 0
@@ -73,6 +78,7 @@ class _Machine:
         self.n_prompt += len(prompt)
         # A prompt may be read in parts, or never to its end.
         self.add(lane, prompt[n_cached : self.rng.choice((len(prompt), n_cached + 10))])
+        self.cache.note_block(lane)
         self.seen = [*self.seen[-20:], prompt]
 
     def least_cached(self, lane: int, prompt: list[int], salt: str) -> int:

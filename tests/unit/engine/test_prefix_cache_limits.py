@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.scripted_lanes import CachedLanes
+from support.scripted_lanes import CachedLanes, ScriptedLanes
 
-from pyrunner.engine.prefix_cache import MIN_COPIED
+from pyrunner.engine.prefix_cache import BLOCK, MIN_COPIED
 from pyrunner.errors import InvariantError
 
 A = list(range(1000, 1200))
@@ -73,13 +73,85 @@ def test_where_no_tail_can_be_dropped_salts_share_nothing() -> None:
 @pytest.mark.parametrize("lane", [0, 1], ids=["its own lane", "a copy"])
 def test_memory_that_refuses_to_drop_a_tail_is_asked_once_and_read_afresh(lane: int) -> None:
     lanes = CachedLanes(can_drop_tails=False)
-    could_branch = lanes.cache.can_branch
+    n_block = lanes.cache.n_block
     lanes.serve(0, A)
     assert lanes.serve(lane, A[:150] + B) == 0
-    assert (could_branch, lanes.cache.can_branch) == (True, False)
+    assert (n_block, lanes.cache.n_block) == (1, BLOCK)
     assert lanes.cache.n_cached(A[:150] + C, "") == 0
     assert lanes.serve(lane, A[:150] + B + C) == len(A[:150] + B)
     assert lanes.serve(0, [*A, 1]) == len(A)
+
+
+# --- Snapshots, where no tail can be dropped ---
+
+
+def _serve_in_chunks(lanes: CachedLanes, lane: int, prompt: list[int], salt: str = "") -> int:
+    """As the loop does: no chunk goes over a multiple of `BLOCK`."""
+    n_cached = n_read = lanes.cache.start(lane, prompt, salt)
+    lanes.session.open_lanes.add(lane)
+    while n_read < len(prompt):
+        end = min(len(prompt), n_read + 100, (n_read // BLOCK + 1) * BLOCK)
+        lanes.go_on(lane, prompt[n_read:end], salt)
+        lanes.cache.note_block(lane)
+        n_read = end
+    lanes.end(lane)
+    lanes.cache.check()
+    return n_cached
+
+
+LONG = list(range(10_000, 10_000 + 3 * BLOCK + 50))
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+@pytest.mark.parametrize(
+    ("n_shared", "n_cached"),
+    [
+        (BLOCK - 1, 0),
+        (BLOCK, BLOCK),
+        (2 * BLOCK - 1, BLOCK),
+        (len(LONG), 3 * BLOCK),
+    ],
+)
+def test_a_prompt_starts_from_the_last_snapshot_of_what_it_shares(
+    lane: int, n_shared: int, n_cached: int
+) -> None:
+    lanes = CachedLanes(drops_tails=False)
+    _serve_in_chunks(lanes, 0, [*LONG, 1])
+    assert _serve_in_chunks(lanes, lane, [*LONG[:n_shared], 2, 3]) == n_cached
+
+
+def test_what_has_a_snapshot_is_not_copied_again() -> None:
+    lanes = CachedLanes(drops_tails=False, n_lanes=3)
+    _serve_in_chunks(lanes, 0, [*LONG, 1])
+    assert lanes.take_log() == ["save 0"] * 3
+    _serve_in_chunks(lanes, 1, [*LONG, 2])
+    assert lanes.take_log() == ["restore 1"]
+
+
+def test_snapshots_of_other_salts_are_not_seen() -> None:
+    lanes = CachedLanes(drops_tails=False)
+    _serve_in_chunks(lanes, 0, LONG, "one")
+    assert _serve_in_chunks(lanes, 1, LONG, "two") == 0
+
+
+def test_snapshots_make_only_snapshots_go() -> None:
+    n_bytes = ScriptedLanes.n_bytes
+    lanes = CachedLanes(
+        drops_tails=False, n_lanes=1, budget_bytes=n_bytes(len(A)) + n_bytes(3 * BLOCK)
+    )
+    _serve_in_chunks(lanes, 0, A)
+    _serve_in_chunks(lanes, 0, LONG)
+    assert lanes.cache.n_cached([*A, 1], "") == len(A)
+    assert lanes.cache.n_cached([*LONG[: 3 * BLOCK], 1], "") == 3 * BLOCK
+    assert lanes.cache.n_cached([*LONG[: 2 * BLOCK], 1], "") == 0
+
+
+@pytest.mark.parametrize("abilities", [{"drops_tails": True}, {"budget_bytes": 0}])
+def test_there_are_no_snapshots_where_they_are_of_no_use(abilities: dict[str, Any]) -> None:
+    lanes = CachedLanes(**({"drops_tails": False} | abilities))
+    _serve_in_chunks(lanes, 0, LONG)
+    assert lanes.take_log() == []
+    assert lanes.cache.n_block == int(abilities.get("drops_tails", False))
 
 
 # --- Memory that cannot travel, and no memory ---
@@ -96,7 +168,7 @@ def test_where_memory_cannot_travel_it_is_tried_once_and_only_lanes_count(
     assert lanes.start(1, [*A, 1]) == 0
     n_tried = len(lanes.take_log())
     assert n_tried == (1 if lacks == "can_save" else 2)
-    assert not lanes.cache.can_branch
+    assert lanes.cache.n_block == 0
     assert lanes.cache.n_cached([*A, 2], "") == 0
     assert lanes.start(2, [*A, 2]) == 0
     lanes.end(1)
@@ -114,6 +186,16 @@ def test_a_copy_for_which_there_is_no_memory_fails_nobody() -> None:
     assert lanes.start(1, [*A, 1]) == 0
     lanes.end(1)
     assert lanes.start(1, [*A, 2]) == len(A)
+
+
+def test_a_restore_for_which_there_is_no_memory_is_tried_again_next_time() -> None:
+    lanes = CachedLanes(n_lanes=1)
+    lanes.serve(0, A)
+    lanes.serve(0, B)
+    lanes.session.n_restores_without_memory = 1
+    assert lanes.serve(0, [*A, 1]) == 0
+    assert lanes.cache.n_block == 1
+    assert lanes.serve(0, [*B, 1]) == len(B)
 
 
 def test_a_lane_that_cannot_be_parked_for_lack_of_memory_is_given_up() -> None:

@@ -73,6 +73,18 @@ def test_waiting_has_to_save_enough(n_shared: int, n_cached: int, is_worth_it: b
     assert (waiting.leader is not None) is is_worth_it
 
 
+@pytest.mark.parametrize(
+    ("n_shared", "n_waited_for"), [(699, 512), (512, 512), (511, 256), (255, 0)]
+)
+def test_it_waits_for_whole_blocks_only(n_shared: int, n_waited_for: int) -> None:
+    waiting = _waiting(SHARED[:n_shared], [1])
+    leader = _reading(SHARED, [2])
+    assert waiting.choose_leader([leader], 0, n_block=256) is (n_waited_for > 0)
+    assert waiting.n_shared == n_waited_for
+    leader.n_read = n_waited_for
+    assert not waiting.follows([leader])
+
+
 def test_nobody_waits_for_what_is_read_already() -> None:
     waiting = _waiting(SHARED[:300], [1])
     assert not waiting.choose_leader([_reading(SHARED, n_read=300)], n_cached=0)
