@@ -3,13 +3,14 @@
 For the loop's thread. A step and what comes out of it is in `pyrunner.engine.loop`.
 
 Lanes belong to the highest priority, and of equals to the oldest. Without a free one a request of
-higher priority takes the lane of the youngest of the lowest; age takes nobody's. A sequence that no
-lane can hold waits until it is its turn beside those before it, and then has the lanes made anew,
-fewer and longer ones; whoever has none then goes on later. They are made more and shorter again
-when those whose turn it is are more than there are lanes.
+higher priority takes the lane of the youngest of the lowest. A sequence that no lane can hold waits
+until nobody of higher priority is there and it is its turn beside the older ones, and then has the
+lanes made anew, fewer and longer ones; whoever has none then goes on later. They are made more and
+shorter again when those whose turn it is are more than there are lanes.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import takewhile
 
 from pyrunner._native import Session
 from pyrunner._native.status import Status
@@ -58,7 +59,7 @@ class Admission:
         self._waiting: list[Waiting] = []
         self._sequences: dict[int, Sequence] = {}  # by lane
         self._n_submitted = 0
-        self._can_widen = True  # False once memory for the usual layout was not to be had again
+        self._can_widen = True  # False once memory for more lanes was not to be had again
 
     @property
     def n_ctx_max(self) -> int:
@@ -183,13 +184,15 @@ class Admission:
         self._held.check()
 
     def _claims(self) -> list[Claim]:
-        """All who have a lane or want one, who goes first first; none if nobody can get one.
+        """All who have a lane or would take one, who goes first first; none if nobody can get one.
 
-        They are the same whoever of them has a lane, so that their layout is.
+        Those who follow another would not. Who has a lane does not matter, so nobody's start or
+        suspension changes what lanes there should be.
         """
         if not self._waiting or self._is_settled():
             return []
-        return sorted([*self._waiting, *self._sequences.values()], key=right)
+        claims: list[Claim] = [each for each in self._waiting if not self._is_following(each)]
+        return sorted([*claims, *self._sequences.values()], key=right)
 
     def _is_settled(self) -> bool:
         """Whether all lanes are taken, the usual ones, by those whose turn it is."""
@@ -197,13 +200,17 @@ class Admission:
             return False
         return max(map(right, self._sequences.values())) < min(map(right, self._waiting))
 
-    def _wanted(self, claims: Collection[Claim]) -> LaneLayout:
-        """The lanes that those whose turn it is need."""
+    def _wanted(self, claims: list[Claim]) -> LaneLayout:
+        """The lanes that those whose turn it is need; longer ones for the highest priority only."""
         now = self._layout
-        layout = self._layouts.wanted(now, [each.n_cells for each in claims])
+        highest = claims[0].request.priority
+        due = takewhile(
+            lambda each: each.n_cells <= now.n_ctx or each.request.priority == highest, claims
+        )
+        layout = self._layouts.wanted(now, (each.n_cells for each in due))
         return now if layout.n_lanes > now.n_lanes and not self._can_widen else layout
 
-    def _change_lanes(self, layout: LaneLayout, claims: Collection[Claim]) -> list[Errored]:
+    def _change_lanes(self, layout: LaneLayout, claims: list[Claim]) -> list[Errored]:
         """Make the lanes anew, which nobody has then.
 
         Returns:
@@ -224,16 +231,16 @@ class Admission:
             return [Errored(request_id=failed.request.request_id, error=error)]
         return []
 
-    def _next(self, claims: Collection[Claim]) -> Waiting | None:
+    def _next(self, claims: list[Claim]) -> Waiting | None:
         """Whose turn it is to get a lane, if there is one or another's can be taken for it."""
         able = (each for each in self._in_queue(claims) if each.n_cells <= self._session.n_ctx)
-        first = next((each for each in able if not self._is_following(each)), None)
+        first = next(able, None)
         if first is None or self._ledger.n_free or self._preempt_lower(first):
             return first
         return None
 
     @staticmethod
-    def _in_queue(claims: Collection[Claim]) -> Iterator[Waiting]:
+    def _in_queue(claims: list[Claim]) -> Iterator[Waiting]:
         return (each for each in claims if isinstance(each, Waiting))
 
     def _preempt_lower(self, waiting: Waiting) -> bool:
@@ -279,7 +286,7 @@ class Admission:
             DecodeError: Nor is there for those any more.
         """
         before = self._layout
-        for sequence in list(self._sequences.values()):
+        for sequence in sorted(self._sequences.values(), key=right):  # room may not be for all
             self._preempt(sequence)
         self._held.park_all()
         try:
@@ -326,8 +333,13 @@ class Admission:
         if waiting.preempted is not None:
             return False
         priority = waiting.request.priority
-        reading = [each for each in self.reading if each.request.priority >= priority]
-        if not reading or not self._held.n_block:
+        begun = [each.preempted.sequence for each in self._waiting if each.preempted is not None]
+        reading = [
+            each
+            for each in (*self.reading, *begun)
+            if each.is_reading and each.request.priority >= priority
+        ]
+        if not reading or not self._held.can_branch:
             return False
         if waiting.follows(reading):
             return True

@@ -21,9 +21,10 @@ from pyrunner import log
 from pyrunner.config import EngineConfig
 from pyrunner.engine import prefix_file
 from pyrunner.engine.lane_state import S
-from pyrunner.engine.prefix_file import Head, WrongFileError, hidden
+from pyrunner.engine.prefix_file import AnotherFileError, Head, WrongFileError, bound_to, hidden
 from pyrunner.engine.prefix_folder import PrefixFolder
 from pyrunner.engine.prefix_index import Match, PrefixIndex
+from pyrunner.types import LaneLayout
 
 if TYPE_CHECKING:
     from array import array
@@ -120,7 +121,6 @@ class DiskTier(Generic[S]):
         self._index = PrefixIndex()
         self._ids: dict[str, int] = {}  # holders by name of their files
         self._heads: dict[int, Head] = {}
-        self._bound: set[int] = set()  # holders of use with as many lanes as they had only
         self._seen: set[str] = set()  # names of files, also of those that are of no use
         self._changed_ns = -1
         self._n_ids = 0
@@ -151,27 +151,33 @@ class DiskTier(Generic[S]):
                 self._learn(path)
 
     def match(
-        self, wanted: Sequence[int], salt: str, n_lanes: int, *, is_whole: bool
+        self, wanted: Sequence[int], salt: str, layout: LaneLayout, *, is_whole: bool
     ) -> Match | None:
         """Find the file that shares most of a prompt, if it is worth reading.
 
         Args:
             wanted: The prompt without its last token.
             salt: Of the request.
-            n_lanes: Of the session that would restore it.
+            layout: Of the session that would restore it.
             is_whole: Only a file that is wholly a beginning of the prompt will do.
         """
         salt_text = hidden(salt).hex()
-        unfit = {each for each in self._bound if self._heads[each].n_lanes != n_lanes}
-        able = self._heads.keys() - unfit if unfit else None
-        match = self._index.longest(wanted, salt_text, among=able)
+        match = self._index.longest(wanted, salt_text)
         if match is None:
             return None
+        able = None
+        if not self._heads[match.holder_id].fits(layout):
+            able = {each for each, head in self._heads.items() if head.fits(layout)}
+            match = self._index.longest(wanted, salt_text, among=able)
+            if match is None:
+                return None
         n_held = self._index.n_tokens(match.holder_id)
         if n_held == match.n_tokens:
             return match
         if is_whole:
-            return self._index.longest_whole(wanted, salt_text, among=able or self._heads.keys())
+            if able is None:
+                able = {each for each, head in self._heads.items() if head.fits(layout)}
+            return self._index.longest_whole(wanted, salt_text, among=able)
         return match if n_held <= match.n_tokens * MAX_HELD_PER_SHARED else None
 
     def read(self, holder_id: int) -> S | None:
@@ -186,8 +192,9 @@ class DiskTier(Generic[S]):
             state = prefix_file.read(path, head, self._blank)
         except WrongFileError as error:
             self._delete_wrong(path, error)
-        except FileNotFoundError:
-            self._forget(head.name)  # made room for another
+        except (FileNotFoundError, AnotherFileError):
+            self._forget(head.name)  # made room for another, and may have come back
+            self._changed_ns = -1
         except (OSError, MemoryError) as error:
             _logger.warning("%s cannot be read: %s", path, error)
             self._forget(head.name)
@@ -202,16 +209,12 @@ class DiskTier(Generic[S]):
         """What a file holds."""
         return self._index.tokens_of(holder_id)
 
-    def n_tokens(self, holder_id: int) -> int:
-        """How many tokens a file holds."""
-        return self._index.n_tokens(holder_id)
-
     def drop(self, holder_id: int) -> None:
         """A state that did not fit, whatever its key says: delete its file."""
         path = self._folder.path / self._heads[holder_id].name
         self._delete_wrong(path, WrongFileError("does not fit this context"))
 
-    def save(self, wanted: Iterable[Wanted[S]], *, drops_beginnings: bool) -> int:
+    def save(self, wanted: Iterable[Wanted[S]], n_lanes: int, *, drops_beginnings: bool) -> int:
         """Write what is wanted until budget or time is used up.
 
         What is on the disk already stays as it is. The least recently used files of all models go
@@ -219,6 +222,7 @@ class DiskTier(Generic[S]):
 
         Args:
             wanted: Most valuable first.
+            n_lanes: Of the session they are of.
             drops_beginnings: Delete files that are only a beginning of one that is saved.
 
         Returns:
@@ -237,12 +241,13 @@ class DiskTier(Generic[S]):
             self._folder.remove_leavings()
             date_ns = time.time_ns()
             for each in wanted:
-                name = self._saved(each, saved, date_ns - len(saved) * _ORDER_NS, check)
+                date = date_ns - len(saved) * _ORDER_NS
+                name = self._saved(each, n_lanes, saved, date, check)
                 if name is None:
                     continue  # a shorter one may have room
                 saved.append(name)
                 if drops_beginnings:
-                    self._delete_beginnings(each, saved)
+                    self._delete_beginnings(each, n_lanes, saved)
         except _TimeIsUpError:
             _logger.info("saving prefixes would take longer than %g s", MAX_SAVE_S)
         except FileNotFoundError as error:
@@ -253,18 +258,25 @@ class DiskTier(Generic[S]):
         return len(saved)
 
     def _saved(
-        self, each: Wanted[S], saved: Sequence[str], date_ns: int, check: Callable[[], None]
+        self,
+        each: Wanted[S],
+        n_lanes: int,
+        saved: Sequence[str],
+        date_ns: int,
+        check: Callable[[], None],
     ) -> str | None:
         """The name of a file that is on the disk now; None when there is no room for it."""
         check()
         salt, tokens = hidden(each.salt), each.tokens.tobytes()
-        name = prefix_file.file_name(self._key, salt, tokens)
-        with suppress(FileNotFoundError):
-            os.utime(self._folder.path / name, ns=(date_ns, date_ns))
-            return name
+        for n_bound in (0, n_lanes):
+            name = prefix_file.file_name(self._key, salt, tokens, n_bound)
+            with suppress(FileNotFoundError):
+                os.utime(self._folder.path / name, ns=(date_ns, date_ns))
+                return name
         state = each.state()
         if state is None:
             return None
+        name = prefix_file.file_name(self._key, salt, tokens, bound_to(state))
         head = prefix_file.describe(self._key, salt, tokens, state, check)
         n_bytes = prefix_file.size_bytes(head, state)
         with self._folder.adding(name, n_bytes, self._budget_bytes, saved, check) as fd:
@@ -274,9 +286,10 @@ class DiskTier(Generic[S]):
             os.utime(fd, ns=(date_ns, date_ns))
         return name
 
-    def _delete_beginnings(self, each: Wanted[S], saved: Sequence[str]) -> None:
+    def _delete_beginnings(self, each: Wanted[S], n_lanes: int, saved: Sequence[str]) -> None:
         salt = hidden(each.salt).hex()
         kept = {self._ids[name] for name in saved if name in self._ids}
+        kept |= {i for i, head in self._heads.items() if bound_to(head) not in (0, n_lanes)}
         while found := self._index.longest_whole(
             each.tokens, salt, among=self._heads.keys() - kept
         ):
@@ -300,8 +313,6 @@ class DiskTier(Generic[S]):
         self._n_ids += 1
         self._index.insert(holder_id, head.unpacked(), head.salt.hex())
         self._heads[holder_id] = head
-        if not head.fits_layouts:
-            self._bound.add(holder_id)
         self._ids[path.name] = holder_id
 
     def _forget(self, name: str) -> None:
@@ -310,7 +321,6 @@ class DiskTier(Generic[S]):
         if holder_id is not None:
             self._index.remove(holder_id)
             del self._heads[holder_id]
-            self._bound.discard(holder_id)
 
     def _delete_wrong(self, path: Path, error: WrongFileError) -> None:
         _logger.warning("%s %s; it is deleted", path, error)

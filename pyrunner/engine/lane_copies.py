@@ -7,6 +7,7 @@ a session knows that beforehand; the rest shows when it is tried, and then holds
 from enum import Enum
 
 from pyrunner._native import LaneState, Session
+from pyrunner.engine.snapshots import BLOCK
 from pyrunner.errors import InvariantError, NativeError, UnsupportedParameterError
 
 
@@ -30,6 +31,11 @@ class LaneCopies:
         self.drops_tails = session.drops_tails
         """Whether a lane can be made shorter, as far as that is known."""
 
+    @property
+    def n_block(self) -> int:
+        """A lane can be started from a multiple of so many tokens of another; 0: not at all."""
+        return 0 if not self.can_travel else 1 if self.drops_tails else BLOCK
+
     def save(self, lane: int) -> LaneState | None:
         """A copy of what a lane holds; None when there is none to be had."""
         if not self.can_travel:
@@ -42,11 +48,17 @@ class LaneCopies:
         except (MemoryError, NativeError):
             return None  # a shorter memory is no reason to fail anybody
 
-    def restore(self, lane: int, state: LaneState) -> Restored:
-        """Fill a free lane with a copy."""
+    def restore(self, lane: int, state: LaneState, *, is_own: bool = True) -> Restored:
+        """Fill a free lane with a copy; one that is not `is_own` came from elsewhere.
+
+        Raises:
+            InvariantError: What was restored has another length than its own state says.
+        """
         try:
             self._session.restore_lane(lane, state)
-        except (UnsupportedParameterError, InvariantError):
+        except (UnsupportedParameterError, InvariantError) as error:
+            if is_own and isinstance(error, InvariantError):
+                raise
             self._session.clear_lane(lane)
             return Restored.REFUSED
         except (MemoryError, NativeError):
@@ -72,7 +84,7 @@ class LaneCopies:
         try:
             self._session.truncate_lane(lane, n_tokens)
         except UnsupportedParameterError:
-            # Nothing else says that deepseek4's compressed cache cannot.
+            # `Session.drops_tails` knows of no other, but llama.cpp may.
             self.drops_tails = False
             self._session.clear_lane(lane)
             return False

@@ -24,7 +24,7 @@ from pyrunner.engine.loading import (
     longest_lane,
     open_session,
 )
-from pyrunner.engine.prefix_cache import BLOCK, PrefixCache
+from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import (
     Errored,
     Finished,
@@ -99,8 +99,7 @@ class EngineLoop:
             Speculation() if can_speculate and config.speculation == "auto" else None
         )
         n_batch = config.n_batch if self._session is None else self._session.n_batch
-        has_blocks = self._session is not None and not self._session.drops_tails
-        self._budgets = SchedulerConfig.of(n_batch, n_block=BLOCK if has_blocks else 0)
+        self._budgets = SchedulerConfig.of(n_batch)
         self._urgency = Urgency(self.interrupt)
         self._cancelled: set[int] = set()
         n_ctx_max = self._admission.n_ctx_max if self._admission else n_ctx
@@ -195,7 +194,8 @@ class EngineLoop:
         self._note_layout()
         running = [lane for lane, each in self._sequences.items() if not each.is_reading]
         prompts = [each.prompt_state for each in self._lanes.reading]
-        schedule = schedule_step(running, prompts, self._budgets)
+        n_block = self._lanes.held.n_block if prompts else 0
+        schedule = schedule_step(running, prompts, self._budgets, n_block)
         if not schedule.running_lanes and not schedule.chunk:
             return events
         if self._governor is not None and self._governor.update():
@@ -321,7 +321,7 @@ class EngineLoop:
             # but an aborted chunk has no logits to sample from: its last token is read again.
             n_read = held.step_back(part.lane)
         elif sequence.request.keeps_cells:
-            held.note_block(part.lane)
+            held.note_read(part.lane, len(sequence.prompt))
         sequence.n_read = n_read
         return len(added)
 

@@ -19,19 +19,27 @@ class ParkedStates(Generic[S]):
         index: Says what is least valuable.
         budget_bytes: What all of them may take.
         forget: Called for each holder that has to go; it takes the state out.
+        grows: Whether a state of twice the tokens takes about twice the bytes; else a longer one
+            is taken to be no larger.
     """
 
     def __init__(
-        self, index: PrefixIndex, budget_bytes: int, forget: Callable[[int], None]
+        self,
+        index: PrefixIndex,
+        budget_bytes: int,
+        forget: Callable[[int], None],
+        *,
+        grows: bool = True,
     ) -> None:
         self._index = index
         self._budget_bytes = budget_bytes
         self._forget = forget
+        self._grows = grows
         self._states: dict[int, S] = {}
         self._suspended: set[int] = set()
         self._n_bytes = 0
         self._suspended_bytes = 0
-        self._token_bytes = 0.0  # of the state that was to be kept last
+        self._last = (1, 0)  # tokens and bytes of the state that was to be kept last
 
     @property
     def n_bytes(self) -> int:
@@ -58,8 +66,16 @@ class ParkedStates(Generic[S]):
 
     def may_hold(self, n_tokens: int) -> bool:
         """Whether so long a state may fit: this spares making a copy of what is far too large."""
-        is_hopeless = n_tokens * self._token_bytes > 2 * self._budget_bytes
+        is_hopeless = self._estimated_bytes(n_tokens) > 2 * self._budget_bytes
         return self._budget_bytes > 0 and not is_hopeless
+
+    def has_room(self, n_tokens: int) -> bool:
+        """Whether so long a state fits without the loss of anything that nobody else has."""
+        others = self._states.keys() - self._suspended
+        unique = sum(self._states[each].n_bytes for each in others if self._index.is_unique(each))
+        kept_bytes = self._suspended_bytes + unique
+        n_bytes = kept_bytes + self._estimated_bytes(n_tokens)
+        return 0 < self._budget_bytes >= n_bytes
 
     def keep(self, holder: int, state: S, *, is_spare: bool = False) -> bool:
         """Keep the state of a prefix, at the expense of less valuable ones.
@@ -68,7 +84,7 @@ class ParkedStates(Generic[S]):
             False when it does not fit the budget, or when it is spare, because a lane has the
             same, and something that nobody else has would have to go for it.
         """
-        self._token_bytes = state.n_bytes / max(1, state.n_tokens)
+        self._last = (max(1, state.n_tokens), state.n_bytes)
         if self._suspended_bytes + state.n_bytes > self._budget_bytes:
             return False
         if not self._reclaim(state.n_bytes, spares_unique=is_spare):
@@ -112,6 +128,10 @@ class ParkedStates(Generic[S]):
         require(suspended_bytes == self._suspended_bytes, "those of suspended ones are")
         most_bytes = max(self._budget_bytes, suspended_bytes)
         require(n_bytes <= most_bytes, "parked states take more than their budget")
+
+    def _estimated_bytes(self, n_tokens: int) -> float:
+        n_last, n_bytes = self._last
+        return n_bytes * (n_tokens / n_last if self._grows else min(1.0, n_tokens / n_last))
 
     def _add(self, holder: int, state: S) -> None:
         self._states[holder] = state

@@ -13,14 +13,13 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from pyrunner._native import LaneState, Session
+from pyrunner.engine import snapshots
 from pyrunner.engine.disk_tier import DiskTier, Wanted
 from pyrunner.engine.lane_copies import LaneCopies, Restored
 from pyrunner.engine.parked import ParkedStates
 from pyrunner.engine.prefix_index import Match, PrefixIndex, require
+from pyrunner.types import LaneLayout
 
-BLOCK = 256
-"""Tokens between the snapshots of a prompt, where no tail can be dropped: what a prompt shares
-beyond the last of them is read again. A snapshot takes less than a hundredth of its reading."""
 MIN_COPIED = 32
 """Tokens below which a prefix is read again rather than copied or parked."""
 _MAX_HELD_PER_SHARED = 64
@@ -45,21 +44,25 @@ class PrefixCache:
         self._disk = disk
         self._index = PrefixIndex()
         self._in_lane: dict[int, int] = {}  # holder by lane
-        self._parked = ParkedStates[LaneState](self._index, budget_bytes, self._forget)
+        self._parked = ParkedStates[LaneState](
+            self._index, budget_bytes, self._forget, grows=session.drops_tails
+        )
         self._ids = itertools.count()
         self._salts: dict[int, str] = {}  # by holder
 
     @property
     def n_block(self) -> int:
-        """A request can start from so many tokens of what a running one holds, or a multiple.
+        """A request can start from a multiple of so many tokens of what a running one holds.
 
         Starts as what the session says; 0, not at all, for good when its memory refuses.
         """
-        if not self._copies.can_travel:
-            return 0
-        if self._copies.drops_tails:
-            return 1
-        return BLOCK if self._parked.may_hold(BLOCK) else 0
+        n_block = self._copies.n_block
+        return n_block if n_block == 1 or self._parked.may_hold(n_block) else 0
+
+    @property
+    def can_branch(self) -> bool:
+        """Whether a request that waits for what another reads would find it."""
+        return self.n_block == 1 or (self.n_block > 1 and self._parked.has_room(self.n_block))
 
     @property
     def parked_bytes(self) -> int:
@@ -100,14 +103,17 @@ class PrefixCache:
         """Tokens were added to the cells of a running lane."""
         self._index.extend(self._in_lane[lane], tokens)
 
-    def note_block(self, lane: int) -> None:
-        """A prompt was read on; where no tail can be dropped a copy is parked at each `BLOCK`.
+    def note_read(self, lane: int, n_prompt: int) -> None:
+        """A prompt of `n_prompt` tokens was read on in a running lane, after `grow`.
 
-        A prompt that shares as much can start from it. It makes only other copies go.
+        Where no tail can be dropped a copy is parked at each of its places, so that a prompt that
+        shares as much can start from it. It makes only other copies go.
         """
+        if self._copies.drops_tails:
+            return
         holder = self._in_lane[lane]
         n_tokens = self._index.n_tokens(holder)
-        if self._copies.drops_tails or n_tokens % BLOCK or not self._parked.may_hold(n_tokens):
+        if not (snapshots.is_place(n_tokens, n_prompt) and self._parked.has_room(n_tokens)):
             return
         tokens, salt = self._index.tokens_of(holder), self._salts[holder]
         known = self._index.longest_whole(tokens, salt, among=self._parked)
@@ -188,7 +194,8 @@ class PrefixCache:
     def note_layout(self) -> None:
         """The session's lanes were made anew, and what cannot be in them is forgotten."""
         for holder in self._parked:
-            if not self._parked[holder].fits_layouts:
+            state = self._parked[holder]
+            if state.n_lanes != self._session.n_lanes and not state.fits_layouts:
                 self._forget(holder)
 
     def step_back(self, lane: int) -> int:
@@ -229,7 +236,7 @@ class PrefixCache:
             Wanted(self._index.tokens_of(each), self._salts[each], partial(self._taken, each))
             for each in latest
         )
-        self._disk.save(wanted, drops_beginnings=self._copies.drops_tails)
+        self._disk.save(wanted, self._session.n_lanes, drops_beginnings=self._copies.drops_tails)
 
     def check(self) -> None:
         """Between steps: raise InvariantError unless lanes, states, salts and index agree."""
@@ -253,7 +260,8 @@ class PrefixCache:
         here = self._in_lane.get(lane)
         prefer = partial(self._cost, here=here)
         if not self._copies.drops_tails:
-            able = [each for each in self._salts if each == here or self._is_worth_moving(each)]
+            whole = {each: Match(each, self._index.n_tokens(each)) for each in self._salts}
+            able = [each for each in whole if each == here or self._is_worth_copying(whole[each])]
             return self._index.longest_whole(wanted, salt, among=able, prefer=prefer)
         match = self._index.longest(wanted, salt, prefer=prefer)
         if match is None or match.holder_id == here or self._is_worth_copying(match):
@@ -275,9 +283,6 @@ class PrefixCache:
         is_cheap = n_held <= match.n_tokens * _MAX_HELD_PER_SHARED
         return self._copies.can_travel and is_long and is_cheap and self._fits(match.holder_id)
 
-    def _is_worth_moving(self, holder: int) -> bool:
-        return self._is_worth_copying(Match(holder, self._index.n_tokens(holder)))
-
     def _fits(self, holder: int) -> bool:
         """Whether a lane is long enough; a parked state may be of a layout with longer ones."""
         return self._index.n_tokens(holder) <= self._session.n_ctx
@@ -287,14 +292,11 @@ class PrefixCache:
         if self._disk is None or not self._copies.can_travel:
             return None
         self._disk.refresh()
-        match = self._disk.match(
-            tokens[:-1], salt, self._session.n_lanes, is_whole=not self._copies.drops_tails
-        )
-        if match is None or match.n_tokens < n_tokens + MIN_COPIED:
-            return None
-        # A file may be of a layout with longer lanes; there is no other as good.
-        is_too_long = self._disk.n_tokens(match.holder_id) > self._session.n_ctx
-        return None if is_too_long else match
+        layout = LaneLayout(self._session.n_lanes, self._session.n_ctx)
+        is_whole = not self._copies.drops_tails
+        match = self._disk.match(tokens[:-1], salt, layout, is_whole=is_whole)
+        is_better = match is not None and match.n_tokens >= n_tokens + MIN_COPIED
+        return match if is_better else None
 
     def _start_from_disk(self, lane: int, tokens: Sequence[int], salt: str) -> int:
         """Fill a free lane from a file; 0 when there is none, or none that is sound."""
@@ -306,7 +308,7 @@ class PrefixCache:
         if match is None or state is None:
             return 0
         self.vacate(lane)
-        restored = self._copies.restore(lane, state)
+        restored = self._copies.restore(lane, state, is_own=False)
         if restored is Restored.REFUSED:
             self._disk.drop(match.holder_id)
         if restored is not Restored.WHOLE:

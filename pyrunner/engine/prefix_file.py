@@ -5,7 +5,7 @@
     magic                8 bytes, with the format's version
     length of the head   4 bytes, little-endian
     SHA-256 of the head  32 bytes
-    head                 msgpack: key, salt, tokens, length and SHA-256 of the state
+    head                 msgpack: a `Head`
     state                what a lane held, as llama.cpp gave it
 
 The two digests cover everything, and the state's is checked before a byte of it reaches llama.cpp,
@@ -24,6 +24,7 @@ from typing import NoReturn, Self
 import msgspec
 
 from pyrunner.engine.lane_state import S, State
+from pyrunner.types import LaneLayout
 
 MAGIC = b"pyrprfx\x01"
 SUFFIX = ".prefix"
@@ -39,6 +40,10 @@ _OTHERS = 0o077
 
 class WrongFileError(Exception):
     """The file is damaged, or not what its name says; never leaves the engine."""
+
+
+class AnotherFileError(Exception):
+    """The file is sound, but not the one that was found before; never leaves the engine."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -64,7 +69,12 @@ class Head(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """The file's name: equal contents of equal meaning have one, whoever writes them."""
-        return file_name(self.key, self.salt, self.tokens)
+        return file_name(self.key, self.salt, self.tokens, bound_to(self))
+
+    def fits(self, layout: LaneLayout) -> bool:
+        """Whether a session with these lanes can restore the state."""
+        has_lanes = self.fits_layouts or self.n_lanes == layout.n_lanes
+        return has_lanes and self.n_tokens <= layout.n_ctx
 
     def unpacked(self) -> "array[int]":
         """The tokens."""
@@ -85,9 +95,14 @@ def hidden(salt: str) -> bytes:
     return hashlib.sha256(b"pyrunner cache_salt\0" + salt.encode("utf-8", "surrogatepass")).digest()
 
 
-def file_name(key: bytes, salt: bytes, tokens: bytes) -> str:
-    """Name a file by what it means."""
-    digest = hashlib.sha256(b"%d %d " % (len(key), len(salt)) + key + salt + tokens)
+def bound_to(state: "State | Head") -> int:
+    """The only number of lanes that a state is of use with; 0 where any is."""
+    return 0 if state.fits_layouts else state.n_lanes
+
+
+def file_name(key: bytes, salt: bytes, tokens: bytes, n_lanes: int) -> str:
+    """Name a file by what it means; `n_lanes` as from `bound_to`."""
+    digest = hashlib.sha256(b"%d %d %d " % (n_lanes, len(key), len(salt)) + key + salt + tokens)
     return digest.hexdigest()[:32] + SUFFIX
 
 
@@ -155,12 +170,13 @@ def read(path: Path, expected: Head, blank: Callable[[int, int, int], S]) -> S:
 
     Raises:
         WrongFileError: See `read_head`; or the state is damaged.
+        AnotherFileError: Somebody has put another there.
         OSError: It cannot be read now.
         MemoryError: No room for it.
     """
     with _File(path) as file:
         if _head(file, path) != expected:
-            _wrong("has become another")
+            raise AnotherFileError
         state = blank(expected.n_tokens, expected.n_state_bytes, expected.n_lanes)
         digest = hashlib.sha256()
         with state.view(is_writable=True) as view:

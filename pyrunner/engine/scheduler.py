@@ -13,9 +13,10 @@ docs/benchmarks.md) and the longest is the pause of running sequences.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-N_CHUNK_SHARED = 128
+N_CHUNK_SHARED = 96
 """Prompt tokens read in a step beside running sequences, usually. What they take is the pause that
-a running stream sees; fewer cost more each ("Passes" in docs/benchmarks.md)."""
+a running stream sees; fewer cost more each in short lanes ("Passes" in docs/benchmarks.md), and the
+running sequences take a pass of their own beside each chunk."""
 N_EFFICIENT = 64
 """Tokens below which a chunk takes the next prompts with it: what one costs still falls a lot up to
 here ("Passes" in docs/benchmarks.md)."""
@@ -30,13 +31,11 @@ class SchedulerConfig:
     n_chunk_shared: int
     """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`; up to half as many
     again where that reads a prompt to its end. Bounds the gap that a running stream sees."""
-    n_block: int = 0
-    """No chunk goes over a multiple of so many tokens of its prompt; 0: wherever it likes."""
 
     @classmethod
-    def of(cls, n_batch: int, *, n_block: int = 0) -> "SchedulerConfig":
+    def of(cls, n_batch: int) -> "SchedulerConfig":
         """The usual budgets of a session whose steps have at most `n_batch` prompt tokens."""
-        return cls(n_batch, min(N_CHUNK_SHARED, n_batch), n_block)
+        return cls(n_batch, min(N_CHUNK_SHARED, n_batch))
 
     @property
     def n_most_shared(self) -> int:
@@ -73,7 +72,10 @@ class StepSchedule:
 
 
 def schedule_step(
-    running_lanes: Sequence[int], prompts: Sequence[PromptState], config: SchedulerConfig
+    running_lanes: Sequence[int],
+    prompts: Sequence[PromptState],
+    config: SchedulerConfig,
+    n_block: int = 1,
 ) -> StepSchedule:
     """Choose the rows of the next step.
 
@@ -81,13 +83,14 @@ def schedule_step(
         running_lanes: Lanes that produce tokens.
         prompts: Prompts still to be read, whose turn it is first.
         config: The budgets.
+        n_block: Above 1, no chunk goes over a multiple of so many tokens of its prompt.
 
     Returns:
         A schedule without rows exactly when there is nothing to do.
     """
     usual = config.n_chunk_shared if running_lanes else config.n_chunk_alone
     most = config.n_most_shared if running_lanes else config.n_chunk_alone
-    parts = _parts(prompts, usual, most, config.n_block)
+    parts = _parts(prompts, usual, most, n_block)
     chunk = sorted(parts, key=lambda part: part.lane)
     return StepSchedule(tuple(sorted(running_lanes)), tuple(chunk))
 
@@ -100,7 +103,7 @@ def _parts(
         if n_rows >= min(N_EFFICIENT, most):
             return
         stop = prompt.n_tokens
-        if n_block:
+        if n_block > 1:
             stop = min(stop, (prompt.n_read // n_block + 1) * n_block)
         n_left = stop - prompt.n_read
         end = prompt.n_read + min(_share(n_left, usual, most), most - n_rows)

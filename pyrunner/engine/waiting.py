@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pyrunner.engine.prefix_index import n_shared
 from pyrunner.engine.request import GenerationRequest
 from pyrunner.engine.sequence import Sequence
+from pyrunner.engine.snapshots import last_place
 
 if TYPE_CHECKING:
     from pyrunner._native import OpenLane
@@ -69,7 +70,7 @@ class Waiting:
         Args:
             reading: Sequences whose prompts are not read to their ends.
             n_cached: Tokens that this request would not have to read if it started now.
-            n_block: It can start from a multiple of so many tokens of what another reads.
+            n_block: Above 1, it can start only from `snapshots` of what another reads.
 
         Returns:
             Whether there is one that saves enough.
@@ -81,7 +82,8 @@ class Waiting:
                 continue
             # One token is always left to read.
             shared = min(n_shared(each.prompt, request.tokens), len(request.tokens) - 1)
-            shared -= shared % n_block
+            if n_block > 1:
+                shared = last_place(shared, len(each.prompt))
             if shared > max(best, each.n_read):
                 self.leader, self.n_shared, best = each, shared, shared
         return self.leader is not None

@@ -10,10 +10,12 @@ from pyrunner import log
 from pyrunner.errors import ShuttingDownError, WorkerProtocolError
 from pyrunner.runtime.ledger import Entry
 from pyrunner.runtime.link import Link, dial
+from pyrunner.wire.launch import EXIT_S
 
 _logger = log.get("runtime")
 
-_JOIN_S = 5.0
+_JOIN_S = EXIT_S + 2.0
+"""`on_ended` may wait for the end of a worker."""
 
 
 class Supervisor:

@@ -15,7 +15,7 @@ from pyrunner._native import LaneState, commit, devices
 from pyrunner.config import EngineConfig
 from pyrunner.engine.disk_tier import DiskTier, cache_key
 from pyrunner.engine.loading import cell_facts
-from pyrunner.engine.prefix_cache import BLOCK
+from pyrunner.engine.snapshots import BLOCK
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
 
@@ -159,10 +159,15 @@ def test_recurrent_state_waits_for_as_many_lanes_as_it_was_saved_with(
     first = load()
     before = _conversations(first, 1)
     first.loop.leave()
-    names = sorted(folder.iterdir())
-    assert _continued(load(replace(CONFIG, n_lanes=2)), before)[0].n_cached == 0
-    assert sorted(folder.iterdir()) == names
-    assert _continued(load(), before)[0].n_cached > 600
+    names = set(folder.iterdir())
+    fewer = load(replace(CONFIG, n_lanes=2))
+    assert _continued(fewer, before)[0].n_cached == 0
+    assert set(folder.iterdir()) == names
+    fewer.loop.leave()  # and saves its own beside them
+    assert set(folder.iterdir()) > names
+    for n_lanes in (4, 2):
+        again = load(replace(CONFIG, n_lanes=n_lanes))
+        assert _continued(again, before)[0].n_cached >= 2 * BLOCK
 
 
 @on_models([LLAMA_BPE, GEMMA3, MAMBA])
@@ -172,7 +177,7 @@ def test_damaged_files_cost_time_and_nothing_else(load: Load, folder: Path) -> N
     first.loop.leave()
     paths = sorted(folder.iterdir())
     n_snapshots = len(paths) - 4
-    assert n_snapshots >= 0
+    assert n_snapshots == 0 if first.loop.session.drops_tails else n_snapshots >= 0
     rng = random.Random(1)
     again = load()
     for path in paths:  # after their heads were read

@@ -9,7 +9,7 @@ from support.model_cases import GEMMA3, LLAMA_BPE, LLAMA_SPM, MAMBA
 from support.sides import Sides, on_models
 from support.talks import CONFIG, Talks, draw
 
-from pyrunner.engine.prefix_cache import BLOCK
+from pyrunner.engine.snapshots import BLOCK
 from pyrunner.types import FinishReason
 
 pytestmark = [pytest.mark.native, pytest.mark.model]

@@ -11,9 +11,9 @@ from support.sides import Sides, on_models
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loading import N_BATCH_PLAIN
 from pyrunner.engine.loop import EngineLoop
-from pyrunner.engine.prefix_cache import BLOCK
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent
 from pyrunner.engine.scheduler import N_CHUNK_SHARED
+from pyrunner.engine.snapshots import BLOCK
 from pyrunner.types import Limits, SamplingParams
 
 pytestmark = [pytest.mark.native, pytest.mark.model]

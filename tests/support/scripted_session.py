@@ -6,13 +6,12 @@ right only when the cells, the sampler and the text of its sequence stayed toget
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
-from pyrunner.engine import prefix_cache
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.prefix_cache import PrefixCache
@@ -197,8 +196,6 @@ def scripted_loop(
     loop = EngineLoop(cast("Model", model), config, can_generate=False, clock=lambda: 0.0)
     native = loop._session = cast("Session", session)
     held = PrefixCache(native, budget_bytes, cast("DiskTier[LaneState] | None", disk))
-    n_block = 0 if session.drops_tails else prefix_cache.BLOCK
-    loop._budgets = replace(loop._budgets, n_block=n_block)
     loop._admission = Admission(native, held, lambda: 0.0, n_ctx_model=n_ctx_train)
     return loop
 

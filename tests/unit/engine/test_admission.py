@@ -9,11 +9,10 @@ from support.scripted_lanes import SavedLane
 from support.scripted_session import ScriptedSession, scripted_loop
 
 from pyrunner.engine.disk_tier import DiskTier
-from pyrunner.engine.lanes import Layouts
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
 from pyrunner.errors import ContextLengthError, InvalidParameterError, OutOfMemoryError
-from pyrunner.types import FinishReason, LaneLayout, Limits, SamplingParams
+from pyrunner.types import FinishReason, Limits, SamplingParams
 
 N_CTX = 160
 N_CTX_TRAIN = 500
@@ -94,7 +93,7 @@ def test_equal_priority_takes_no_lane(loop: EngineLoop) -> None:
     assert _running(loop) == {1, 2}
 
 
-def test_who_gave_a_lane_up_goes_on_ahead_of_equals_that_wait_longer(loop: EngineLoop) -> None:
+def test_who_gave_a_lane_up_goes_on_ahead_of_younger_equals(loop: EngineLoop) -> None:
     loop.submit(_request(1, priority=3, max_tokens=60))
     loop.submit(_request(2, max_tokens=60))
     loop.step()
@@ -241,7 +240,43 @@ def test_lanes_are_made_anew_no_more_than_those_of_higher_priority_need(
     assert session.layouts == [(1, 320), (2, 160), (1, 320)]
 
 
-def test_a_long_answer_is_not_starved_by_short_requests_that_keep_coming(
+def test_a_long_prompt_that_follows_another_makes_no_lanes_before_its_turn(
+    session: ScriptedSession,
+) -> None:
+    loop = scripted_loop(session, n_ctx_train=N_CTX_TRAIN)
+    shared = [9] * 150
+    loop.submit(replace(_request(1, max_tokens=3), tokens=shared))
+    loop.step()
+    assert session.layouts == []
+    loop.submit(replace(_request(2, max_tokens=3), tokens=[*shared, *range(100)]))
+    loop.submit(_request(3, max_tokens=40))
+    loop.step()
+    assert _running(loop) == {1, 3}
+    assert session.layouts == []
+    assert _order(_until_the_end(loop)) == [1, 2, 3]
+
+
+def test_an_answer_that_outgrows_its_lane_waits_for_the_older(
+    loop: EngineLoop, session: ScriptedSession
+) -> None:
+    loop.submit(_request(1, max_tokens=150))
+    loop.submit(_request(2, 140, max_tokens=40))
+    assert _order(_until_the_end(loop)) == [1, 2]
+    assert session.layouts == [(1, 320)]
+
+
+def test_lanes_do_not_become_longer_for_a_lower_priority() -> None:
+    session = ScriptedSession(n_lanes=4, n_ctx=N_CTX, has_ends=False)
+    loop = scripted_loop(session, n_ctx_train=N_CTX_TRAIN)
+    loop.submit(_request(1, priority=1, max_tokens=30))
+    loop.submit(_request(2, 200, max_tokens=3))  # it would have a lane beside the first
+    loop.step()
+    assert _running(loop) == {1}
+    assert session.layouts == []
+    assert _order(_until_the_end(loop)) == [1, 2]
+
+
+def test_long_prompts_are_not_starved_by_short_requests_that_keep_coming(
     loop: EngineLoop, session: ScriptedSession
 ) -> None:
     loop.submit(_request(1, max_tokens=20))
@@ -316,56 +351,3 @@ def test_without_memory_for_longer_lanes_only_the_long_request_fails(
     assert isinstance(failed.error, OutOfMemoryError)
     assert _order(events) == [1]
     assert (session.n_lanes, session.n_ctx) == (2, 160)
-
-
-def test_layouts_halve_the_lanes_up_to_what_the_model_was_trained_for() -> None:
-    layouts = Layouts(LaneLayout(6, 160), 700)
-    assert layouts.n_ctx_max == 700
-    assert layouts.fitting(1) == layouts.fitting(160) == LaneLayout(6, 160)
-    assert layouts.fitting(161) == layouts.fitting(320) == LaneLayout(3, 320)
-    assert layouts.fitting(321) == layouts.fitting(700) == LaneLayout(1, 704)
-
-
-def _layouts(n_lanes: int = 4) -> Layouts:
-    return Layouts(LaneLayout(n_lanes, 160), 700)
-
-
-@pytest.mark.parametrize(
-    ("claims", "wanted"),
-    [
-        ([], (4, 160)),
-        ([1, 160, 100, 9], (4, 160)),
-        ([1, 1, 1, 1, 1, 700], (4, 160)),
-        ([161], (2, 320)),
-        ([1, 161, 1, 1], (2, 320)),
-        ([1, 1, 161], (4, 160)),
-        ([1, 1, 161, 1, 1], (4, 160)),
-        ([321, 1, 1], (1, 640)),
-        ([1, 321], (4, 160)),
-    ],
-)
-def test_lanes_are_for_the_first_for_whom_there_is_one(
-    claims: list[int], wanted: tuple[int, int]
-) -> None:
-    assert _layouts().wanted(LaneLayout(4, 160), claims) == wanted
-
-
-@pytest.mark.parametrize(
-    ("claims", "wanted"),
-    [
-        ([], (2, 320)),
-        ([1], (2, 320)),
-        ([1, 300], (2, 320)),
-        ([1, 300, 1], (2, 320)),
-        ([1, 1, 300], (2, 320)),
-        ([1, 1, 1], (4, 160)),
-        ([400, 1], (1, 640)),
-    ],
-)
-def test_lanes_stay_as_they_are_while_that_does(claims: list[int], wanted: tuple[int, int]) -> None:
-    assert _layouts().wanted(LaneLayout(2, 320), claims) == wanted
-
-
-def test_a_lane_longer_than_the_model_was_trained_for_stays_as_it_was_chosen() -> None:
-    layouts = Layouts(LaneLayout(4, 160), 100)
-    assert layouts.n_ctx_max == 160

@@ -11,7 +11,7 @@ from support.clock import FakeClock
 from support.scripted_lanes import CachedLanes, SavedLane, ScriptedLanes
 
 from pyrunner.engine import disk_tier
-from pyrunner.engine.disk_tier import MAX_HELD_PER_SHARED, MAX_SAVE_S, DiskTier
+from pyrunner.engine.disk_tier import MAX_HELD_PER_SHARED, MAX_SAVE_S
 
 A = list(range(1000, 1200))
 B = list(range(2000, 2200))
@@ -21,24 +21,6 @@ FILE_BYTES = ScriptedLanes.n_bytes(len(A)) + 1100
 """About; a head is less than the difference to two states."""
 
 Load = Callable[..., CachedLanes]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir(mode=0o700)
-    return folder
-
-
-@pytest.fixture
-def load(folder: Path) -> Load:
-    def load(
-        *, key: bytes = b"key", disk_bytes: int = N_PLENTY, clock: FakeClock | None = None, **lanes
-    ) -> CachedLanes:
-        disk = DiskTier(folder, key, disk_bytes, SavedLane.blank, clock or FakeClock())
-        return CachedLanes(disk=disk, **lanes)
-
-    return load
 
 
 def _names(folder: Path) -> set[str]:
@@ -76,17 +58,6 @@ def test_a_beginning_is_read_and_the_whole_is_parked(load: Load, folder: Path) -
     assert again.serve(0, [*A, *C]) == len(A)
     for path in folder.iterdir():
         path.unlink()
-    assert again.serve(0, [*A, *B, 1]) == len(A) + len(B)
-
-
-def test_a_file_longer_than_a_lane_is_left_alone_until_lanes_are_longer(load: Load) -> None:
-    lanes = load()
-    lanes.serve(0, [*A, *B])
-    lanes.cache.save()
-    again = load(n_ctx=300)
-    assert again.cache.n_cached([*A, *C[:50]], "") == 0
-    assert again.serve(0, [*A, *C[:50]]) == 0
-    again.session.n_ctx = 600
     assert again.serve(0, [*A, *B, 1]) == len(A) + len(B)
 
 
@@ -196,21 +167,6 @@ def test_a_file_that_memory_does_not_suffice_for_stays(load: Load, folder: Path)
     assert again.serve(0, [*A, 1]) == 0
     assert len(_names(folder)) == 1
     assert load().serve(0, [*A, 1]) == len(A)
-
-
-@pytest.mark.parametrize("drops_tails", [True, False])
-def test_a_state_that_fits_one_number_of_lanes_waits_for_it(
-    load: Load, folder: Path, drops_tails: bool
-) -> None:
-    lanes = load(n_lanes=3, fits_layouts=False, drops_tails=drops_tails)
-    lanes.serve(0, A)
-    lanes.cache.save()
-    other = load(n_lanes=2, drops_tails=drops_tails)
-    assert other.cache.n_cached([*A, 1], "") == 0
-    assert other.serve(0, [*A, 1]) == 0
-    assert other.take_log() == []
-    assert len(_names(folder)) == 1
-    assert load(n_lanes=3, drops_tails=drops_tails).serve(0, [*A, 1]) == len(A)
 
 
 def test_files_that_come_within_one_tick_of_the_folders_date_are_found(

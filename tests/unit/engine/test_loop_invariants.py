@@ -25,7 +25,7 @@ N_OPERATIONS = 2500
 @pytest.fixture(autouse=True)
 def _short_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyrunner.engine.lanes.CELL_PADDING", 32)
-    monkeypatch.setattr("pyrunner.engine.prefix_cache.BLOCK", 32)
+    monkeypatch.setattr("pyrunner.engine.snapshots.BLOCK", 32)
 
 
 def _expected(request: GenerationRequest) -> tuple[list[int], FinishReason]:

@@ -21,7 +21,7 @@ SALTS = ("", "", "tenant")
 
 @pytest.fixture(autouse=True)
 def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrunner.engine.prefix_cache.BLOCK", MIN_COPIED)
+    monkeypatch.setattr("pyrunner.engine.snapshots.BLOCK", MIN_COPIED)
 
 
 def _n_shared(held: list[Cell], prompt: list[int], salt: str) -> int:
@@ -78,7 +78,7 @@ class _Machine:
         self.n_prompt += len(prompt)
         # A prompt may be read in parts, or never to its end.
         self.add(lane, prompt[n_cached : self.rng.choice((len(prompt), n_cached + 10))])
-        self.cache.note_block(lane)
+        self.cache.note_read(lane, len(prompt))
         self.seen = [*self.seen[-20:], prompt]
 
     def least_cached(self, lane: int, prompt: list[int], salt: str) -> int:

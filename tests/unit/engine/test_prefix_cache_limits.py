@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.scripted_lanes import CachedLanes, ScriptedLanes
+from support.scripted_lanes import CachedLanes, SavedLane, ScriptedLanes
 
-from pyrunner.engine.prefix_cache import BLOCK, MIN_COPIED
+from pyrunner.engine.parked import ParkedStates
+from pyrunner.engine.prefix_cache import MIN_COPIED
+from pyrunner.engine.prefix_index import PrefixIndex
+from pyrunner.engine.snapshots import BLOCK
 from pyrunner.errors import InvariantError
 
 A = list(range(1000, 1200))
@@ -92,7 +95,7 @@ def _serve_in_chunks(lanes: CachedLanes, lane: int, prompt: list[int], salt: str
     while n_read < len(prompt):
         end = min(len(prompt), n_read + 100, (n_read // BLOCK + 1) * BLOCK)
         lanes.go_on(lane, prompt[n_read:end], salt)
-        lanes.cache.note_block(lane)
+        lanes.cache.note_read(lane, len(prompt))
         n_read = end
     lanes.end(lane)
     lanes.cache.check()
@@ -144,6 +147,35 @@ def test_snapshots_make_only_snapshots_go() -> None:
     assert lanes.cache.n_cached([*A, 1], "") == len(A)
     assert lanes.cache.n_cached([*LONG[: 3 * BLOCK], 1], "") == 3 * BLOCK
     assert lanes.cache.n_cached([*LONG[: 2 * BLOCK], 1], "") == 0
+
+
+def test_where_snapshots_would_not_be_kept_none_are_made_and_nobody_waits_for_them() -> None:
+    lanes = CachedLanes(drops_tails=False, n_lanes=1, budget_bytes=ScriptedLanes.n_bytes(len(A)))
+    could_branch = lanes.cache.can_branch
+    lanes.serve(0, A)
+    lanes.serve(0, B)
+    lanes.take_log()
+    assert (could_branch, lanes.cache.can_branch) == (True, False)
+    _serve_in_chunks(lanes, 0, LONG)
+    assert lanes.take_log() == ["save 0"]  # of B, which gives way to it
+
+
+def test_a_prompt_of_which_nothing_is_read_has_no_snapshot() -> None:
+    lanes = CachedLanes(drops_tails=False)
+    lanes.cache.start(0, LONG, "")
+    lanes.cache.note_read(0, len(LONG))
+    assert lanes.take_log() == []
+    lanes.cache.check()
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_only_states_that_grow_become_too_large_to_be_tried(grows: bool) -> None:
+    index = PrefixIndex()
+    index.insert(0, A[:10], "")
+    parked = ParkedStates[SavedLane](index, 1000, index.remove, grows=grows)
+    assert parked.keep(0, SavedLane(10, 900, n_lanes=1))
+    assert parked.may_hold(10)
+    assert parked.may_hold(10_000) is not grows
 
 
 @pytest.mark.parametrize("abilities", [{"drops_tails": True}, {"budget_bytes": 0}])

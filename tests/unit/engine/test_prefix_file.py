@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def _written(folder: Path, key: bytes = b"key", salt: bytes = SALT) -> Path:
-    path = folder / prefix_file.file_name(key, salt, TOKENS.tobytes())
+    path = folder / prefix_file.file_name(key, salt, TOKENS.tobytes(), 0)
     head = prefix_file.describe(key, salt, TOKENS.tobytes(), STATE, _never)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     prefix_file.write(fd, head, STATE, _never)
@@ -53,14 +53,15 @@ def test_the_salt_is_not_in_the_file(tmp_path: Path) -> None:
     assert prefix_file.hidden("a") != prefix_file.hidden("") != prefix_file.hidden("\udcff")
 
 
-def test_key_and_salt_and_tokens_make_the_name() -> None:
+def test_key_and_salt_and_tokens_and_a_number_of_lanes_make_the_name() -> None:
     names = {
-        prefix_file.file_name(key, salt, tokens)
+        prefix_file.file_name(key, salt, tokens, n_lanes)
         for key in (b"k", b"ks")
         for salt in (b"", b"s")
         for tokens in (b"", b"t", b"st")
+        for n_lanes in (0, 1)
     }
-    assert len(names) == 12
+    assert len(names) == 24
 
 
 def test_a_bit_that_flipped_anywhere_is_found(path: Path) -> None:

@@ -1,7 +1,6 @@
 """What the next step reads."""
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -63,11 +62,11 @@ def test_short_prompts_go_together() -> None:
 
 
 def test_no_chunk_goes_over_a_block() -> None:
-    config = SchedulerConfig(n_chunk_alone=100, n_chunk_shared=10, n_block=64)
     parts = []
     n_read = 30
     while n_read < 150:
-        [part] = schedule_step([], [PromptState(lane=0, n_read=n_read, n_tokens=150)], config).chunk
+        prompt = PromptState(lane=0, n_read=n_read, n_tokens=150)
+        [part] = schedule_step([], [prompt], CONFIG, n_block=64).chunk
         parts.append((part.start, part.end, part.is_last))
         n_read = part.end
     assert parts == [(30, 64, False), (64, 128, False), (128, 150, True)]
@@ -79,13 +78,12 @@ def test_random_prompts_are_read_once_within_the_budget_and_in_order(
     seed: int, n_block: int
 ) -> None:
     rng = random.Random(seed)
-    config = replace(CONFIG, n_block=n_block)
     lengths = {lane: rng.randrange(1, 300) for lane in range(8)}
     n_read = dict.fromkeys(lengths, 0)
     running: list[int] = []
     while n_read:
         prompts = [PromptState(lane, done, lengths[lane]) for lane, done in n_read.items()]
-        schedule = schedule_step(running, prompts, config)
+        schedule = schedule_step(running, prompts, CONFIG, n_block)
         budget = 15 if running else 100
         assert 0 < sum(part.end - part.start for part in schedule.chunk) <= budget
         assert [part.lane for part in schedule.chunk] == sorted(
