@@ -167,7 +167,7 @@ class DiskTier(Generic[S]):
             return None
         able = None
         if not self._heads[match.holder_id].fits(layout):
-            able = {each for each, head in self._heads.items() if head.fits(layout)}
+            able = self._fitting(layout)
             match = self._index.longest(wanted, salt_text, among=able)
             if match is None:
                 return None
@@ -175,8 +175,7 @@ class DiskTier(Generic[S]):
         if n_held == match.n_tokens:
             return match
         if is_whole:
-            if able is None:
-                able = {each for each, head in self._heads.items() if head.fits(layout)}
+            able = able or self._fitting(layout)
             return self._index.longest_whole(wanted, salt_text, among=able)
         return match if n_held <= match.n_tokens * MAX_HELD_PER_SHARED else None
 
@@ -296,6 +295,10 @@ class DiskTier(Generic[S]):
             name = self._heads[found.holder_id].name
             (self._folder.path / name).unlink(missing_ok=True)
             self._forget(name)
+
+    def _fitting(self, layout: LaneLayout) -> set[int]:
+        """The files that a session with these lanes can restore."""
+        return {each for each, head in self._heads.items() if head.fits(layout)}
 
     def _learn(self, path: Path) -> None:
         self._seen.add(path.name)

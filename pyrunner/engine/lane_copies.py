@@ -7,7 +7,7 @@ a session knows that beforehand; the rest shows when it is tried, and then holds
 from enum import Enum
 
 from pyrunner._native import LaneState, Session
-from pyrunner.engine.snapshots import BLOCK
+from pyrunner.engine import snapshots
 from pyrunner.errors import InvariantError, NativeError, UnsupportedParameterError
 
 
@@ -34,7 +34,9 @@ class LaneCopies:
     @property
     def n_block(self) -> int:
         """A lane can be started from a multiple of so many tokens of another; 0: not at all."""
-        return 0 if not self.can_travel else 1 if self.drops_tails else BLOCK
+        if not self.can_travel:
+            return 0
+        return 1 if self.drops_tails else snapshots.BLOCK
 
     def save(self, lane: int) -> LaneState | None:
         """A copy of what a lane holds; None when there is none to be had."""

@@ -50,7 +50,7 @@ ROWS: dict[int, Workload] = {
     ),
     3: Workload(
         title="A prefix that 32 requests share",
-        minutes=20,
+        minutes=24,
         measure=lambda bench: [*shared_prefix.rows(bench)],
     ),
     4: Workload(
@@ -60,7 +60,7 @@ ROWS: dict[int, Workload] = {
     ),
     5: Workload(
         title="A long prompt arrives while others stream",
-        minutes=4,
+        minutes=5.5,
         measure=lambda bench: [*long_prompt.rows(bench)],
     ),
     6: Workload(
@@ -81,7 +81,7 @@ ROWS: dict[int, Workload] = {
     ),
     9: Workload(
         title="A busy core",
-        minutes=2.5,
+        minutes=16,
         measure=lambda bench: [*busy_core.rows(bench)],
     ),
     10: Workload(

@@ -1,4 +1,4 @@
-"""A disk tier in an empty folder, and lanes over it."""
+"""A disk tier in an empty folder, lanes over it, and lanes that can be short."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,3 +30,9 @@ def load(folder: Path) -> Load:
         return CachedLanes(disk=disk, **lanes)
 
     return load
+
+
+@pytest.fixture
+def short_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanes as long as a multiple of 32 tokens, so that a few hundred make several layouts."""
+    monkeypatch.setattr("pyrunner.engine.lanes.CELL_PADDING", 32)

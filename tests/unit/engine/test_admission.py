@@ -14,13 +14,10 @@ from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEv
 from pyrunner.errors import ContextLengthError, InvalidParameterError, OutOfMemoryError
 from pyrunner.types import FinishReason, Limits, SamplingParams
 
+pytestmark = pytest.mark.usefixtures("short_cells")
+
 N_CTX = 160
 N_CTX_TRAIN = 500
-
-
-@pytest.fixture(autouse=True)
-def _short_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrunner.engine.lanes.CELL_PADDING", 32)
 
 
 @pytest.fixture

@@ -5,10 +5,7 @@ import pytest
 from pyrunner.engine.lanes import Layouts
 from pyrunner.types import LaneLayout
 
-
-@pytest.fixture(autouse=True)
-def _short_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrunner.engine.lanes.CELL_PADDING", 32)
+pytestmark = pytest.mark.usefixtures("short_cells")
 
 
 def test_layouts_halve_the_lanes_up_to_what_the_model_was_trained_for() -> None:

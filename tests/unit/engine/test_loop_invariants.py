@@ -16,6 +16,8 @@ from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEv
 from pyrunner.errors import ContextLengthError
 from pyrunner.types import FinishReason, Limits, SamplingParams
 
+pytestmark = pytest.mark.usefixtures("short_cells")
+
 N_CTX = 160
 N_LANES = 4
 N_CTX_TRAIN = 500
@@ -23,8 +25,8 @@ N_OPERATIONS = 2500
 
 
 @pytest.fixture(autouse=True)
-def _short_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrunner.engine.lanes.CELL_PADDING", 32)
+def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that prompts of these short lanes have snapshots."""
     monkeypatch.setattr("pyrunner.engine.snapshots.BLOCK", 32)
 
 

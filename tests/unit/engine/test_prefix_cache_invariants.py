@@ -21,6 +21,7 @@ SALTS = ("", "", "tenant")
 
 @pytest.fixture(autouse=True)
 def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that prompts of these short lanes have snapshots."""
     monkeypatch.setattr("pyrunner.engine.snapshots.BLOCK", MIN_COPIED)
 
 
