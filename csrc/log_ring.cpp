@@ -44,6 +44,10 @@ void on_log(ggml_log_level level, const char * text, void * /*user_data*/) {
     if (level != GGML_LOG_LEVEL_CONT) {
         r.open_level = static_cast<int32_t>(level);
     }
+    // A thousand for each context, which would push out everything that somebody wants to know.
+    if (r.open_level == GGML_LOG_LEVEL_DEBUG) {
+        return;
+    }
     for (const char * c = text; *c != '\0'; ++c) {
         if (*c == '\n') {
             append_line(r);

@@ -14,7 +14,7 @@ constexpr size_t kLogRingLines = 512;
 void log_ring_install() noexcept;
 
 struct LogLine {
-    int32_t level = 0; // ggml_log_level: 1 debug, 2 info, 3 warning, 4 error
+    int32_t level = 0; // ggml_log_level: 2 info, 3 warning, 4 error; debug is left out
     std::string text;  // without the line break
 };
 

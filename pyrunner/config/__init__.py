@@ -3,6 +3,8 @@
 Only this package reads the environment.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from pyrunner.config.environment import child_environment, environment_value
 from pyrunner.config.settings import (
     DEFAULT_N_LANES,
@@ -17,8 +19,10 @@ from pyrunner.config.settings import (
     Settings,
     known_keys,
 )
-from pyrunner.config.sources import load
 from pyrunner.config.values import check_engine
+
+if TYPE_CHECKING:
+    from pyrunner.config.sources import load as load
 
 __all__ = [
     "DEFAULT_N_LANES",
@@ -37,3 +41,12 @@ __all__ = [
     "known_keys",
     "load",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Workers are told their settings. What reads them would take a tenth of their start to import.
+    if name == "load":
+        from pyrunner.config.sources import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

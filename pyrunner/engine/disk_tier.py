@@ -25,12 +25,11 @@ from pyrunner.engine.prefix_file import AnotherFileError, Head, WrongFileError, 
 from pyrunner.engine.prefix_folder import PrefixFolder
 from pyrunner.engine.prefix_index import Match, PrefixIndex
 from pyrunner.types import LaneLayout
+from pyrunner.wire.launch import MAX_SAVE_S
 
 if TYPE_CHECKING:
     from array import array
 
-MAX_SAVE_S = 3.0
-"""What saving may add to an unload; what is not in its file by then is computed again."""
 MAX_FILES = 1024
 """Files of one model that a prompt can start from, those used last."""
 MAX_HELD_PER_SHARED = 16

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 
 from pyrunner._native import Model, Session
@@ -16,7 +17,7 @@ from pyrunner.config import (
 )
 from pyrunner.engine.speculation import N_DRAFTS
 from pyrunner.errors import ModelLoadError, OutOfMemoryError
-from pyrunner.gguf import CACHE_TYPES, is_quantized, read_header
+from pyrunner.gguf import CACHE_TYPES, FileStamp, is_quantized, read_header
 from pyrunner.types import ModelInfo
 from pyrunner.user_files import printable
 
@@ -36,6 +37,7 @@ def load_model(
     paths: Sequence[str | os.PathLike[str]],
     config: EngineConfig,
     on_progress: Callable[[float], bool] | None = None,
+    checked: Sequence[FileStamp] = (),
 ) -> Model | None:
     """Load the shards of a model.
 
@@ -47,6 +49,8 @@ def load_model(
         config: `n_gpu_layers` and `use_mmap` are read.
         on_progress: Called in this thread about ten times a second with a share in 0..1; False
             cancels.
+        checked: Of files whose headers have passed that reader already, in the same order. Who is
+            still the same is not read again, which takes longer than all else before loading.
 
     Returns:
         The model, or None when `on_progress` cancelled.
@@ -58,7 +62,8 @@ def load_model(
         OutOfMemoryError: It does not fit.
     """
     check_engine(config)
-    encoded = [_checked(Path(path)) for path in paths]
+    stamps = chain(checked, repeat(None))
+    encoded = [_checked(Path(path), stamp) for path, stamp in zip(paths, stamps, strict=False)]
     model = Model()
 
     def load() -> int:
@@ -95,9 +100,17 @@ def _load_watched(
     return codes[0]
 
 
-def _checked(path: Path) -> bytes:
-    read_header(path)
+def _checked(path: Path, stamp: FileStamp | None) -> bytes:
+    if not _is_still(path, stamp):
+        read_header(path)
     return os.fsencode(path)
+
+
+def _is_still(path: Path, stamp: FileStamp | None) -> bool:
+    try:
+        return stamp is not None and FileStamp.of(path) == stamp
+    except OSError:  # the reader says what is wrong
+        return False
 
 
 def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Session:

@@ -1,6 +1,6 @@
 """Sampling parameters: their ranges, and the form csrc takes them in."""
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -150,6 +150,10 @@ def native_params(
         param: getattr(sampling, param) for param in RANGES
     }
     params["dry_sequence_breakers"] = [text.encode() for text in sampling.dry_sequence_breakers]
-    params["seed"] = secrets.randbelow(MAX_SEED) if sampling.seed is None else sampling.seed
+    params["seed"] = _drawn_seed() if sampling.seed is None else sampling.seed
     params["ignore_eos"] = ignore_eos
     return params
+
+
+def _drawn_seed() -> int:
+    return int.from_bytes(os.urandom(8), "little") % MAX_SEED

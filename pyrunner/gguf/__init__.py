@@ -10,12 +10,14 @@ from pyrunner.gguf.facts import (
 )
 from pyrunner.gguf.header import GgufArray, GgufHeader, TensorInfo
 from pyrunner.gguf.reader import read_header
+from pyrunner.gguf.stamp import FileStamp
 from pyrunner.gguf.types import CACHE_TYPES, FILE_TYPES
 
 __all__ = [
     "CACHE_TYPES",
     "CELL_PADDING",
     "FILE_TYPES",
+    "FileStamp",
     "GgufArray",
     "GgufHeader",
     "TensorInfo",

@@ -11,7 +11,7 @@ from pyrunner.config import (
     EngineConfig,
 )
 from pyrunner.errors import ModelFileError, StoreCorruptError
-from pyrunner.gguf import GgufHeader, kv_bytes, read_header
+from pyrunner.gguf import FileStamp, GgufHeader, kv_bytes, read_header
 from pyrunner.models import runnable
 from pyrunner.models.artifact import ModelConfig
 from pyrunner.models.store import StoredModel
@@ -28,6 +28,8 @@ class Footprint:
     engine: EngineConfig
     """With `n_ctx`, `n_lanes` and `cache_bytes` resolved."""
     size_bytes: int
+    weights: tuple[FileStamp, ...]
+    """Of the files whose headers were read, in shard order."""
 
 
 def footprint(
@@ -49,7 +51,11 @@ def footprint(
         ModelFileError: The model has no GGUF weights, or they are damaged.
         StoreCorruptError: A file is missing.
     """
-    headers = [_header(path) for path in _weights(model)]
+    paths = _weights(model)
+    # Only blobs come here, whose paths are digests; but a damaged one may be replaced by a sound
+    # one, and a linked one be changed by its other name.
+    stamps = tuple(_stamp(path) for path in paths)
+    headers = [_header(path, stamp) for path, stamp in zip(paths, stamps, strict=True)]
     files_bytes = sum(header.file_bytes for header in headers)
     if model.mmproj_path is not None:
         files_bytes += model.mmproj_path.stat().st_size
@@ -73,6 +79,7 @@ def footprint(
     return Footprint(
         replace(engine, n_ctx=layout.n_ctx, n_lanes=layout.n_lanes, cache_bytes=cache_bytes),
         files_bytes + lanes_bytes + cache_bytes,
+        stamps,
     )
 
 
@@ -116,15 +123,12 @@ def _weights(model: StoredModel) -> tuple[Path, ...]:
 
 
 @lru_cache(_MAX_CACHED_HEADERS)
-def _cached_header(path: Path, _size_bytes: int, _mtime_ns: int) -> GgufHeader:
+def _header(path: Path, _stamp: FileStamp) -> GgufHeader:
     return read_header(path)
 
 
-def _header(path: Path) -> GgufHeader:
+def _stamp(path: Path) -> FileStamp:
     try:
-        status = path.stat()
+        return FileStamp.of(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreCorruptError(path=str(path), problem="the blob is missing") from error
-    # Only blobs come here, whose paths are digests; but a damaged one may be replaced by a sound
-    # one, and a linked one be changed by its other name.
-    return _cached_header(path, status.st_size, status.st_mtime_ns)

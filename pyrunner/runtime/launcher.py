@@ -14,13 +14,14 @@ from pyrunner.config import Settings
 from pyrunner.errors import StoreIOError
 from pyrunner.models import prefixes
 from pyrunner.models.store import Lease, StoredModel
+from pyrunner.runtime.config_hash import config_hash
 from pyrunner.runtime.folder import RuntimeFolder
 from pyrunner.runtime.footprint import Footprint
 from pyrunner.runtime.interpreter import child_environment
 from pyrunner.runtime.ledger import Entry
 from pyrunner.runtime.processes import children
 from pyrunner.types import ModelMode
-from pyrunner.wire.launch import Launch, config_hash, encode_launch
+from pyrunner.wire.launch import Launch, encode_launch
 
 _logger = log.get("runtime")
 
@@ -129,6 +130,7 @@ class Launcher:
             model_id=model.id,
             mode=plan.mode,
             weight_paths=tuple(str(each.absolute()) for each in model.weight_paths),
+            weight_stamps=plan.footprint.weights,
             mmproj_path=_absolute(model.mmproj_path),
             chat_template_path=_absolute(model.chat_template_path),
             engine=plan.footprint.engine,

@@ -4,21 +4,21 @@ The starter (`pyrunner.runtime`) writes it, the worker (`pyrunner.worker`) reads
 descriptors named here are inherited; the worker owns them from then on.
 """
 
-import hashlib
-
 import msgspec
 
-import pyrunner
 from pyrunner.config import EngineConfig
 from pyrunner.errors import WorkerProtocolError
+from pyrunner.gguf import FileStamp
 from pyrunner.types import ModelMode
-from pyrunner.wire.frames import PROTOCOL_VERSION
 
 MAX_LAUNCH_BYTES = 32 * 1024
 """Below the 64 KiB a pipe holds, so that writing it never waits for the new process."""
 
 EXIT_S = 8.0
 """How long a worker may take to end after its last request; then a server kills it."""
+
+MAX_SAVE_S = 3.0
+"""Of that, for prefixes that are written to disk; those that are not by then are read again."""
 
 EXIT_LOAD_FAILED = 3
 """Exit status of a worker whose model could not be loaded."""
@@ -36,6 +36,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     mode: ModelMode
     weight_paths: tuple[str, ...]
     """GGUF files in shard order, absolute."""
+    weight_stamps: tuple[FileStamp, ...] = ()
+    """Of these files, when the server read their headers; none where it did not."""
     mmproj_path: str | None = None
     chat_template_path: str | None = None
     """A template that replaces the one inside the model file."""
@@ -61,18 +63,6 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     lease_path: str | None
     """Of that file, which is removed at the end; None when there is nothing to remove."""
     log_level: str = "info"
-
-
-def config_hash(model_id: str, mode: ModelMode, engine: EngineConfig) -> str:
-    """Name what a worker is: two servers share one only if they would start the same.
-
-    The package's version counts too, so that an upgrade replaces the workers it finds.
-
-    Returns:
-        16 lower-case hex digits.
-    """
-    parts = (pyrunner.__version__, PROTOCOL_VERSION, model_id, mode, engine)
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
 def encode_launch(launch: Launch) -> bytes:

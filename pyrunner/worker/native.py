@@ -1,6 +1,8 @@
 """The real backend: the engine and the chat format over one loaded model."""
 
+import importlib
 import logging
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +32,11 @@ if TYPE_CHECKING:
 _logger = log.get("worker")
 _native_logger = log.get("native")
 
-_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+_LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
 """Of ggml's levels; its "info" is more than a hundred lines for every model that loads."""
+
+_LATER = ("pyrunner.engine.loop", "pyrunner.chat.conversation")
+"""Needed once the model is there, and imported while native code loads it."""
 
 
 def _no_log() -> None:
@@ -50,13 +55,17 @@ class NativeBackend:
         # I/O thread answers already.
         from pyrunner._native import drain_log  # noqa: PLC0415 - see above
         from pyrunner.engine.loading import load_model  # noqa: PLC0415 - see above
-        from pyrunner.engine.loop import EngineLoop  # noqa: PLC0415 - see above
 
         self._drain_log = drain_log
         template = _template(launch.chat_template_path)
-        model = load_model(launch.weight_paths, launch.engine, on_progress)
+        threading.Thread(target=_import_the_rest, name="imports").start()
+        model = load_model(
+            launch.weight_paths, launch.engine, on_progress, checked=launch.weight_stamps
+        )
         if model is None:
             return None
+        from pyrunner.engine.loop import EngineLoop  # noqa: PLC0415 - see above
+
         can_generate = launch.mode is ModelMode.COMPLETION
         disk = _disk_tier(launch, model) if can_generate else None
         loop = EngineLoop(model, launch.engine, can_generate=can_generate, disk=disk)
@@ -152,6 +161,11 @@ class NativePrompts:
         from pyrunner.chat.conversation import ChatFormat  # noqa: PLC0415 - native, too
 
         return ChatFormat(self._model, self._template)
+
+
+def _import_the_rest() -> None:
+    for name in _LATER:
+        importlib.import_module(name)
 
 
 def _disk_tier(launch: Launch, model: "Model") -> "DiskTier[LaneState] | None":

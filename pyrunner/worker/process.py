@@ -11,8 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from pyrunner import log
-from pyrunner.engine.disk_tier import MAX_SAVE_S
-from pyrunner.wire.launch import MAX_LAUNCH_BYTES, Launch, decode_launch
+from pyrunner.wire.launch import MAX_LAUNCH_BYTES, MAX_SAVE_S, Launch, decode_launch
 from pyrunner.wire.server_socket import remove_dead
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.io_loop import IoLoop

@@ -22,6 +22,7 @@ from pyrunner.errors import (
     ModelFileError,
     ModelLoadError,
 )
+from pyrunner.gguf import FileStamp
 from pyrunner.types import FinishEvent, Limits, SamplingParams
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
@@ -130,6 +131,23 @@ def test_header_of_every_file_is_checked_before_native_code_sees_any(
     for paths in ([bad_file], [good_file, bad_file]):
         with pytest.raises(ModelFileError, match=r"second\.gguf: .* NUL"):
             load_model(paths, CONFIG)
+
+
+def test_file_whose_header_was_checked_is_read_again_only_if_it_changed(
+    good_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(good_file.read_bytes())
+    stamp = FileStamp.of(path)
+    assert load_model([path], CONFIG, checked=(stamp,)) is not None
+    path.write_bytes(b"text" + good_file.read_bytes())
+    with pytest.raises(ModelFileError, match="is no GGUF file"):
+        load_model([path], CONFIG, checked=(stamp,))
+    with pytest.raises(ModelLoadError):  # llama.cpp has found out by itself
+        load_model([path], CONFIG, checked=(FileStamp.of(path),))
+    path.unlink()
+    with pytest.raises(ModelFileError, match=r"model\.gguf"):
+        load_model([path], CONFIG, checked=(stamp,))
 
 
 def test_path_that_is_no_file_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from support.clock import FakeClock
 from support.scripted_lanes import CachedLanes, SavedLane, ScriptedLanes
 
 from pyrunner.engine import disk_tier
-from pyrunner.engine.disk_tier import MAX_HELD_PER_SHARED, MAX_SAVE_S
+from pyrunner.engine.disk_tier import MAX_HELD_PER_SHARED
+from pyrunner.wire.launch import MAX_SAVE_S
 
 A = list(range(1000, 1200))
 B = list(range(2000, 2200))

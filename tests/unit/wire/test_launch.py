@@ -1,14 +1,12 @@
-"""wire.launch: what a worker is told, and what it is called."""
+"""wire.launch: what a worker is told."""
 
 import math
 
 import pytest
 from unit.worker.rig import launch
 
-from pyrunner.config import EngineConfig
 from pyrunner.errors import WorkerProtocolError
-from pyrunner.types import ModelMode
-from pyrunner.wire.launch import MAX_LAUNCH_BYTES, config_hash, decode_launch, encode_launch
+from pyrunner.wire.launch import MAX_LAUNCH_BYTES, decode_launch, encode_launch
 
 
 def test_encode_launch_survives_the_pipe():
@@ -29,16 +27,3 @@ def test_encode_launch_too_many_shards_is_refused():
 def test_decode_launch_nonsense_is_a_protocol_error(data):
     with pytest.raises(WorkerProtocolError):
         decode_launch(data)
-
-
-def test_config_hash_differs_by_everything_that_makes_another_worker():
-    usual = EngineConfig(n_ctx=512)
-    made = [
-        config_hash("sha256:1", ModelMode.COMPLETION, usual),
-        config_hash("sha256:2", ModelMode.COMPLETION, usual),
-        config_hash("sha256:1", ModelMode.EMBEDDING, usual),
-        config_hash("sha256:1", ModelMode.COMPLETION, EngineConfig(n_ctx=513)),
-    ]
-    assert len(set(made)) == 4
-    assert {len(each) for each in made} == {16}
-    assert made[0] == config_hash("sha256:1", ModelMode.COMPLETION, EngineConfig(n_ctx=512))

@@ -1,7 +1,6 @@
 """worker.process: what a worker may take to end, which others rely on."""
 
-from pyrunner.engine.disk_tier import MAX_SAVE_S
-from pyrunner.wire.launch import EXIT_S
+from pyrunner.wire.launch import EXIT_S, MAX_SAVE_S
 from pyrunner.worker.process import STOP_S
 
 
