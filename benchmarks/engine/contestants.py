@@ -140,6 +140,16 @@ def worker_pids(server: Server) -> list[int]:
     return [line["pid"] for line in json.loads(text)]
 
 
+def child_pids(server: Server) -> list[int]:
+    """Of all processes that the server has started and that live."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if f"\nPPid:\t{server.pid}\n" in path.read_text():
+                found.append(int(path.parent.name))
+    return found
+
+
 def pss_bytes(pid: int) -> int:
     """Resident memory of a process, shared pages divided among those who share them."""
     return kernel_bytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss")

@@ -29,6 +29,7 @@ from pyrunner.runtime.link import dial
 from pyrunner.runtime.local import MAX_ATTEMPTS, LocalRunner, Ready, crash_of
 from pyrunner.runtime.processes import children, how_it_ended, wait_for_end
 from pyrunner.runtime.runner import POLL_S, IsCancelled, Runner, RunnerStatus, never_cancelled
+from pyrunner.runtime.spare import Spare
 from pyrunner.runtime.stream import OpenStreams
 from pyrunner.runtime.supervisor import Supervisor
 from pyrunner.runtime.waiting import Wait
@@ -63,9 +64,9 @@ class Runtime:
         self._store = store
         self._folder = RuntimeFolder(settings.runtime_dir)
         self._ledger = Ledger(self._folder)
-        self._launcher = Launcher(
-            settings, self._folder, command or module_command("pyrunner.worker")
-        )
+        command = command or module_command("pyrunner.worker")
+        self._spare = Spare(command)
+        self._launcher = Launcher(settings, self._folder, command, self._spare)
         budget = self._budget_bytes = budget_bytes(settings.runtime.memory_budget_bytes)
         self._admission = Admission(store, self._ledger, self._launcher, budget)
         self._supervisor = Supervisor(self._on_ended)
@@ -169,6 +170,10 @@ class Runtime:
                 n_adopted += 1
         return n_adopted
 
+    def keep_spare(self) -> None:
+        """From now on have one worker process ready for the next model that is loaded."""
+        self._spare.keep()
+
     def log_path(self, model_text: str, mode: ModelMode = ModelMode.COMPLETION) -> Path:
         """Where the workers of a model write; the file may not exist (yet).
 
@@ -193,6 +198,7 @@ class Runtime:
         self._streams.refuse(ShuttingDownError(what="server"))
         self._streams.drain(self._settings.runtime.drain_s if deadline_s is None else deadline_s)
         self._supervisor.close()
+        self._spare.close()
         children.reap()
 
     def _wait(

@@ -1,8 +1,7 @@
-"""Starting a worker process: its socket, its log, its environment, its parameters."""
+"""Starting a worker: its socket, its log, its process, its parameters."""
 
 import os
 import socket
-import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from pyrunner.models.store import Lease, StoredModel
 from pyrunner.runtime.config_hash import config_hash
 from pyrunner.runtime.folder import RuntimeFolder
 from pyrunner.runtime.footprint import Footprint
-from pyrunner.runtime.interpreter import child_environment
 from pyrunner.runtime.ledger import Entry
-from pyrunner.runtime.processes import children
+from pyrunner.runtime.newborn import Newborn
+from pyrunner.runtime.spare import Spare
 from pyrunner.types import ModelMode
-from pyrunner.wire.launch import Launch, encode_launch
+from pyrunner.wire.launch import Descriptors, Launch, encode_launch
 
 _logger = log.get("runtime")
 
@@ -59,13 +58,17 @@ class Launcher:
     Args:
         settings: Of the runtime.
         folder: Prepared.
-        command: Run with the model's name as its last argument, for those who look at ``ps``.
+        command: As for `Newborn`.
+        spare: Keeps a process of the same command, or none.
     """
 
-    def __init__(self, settings: Settings, folder: RuntimeFolder, command: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, folder: RuntimeFolder, command: Sequence[str], spare: Spare
+    ) -> None:
         self._settings = settings
         self._folder = folder
         self._command = tuple(command)
+        self._spare = spare
 
     def start(self, plan: Plan, keep_alive_s: float | None, lease: Lease) -> Entry:
         """Start a process that listens from the first moment; costs some milliseconds.
@@ -76,6 +79,7 @@ class Launcher:
             StoreIOError: The system refused a socket, a file or a process.
         """
         path = self._folder.new_socket()
+        launch = encode_launch(self._launch(plan, keep_alive_s, path, lease.path))
         try:
             with ExitStack() as stack:
                 listener = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -83,33 +87,20 @@ class Launcher:
                 listener.listen(_BACKLOG)
                 log_fd = _open_log(self._folder.log_path(plan.model.id, plan.mode))
                 stack.callback(os.close, log_fd)
-                fds = (listener.fileno(), lease.fileno())
-                launch = encode_launch(self._launch(plan, keep_alive_s, path, fds, lease.path))
-                process = subprocess.Popen(  # noqa: S603 - our own program
-                    [*self._command, plan.reference],
-                    stdin=subprocess.PIPE,
-                    stdout=log_fd,
-                    stderr=log_fd,
-                    cwd="/",
-                    env=child_environment(),
-                    pass_fds=fds,
-                    start_new_session=True,
-                    umask=0o077,
-                )
+                newborn = self._spare.take() or Newborn(self._command, log_fd)
+                _tell(newborn, launch, Descriptors(listener.fileno(), lease.fileno(), log_fd))
         except OSError as error:
             path.unlink(missing_ok=True)
             raise StoreIOError(path=str(path), problem=error.strerror or str(error)) from error
         lease.hand_over()
-        started = children.add(process)
-        _hand_over(process, launch)
-        _logger.info("worker %d loads %s (%s)", process.pid, plan.reference, plan.mode)
+        _logger.info("worker %d loads %s (%s)", newborn.pid, plan.reference, plan.mode)
         return Entry(
             socket=str(path),
             reference=plan.reference,
             model_id=plan.model.id,
             mode=plan.mode,
-            pid=process.pid,
-            started=started,
+            pid=newborn.pid,
+            started=newborn.started,
             size_bytes=plan.footprint.size_bytes,
             last_used=unix_time_s(),
             config_hash=plan.config_hash,
@@ -120,7 +111,6 @@ class Launcher:
         plan: Plan,
         keep_alive_s: float | None,
         path: Path,
-        fds: tuple[int, int],
         lease_path: Path | None,
     ) -> Launch:
         runtime = self._settings.runtime
@@ -143,8 +133,6 @@ class Launcher:
             socket_path=str(path),
             server_socket=str(self._settings.socket_path.absolute()),
             lock_path=str(self._folder.lock),
-            listener_fd=fds[0],
-            lease_fd=fds[1],
             lease_path=_absolute(lease_path),
             log_level=self._settings.log.level,
         )
@@ -164,11 +152,9 @@ def _open_log(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def _hand_over(process: subprocess.Popen[bytes], launch: bytes) -> None:
-    if process.stdin is None:
-        raise AssertionError("stdin is a pipe")
+def _tell(newborn: Newborn, launch: bytes, descriptors: Descriptors) -> None:
     try:
-        with process.stdin:
-            process.stdin.write(launch)
-    except BrokenPipeError:
-        _logger.warning("worker %d ended before it started", process.pid)
+        newborn.tell(launch, descriptors)
+    except (BrokenPipeError, ConnectionResetError):
+        # Whoever waits for it to load will find out how it ended.
+        _logger.warning("worker %d ended before it started", newborn.pid)

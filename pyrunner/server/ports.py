@@ -42,6 +42,10 @@ class Models(Protocol):
         """Take over what an earlier server left running."""
         ...
 
+    def keep_spare(self) -> None:
+        """Have a process ready for the next model."""
+        ...
+
     def close(self, deadline_s: float | None = None) -> None:
         """Drain and let go."""
         ...

@@ -118,6 +118,8 @@ def open_server(
         stack.callback(application.close, _LET_GO_S)
         sweep(Layout(settings.store_path))
         application.dependencies.runtime.adopt()
+        if settings.runtime.spare_worker:
+            application.dependencies.runtime.keep_spare()
         server = application.dependencies.settings.server
         admission = application.dependencies.admission
         http = HttpServer(application.wsgi, admission, server, [*tcp, unix])

@@ -1,8 +1,11 @@
-"""What a worker is told when it is started: one msgpack document on its standard input.
+"""What a worker is told: one msgpack document through the socket that is its standard input.
 
 The starter (`pyrunner.runtime`) writes it, the worker (`pyrunner.worker`) reads it once. Open
-descriptors named here are inherited; the worker owns them from then on.
+descriptors travel with it; the worker owns its copies.
 """
+
+import socket
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,7 +15,7 @@ from pyrunner.gguf import FileStamp
 from pyrunner.types import ModelMode
 
 MAX_LAUNCH_BYTES = 32 * 1024
-"""Below the 64 KiB a pipe holds, so that writing it never waits for the new process."""
+"""So few that the socket holds them, and writing never waits for a new process."""
 
 EXIT_S = 8.0
 """How long a worker may take to end after its last request; then a server kills it."""
@@ -25,6 +28,17 @@ EXIT_LOAD_FAILED = 3
 
 EXIT_BROKEN = 4
 """Exit status of a worker whose engine failed; 0 is one that left because it was time to."""
+
+
+class Descriptors(NamedTuple):
+    """Open descriptors that a worker needs."""
+
+    listener: int
+    """Bound and listening already, so that nobody has to wait for it to appear."""
+    lease: int
+    """A locked file that keeps the model's blobs; held open to the end."""
+    log: int
+    """A file for its standard output and standard error."""
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +70,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Of the server that starts the worker, to be taken away should that one be killed."""
     lock_path: str
     """The runtime folder's lock, held meanwhile."""
-    listener_fd: int
-    """Bound and listening already, so that nobody has to wait for it to appear."""
-    lease_fd: int
-    """A locked file that keeps the model's blobs; held open to the end."""
     lease_path: str | None
-    """Of that file, which is removed at the end; None when there is nothing to remove."""
+    """Of the lease's file, which is removed at the end; None when there is nothing to remove."""
     log_level: str = "info"
 
 
@@ -87,3 +97,31 @@ def decode_launch(data: bytes) -> Launch:
         return msgspec.msgpack.decode(data, type=Launch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WorkerProtocolError(problem=str(error)) from error
+
+
+def send_launch(line: socket.socket, launch: bytes, descriptors: Descriptors) -> None:
+    """Write what `receive_launch` reads, and say that this was all.
+
+    Raises:
+        OSError: The other side has gone.
+    """
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MAX_LAUNCH_BYTES)
+    n_sent = socket.send_fds(line, [launch], descriptors)
+    line.sendall(launch[n_sent:])
+    line.shutdown(socket.SHUT_WR)
+
+
+def receive_launch(line: socket.socket) -> tuple[Launch, Descriptors] | None:
+    """Wait for launch parameters; None when the starter went away instead.
+
+    Raises:
+        WorkerProtocolError: What came are none.
+    """
+    data, numbers, _, _ = socket.recv_fds(line, MAX_LAUNCH_BYTES, len(Descriptors._fields))
+    if not data:
+        return None
+    while len(data) <= MAX_LAUNCH_BYTES and (piece := line.recv(MAX_LAUNCH_BYTES)):
+        data += piece
+    if len(numbers) != len(Descriptors._fields):
+        raise WorkerProtocolError(problem=f"{len(numbers)} descriptors came")
+    return decode_launch(data), Descriptors(*numbers)

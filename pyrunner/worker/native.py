@@ -36,7 +36,7 @@ _LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
 """Of ggml's levels; its "info" is more than a hundred lines for every model that loads."""
 
 _LATER = ("pyrunner.engine.loop", "pyrunner.chat.conversation")
-"""Needed once the model is there, and imported while native code loads it."""
+"""Needed once the model is there, and imported while native code loads it, or before."""
 
 
 def _no_log() -> None:
@@ -48,6 +48,10 @@ class NativeBackend:
 
     def __init__(self) -> None:
         self._drain_log: Callable[[], tuple[int, str] | None] = _no_log
+
+    def warm_up(self) -> None:
+        """Import everything; see `ports.Backend`."""
+        _import_the_rest()
 
     def load(self, launch: Launch, on_progress: OnProgress, /) -> tuple[Loop, Prompts] | None:
         """Load in the engine thread; see `ports.Backend`."""

@@ -151,6 +151,10 @@ class Prompts(Protocol):
 class Backend(Protocol):
     """Makes the two from model files."""
 
+    def warm_up(self) -> None:
+        """Do what every load needs, in a process that has nothing else to do."""
+        ...
+
     def load(self, launch: Launch, on_progress: OnProgress, /) -> tuple[Loop, Prompts] | None:
         """Load the model, in the engine thread.
 

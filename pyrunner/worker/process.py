@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from pyrunner import log
-from pyrunner.wire.launch import MAX_LAUNCH_BYTES, MAX_SAVE_S, Launch, decode_launch
+from pyrunner.wire.launch import MAX_SAVE_S, Descriptors, Launch, receive_launch
 from pyrunner.wire.server_socket import remove_dead
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.io_loop import IoLoop
@@ -30,22 +31,31 @@ STOP_S = 2.0
 """How long the engine, and then the prompt thread, may take to notice that it is over; after that
 the process ends without them. Twice this and `MAX_SAVE_S` are less than `EXIT_S`."""
 
+_MAX_NAME_BYTES = 15
+"""Of a process, under Linux."""
+
 
 def run(backend: Backend) -> int:
-    """Be a worker: read the launch parameters from standard input and serve until it is over.
+    """Be a worker: wait for the launch parameters on standard input and serve until it is over.
 
     The calling thread becomes the I/O thread. Returns the exit status.
     """
-    launch = decode_launch(_read_all(0))
+    _die_first()
+    told = _wait_for_launch(backend)
+    if told is None:
+        return 0  # a spare that nobody needs any more
+    launch, descriptors = told
+    _adopt_log(descriptors.log)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     log.set_up(launch.log_level)
     threading.current_thread().name = "io"
+    _take_name(launch.reference)
     _logger.info("worker %d for %s (%s)", os.getpid(), launch.reference, launch.mode)
     mailbox = Mailbox()
     engine = EngineThread(backend, launch, mailbox)
     preparer = PromptThread(mailbox, launch.reference)
     service = Service(launch, engine, preparer, time.monotonic)
-    listener = socket.socket(fileno=launch.listener_fd)
+    listener = socket.socket(fileno=descriptors.listener)
 
     def keep_house() -> None:
         backend.pass_on_log()
@@ -53,7 +63,6 @@ def run(backend: Backend) -> int:
 
     loop = IoLoop(listener, service, mailbox, time.monotonic, keep_house)
     _drain_on_sigterm(service, mailbox)
-    _die_first()
     engine.start()
     preparer.start()
     try:
@@ -65,7 +74,7 @@ def run(backend: Backend) -> int:
         _logger.info("worker %d ends with status %d", os.getpid(), service.exit_status)
         if service.is_orphan:
             remove_dead(Path(launch.server_socket), Path(launch.lock_path))
-        _remove_lease(launch)
+        _remove_lease(launch, descriptors.lease)
         if not has_stopped:
             # Native code that hangs would make a normal exit wait, or crash at its teardown.
             os._exit(service.exit_status)
@@ -75,13 +84,13 @@ def run(backend: Backend) -> int:
     return service.exit_status
 
 
-def _remove_lease(launch: Launch) -> None:
+def _remove_lease(launch: Launch, lease_fd: int) -> None:
     """Take the lease's file away, if it is still the one that we hold open."""
     if launch.lease_path is None:
         return
     path = Path(launch.lease_path)
     with contextlib.suppress(OSError):
-        if os.path.samestat(path.stat(), os.fstat(launch.lease_fd)):
+        if os.path.samestat(path.stat(), os.fstat(lease_fd)):
             path.unlink()
 
 
@@ -102,15 +111,26 @@ def _drain_on_sigterm(service: Service, mailbox: Mailbox) -> None:
     signal.set_wakeup_fd(mailbox.bell_fd, warn_on_full_buffer=False)
 
 
-def _read_all(descriptor: int) -> bytes:
+def _wait_for_launch(backend: Backend) -> tuple[Launch, Descriptors] | None:
     """Read the launch parameters, and leave the null device in their place."""
-    data = b""
-    while len(data) <= MAX_LAUNCH_BYTES:
-        piece = os.read(descriptor, MAX_LAUNCH_BYTES)
-        if not piece:
-            break
-        data += piece
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, descriptor)
-    os.close(null)
-    return data
+    with socket.socket(fileno=os.dup(0)) as line:
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        is_needed, _, _ = select.select([line], [], [], 0.0)
+        if not is_needed:
+            backend.warm_up()
+        return receive_launch(line)
+
+
+def _adopt_log(log_fd: int) -> None:
+    for standard_fd in (1, 2):
+        os.dup2(log_fd, standard_fd)
+    os.close(log_fd)
+
+
+def _take_name(reference: str) -> None:
+    """Tell those who look at ``ps -o comm`` or ``top`` which model this is, where that is easy."""
+    name = reference.rpartition("/")[2]
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_bytes(name.encode()[:_MAX_NAME_BYTES])

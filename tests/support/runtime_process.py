@@ -3,6 +3,7 @@
 ``python runtime_process.py HOME [--gate FILE]``; a line in, a JSON line out::
 
     listen           binds the server's socket
+    spare            keeps a worker process for the next model; answers with its pid
     ready MODEL      the pid of its worker, once it is ready
     stream MODEL     starts a stream that never ends; answers when the first text has come
     close            closes the runtime and ends
@@ -32,6 +33,10 @@ def main() -> None:
         if verb == "close":
             runtime.close(0.0)
             return
+        if verb == "spare":
+            runtime.keep_spare()
+            _answer({"pid": runtime._spare.pid})
+            continue
         if verb == "listen":
             sockets.append(open_unix(shop.settings()))
             continue
@@ -43,8 +48,12 @@ def main() -> None:
             answer = _pid(runtime, runner.reference)
         except PyrunnerError as error:
             answer = {"error": error.code}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        _answer(answer)
+
+
+def _answer(answer: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 def _pid(runtime: Runtime, reference: str) -> dict[str, object]:

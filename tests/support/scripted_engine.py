@@ -213,6 +213,9 @@ class ScriptedBackend:
         self._on_load = on_load
         self.loop: ScriptedLoop | None = None
 
+    def warm_up(self) -> None:
+        """There is nothing to import."""
+
     def load(self, _launch: Launch, on_progress: OnProgress) -> tuple[Loop, Prompts] | None:
         if self._on_load is not None and not self._on_load(on_progress):
             return None

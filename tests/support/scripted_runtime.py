@@ -145,6 +145,7 @@ class ScriptedRuntime:
     keep_alives: list[float | None] = field(default_factory=list)
     loads: list[tuple[str, ModelMode]] = field(default_factory=list)
     unloads: list[list[str] | None] = field(default_factory=list)
+    n_spares: int = 0
     forced: list[bool] = field(default_factory=list)
     statuses: list[RunnerStatus] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
@@ -196,6 +197,9 @@ class ScriptedRuntime:
 
     def adopt(self) -> int:
         return 0
+
+    def keep_spare(self) -> None:
+        self.n_spares += 1
 
     def close(self, deadline_s: float | None = None) -> None:
         self.closed.set()

@@ -4,7 +4,15 @@ from measuring.table import Row
 
 from engine.bench import Bench
 from engine.client import Ask, ask_all, whole
-from engine.contestants import Endpoint, LlamaServer, Own, described, pss_bytes, worker_pids
+from engine.contestants import (
+    Endpoint,
+    LlamaServer,
+    Own,
+    child_pids,
+    described,
+    pss_bytes,
+    worker_pids,
+)
 from engine.race import Figures, Sides, race, warm_up
 
 _OWN = Own(n_lanes=4, n_ctx=2048)
@@ -27,8 +35,9 @@ def rows(bench: Bench) -> list[Row]:
         whole(ask_all(endpoint.port, endpoint.model, requests))
         if endpoint.is_own:
             [worker] = worker_pids(endpoint.server)
-            server_mb = pss_bytes(endpoint.server.pid) / _MB
-            return {"pss_mb": pss_bytes(worker) / _MB, "server_pss_mb": server_mb}
+            [spare] = set(child_pids(endpoint.server)) - {worker}
+            server_bytes = pss_bytes(endpoint.server.pid) + pss_bytes(spare)
+            return {"pss_mb": pss_bytes(worker) / _MB, "server_pss_mb": server_bytes / _MB}
         return {"pss_mb": pss_bytes(endpoint.server.pid) / _MB}
 
     sides = Sides(own=_OWN, others=_OTHERS, by={"pss_mb": "low"})
@@ -46,7 +55,7 @@ def rows(bench: Bench) -> list[Row]:
             raw=outcome.raw,
         ),
         Row(
-            what="14. PSS of the server process",
+            what="14. PSS of the server process and the worker that waits for the next model",
             against="a limit",
             unit="MB",
             values=outcome.own_values("server_pss_mb"),

@@ -10,7 +10,7 @@ from pyrunner.wire.launch import MAX_LAUNCH_BYTES, decode_launch, encode_launch
 
 
 def test_encode_launch_survives_the_pipe():
-    made = launch(keep_alive_s=math.inf, mmproj_path="/x", lease_fd=7)
+    made = launch(keep_alive_s=math.inf, mmproj_path="/x")
     assert decode_launch(encode_launch(made)) == made
 
 

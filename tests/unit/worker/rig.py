@@ -39,8 +39,6 @@ def launch(**given: Any) -> Launch:
         "socket_path": "/nowhere",
         "server_socket": "/nowhere",
         "lock_path": "/nowhere",
-        "listener_fd": -1,
-        "lease_fd": -1,
         "lease_path": "/nowhere",
     }
     return Launch(**(usual | given))

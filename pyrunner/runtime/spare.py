@@ -1,0 +1,77 @@
+"""A worker process that is started before anybody needs it."""
+
+import threading
+from collections.abc import Sequence
+
+from pyrunner import log
+from pyrunner.runtime.newborn import Newborn
+
+_logger = log.get("runtime")
+
+_REST_S = 1.0
+"""From the end of one spare to the start of the next, which should not share the processor with
+the model that is loading."""
+
+
+class Spare:
+    """Keeps one process waiting, once `keep` was called. Any thread.
+
+    `_lock` protects all but the command.
+
+    Args:
+        command: As for `Newborn`.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = tuple(command)
+        self._lock = threading.Lock()
+        self._newborn: Newborn | None = None
+        self._timer: threading.Timer | None = None
+        self._is_kept = False
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that waits; None when there is none."""
+        newborn = self._newborn
+        return None if newborn is None else newborn.pid
+
+    def keep(self) -> None:
+        """Start one, and another whenever one was taken."""
+        with self._lock:
+            self._is_kept = True
+        self._start()
+
+    def take(self) -> Newborn | None:
+        """The one that waits, from now on the caller's; None when there is none."""
+        with self._lock:
+            newborn, self._newborn = self._newborn, None
+            if self._is_kept and self._timer is None:
+                self._timer = threading.Timer(_REST_S, self._start)
+                self._timer.name = "spare"
+                self._timer.daemon = True
+                self._timer.start()
+        if newborn is None or newborn.is_alive():
+            return newborn
+        newborn.close()  # the system needed its memory, say
+        return None
+
+    def close(self) -> None:
+        """Keep none any more."""
+        with self._lock:
+            self._is_kept = False
+            newborn, self._newborn = self._newborn, None
+            if self._timer is not None:
+                self._timer.cancel()
+        if newborn is not None:
+            newborn.close()
+
+    def _start(self) -> None:
+        with self._lock:
+            self._timer = None
+            if not self._is_kept or self._newborn is not None:
+                return
+            try:
+                self._newborn = Newborn(self._command, None)
+            except OSError as error:
+                # The next model starts a process itself, and says so if it cannot either.
+                _logger.warning("no spare worker: %s", error)
