@@ -275,7 +275,8 @@ class Runtime:
         if ready is not None and ready.entry.socket == entry.socket:
             self._ready.pop(entry.key, None)
         wait_for_end(entry.pid, entry.started, EXIT_S)
-        returncode = children.returncode(entry.pid, entry.started)
+        # A process counts as ended when its first thread has; its files are closed with the last.
+        returncode = children.returncode(entry.pid, entry.started, EXIT_S)
         how = "ended" if returncode is None else how_it_ended(returncode)
         _logger.info("worker %d of %s: %s", entry.pid, entry.reference, how)
         try:
