@@ -38,7 +38,7 @@ SHAPES = (
 """Tokens of each lane in the pass."""
 DEPTHS = (300, 1400)
 """Tokens that every lane holds before it."""
-CHUNKS = (64, 128, 192, 256, 512)
+CHUNKS = (64, 96, 128, 192, 256, 512)
 N_PROMPT = 2000
 WITHOUT, WITH = 0, 1  # flash attention
 _CONTEXT = {"n_ctx": 2048, "n_lanes": 32}
