@@ -4,8 +4,13 @@
 #include "status.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
+struct ggml_backend;
+struct ggml_cgraph;
+struct ggml_context;
+struct ggml_tensor;
 struct ggml_threadpool;
 
 namespace pyrunner {
@@ -32,9 +37,24 @@ public:
     // n_threads: 1..512. Returns kUnsupported when the CPU backend offers no pools.
     Status open(int32_t n_threads) noexcept;
     ggml_threadpool * get() const noexcept { return pool_; }
+    int32_t n_threads() const noexcept { return n_threads_; }
+
+    // Calls work(i_thread) once on each of n threads of the pool, 1..n_threads(), this one being 0,
+    // and returns when all are done; `work` does not throw. On this thread alone where the pool
+    // cannot, so `work` takes from what is left and not a share of it. Not while the pool computes.
+    void run(int32_t n, const std::function<void(int32_t)> & work) noexcept;
 
 private:
+    static void on_thread(ggml_tensor * node, int i_thread, int n_threads, void * self);
+    bool make_graph() noexcept;
+
     ggml_threadpool * pool_ = nullptr;
+    int32_t n_threads_ = 0;
+    // Made by the first run(): a graph of one node, which calls work_.
+    ggml_backend * backend_ = nullptr;
+    ggml_context * context_ = nullptr;
+    ggml_cgraph * graph_ = nullptr;
+    const std::function<void(int32_t)> * work_ = nullptr;
 };
 
 } // namespace pyrunner
