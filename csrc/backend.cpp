@@ -4,6 +4,7 @@
 #include "log_ring.h"
 
 #include <mutex>
+#include <new>
 
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
@@ -13,6 +14,8 @@
 namespace pyrunner {
 
 namespace {
+
+constexpr int32_t kMaxThreads = 512; // GGML_MAX_N_THREADS
 
 // Linking these directly would tie us to a CPU backend that is not a module.
 template <typename Function> Function cpu_function(const char * name) {
@@ -110,6 +113,24 @@ void Threadpool::run(int32_t n, const std::function<void(int32_t)> & work) noexc
     if (ggml_backend_graph_compute(backend_, graph_) != GGML_STATUS_SUCCESS) {
         work(0);
     }
+}
+
+Status Threadpools::use(llama_context * context, int32_t n_threads) noexcept try {
+    if (n_threads < 1 || n_threads > kMaxThreads) {
+        return kBadArgument;
+    }
+    Threadpool & pool = pools_[n_threads];
+    const Status status = pool.get() == nullptr ? pool.open(n_threads) : kOk;
+    // Without a pool of ours ggml makes one for each pass.
+    llama_detach_threadpool(context);
+    if (status == kOk) {
+        llama_attach_threadpool(context, pool.get(), pool.get());
+    }
+    llama_set_n_threads(context, n_threads, n_threads);
+    current_ = &pool;
+    return status;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
 }
 
 } // namespace pyrunner

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 
 struct ggml_backend;
@@ -12,6 +13,7 @@ struct ggml_cgraph;
 struct ggml_context;
 struct ggml_tensor;
 struct ggml_threadpool;
+struct llama_context;
 
 namespace pyrunner {
 
@@ -55,6 +57,21 @@ private:
     ggml_context * context_ = nullptr;
     ggml_cgraph * graph_ = nullptr;
     const std::function<void(int32_t)> * work_ = nullptr;
+};
+
+// The pools of one context, by number of threads: one that has too many would wake them all in each
+// pass, to spin. None goes before the context, which pauses the one it had last when it is given
+// another.
+class Threadpools {
+public:
+    // For the next pass, 1..512. On an error after kBadArgument ggml makes a pool for each pass.
+    Status use(llama_context * context, int32_t n_threads) noexcept;
+    Threadpool & current() noexcept { return *current_; } // without threads before use()
+
+private:
+    std::map<int32_t, Threadpool> pools_;
+    Threadpool none_;
+    Threadpool * current_ = &none_;
 };
 
 } // namespace pyrunner

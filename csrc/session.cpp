@@ -14,7 +14,6 @@ namespace pyrunner {
 namespace {
 
 constexpr int32_t kMaxLanes = 256;   // LLAMA_MAX_SEQ
-constexpr int32_t kMaxThreads = 512; // GGML_MAX_N_THREADS
 constexpr int32_t kMaxDrafts = 4096; // each has a row of logits and of a mask; far more than pay
 
 bool is_sampled(int8_t output) noexcept {
@@ -136,22 +135,13 @@ bool Session::splits_blocks(int32_t type_k) {
     return false;
 }
 
-Status Session::set_threads(int32_t n_threads) noexcept try {
-    if (context_ == nullptr || is_begun_ || n_threads < 1 || n_threads > kMaxThreads) {
+Status Session::set_threads(int32_t n_threads) noexcept {
+    if (context_ == nullptr || is_begun_) {
         return kBadArgument;
     }
-    Threadpool & pool = threadpools_[n_threads];
-    const Status status = pool.get() == nullptr ? pool.open(n_threads) : kOk;
-    // Without a pool of ours ggml makes one for each pass.
-    llama_detach_threadpool(context_);
-    if (status == kOk) {
-        llama_attach_threadpool(context_, pool.get(), pool.get());
-    }
-    llama_set_n_threads(context_, n_threads, n_threads);
-    params_.n_threads = n_threads;
+    const Status status = threadpools_.use(context_, n_threads);
+    params_.n_threads = status == kBadArgument ? params_.n_threads : n_threads;
     return status;
-} catch (const std::bad_alloc &) {
-    return kOutOfMemory;
 }
 
 // GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.
@@ -288,7 +278,7 @@ Status Session::finish() noexcept try {
 // a wrong guess could not be dropped: only sessions that can have drafts.
 bool Session::collect(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) {
     list_lanes(plan, begin, end, is_running);
-    chooser_.choose(model_, plan, threadpools_[params_.n_threads]);
+    chooser_.choose(model_, plan, threadpools_.current());
     i_first_output_ = results_[i_result_].n_outputs;
     for (const LaneRows & rows : chooser_.lanes) {
         size_t i_choice = rows.i_choice;

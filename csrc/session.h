@@ -13,7 +13,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -156,9 +155,7 @@ private:
     int32_t n_lanes_max_ = 0; // at open(); the buffers are as large
     int32_t n_ctx_ = 0;
     llama_context * context_ = nullptr;
-    // By number of threads: one that has too many would wake them all in each pass, to spin. None
-    // goes before the context, which pauses the one it had last when it is given another.
-    std::map<int32_t, Threadpool> threadpools_;
+    Threadpools threadpools_;
     std::string error_;
 
     StepPlan plans_[2];
