@@ -72,15 +72,17 @@ Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
         error_ = log_ring_errors_since(mark);
         return kLoadFailed;
     }
-    if (threadpool_.open(n_threads) == kOk) {
-        llama_attach_threadpool(context_, threadpool_.get(), threadpool_.get());
-    }
+    threadpools_.use(context_, n_threads);
     return kOk;
 } catch (const std::bad_alloc &) {
     return kOutOfMemory;
 } catch (const std::exception & error) {
     error_ = error.what();
     return kLoadFailed;
+}
+
+Status Embedder::set_threads(int32_t n_threads) noexcept {
+    return context_ == nullptr ? kBadArgument : threadpools_.use(context_, n_threads);
 }
 
 Status Embedder::embed(const std::vector<int32_t> & tokens,

@@ -29,6 +29,9 @@ public:
     Status open(int32_t n_ctx, int32_t n_threads) noexcept;
     const std::string & error() const noexcept { return error_; }
 
+    // From the next embed() on, 1..512.
+    Status set_threads(int32_t n_threads) noexcept;
+
     // Tokens of the longest text embed() takes.
     int32_t n_tokens_max() const noexcept { return n_tokens_max_; }
 
@@ -61,7 +64,7 @@ private:
 
     const Model & model_;
     llama_context * context_ = nullptr;
-    Threadpool threadpool_;
+    Threadpools threadpools_;
     std::atomic<bool> is_interrupted_{false};
     std::string error_;
     int32_t pooling_ = 0;

@@ -179,6 +179,12 @@ int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & ca
     return draw(candidates.data(), candidates.size(), false);
 }
 
+int32_t Sampler::cost() const noexcept {
+    constexpr int32_t kCutFirst = 4;
+    constexpr int32_t kWholeVocabulary = 40; // when its chain cuts it down soon; else much more
+    return chain_ == nullptr ? 1 : top_k_ > 0 ? kCutFirst : kWholeVocabulary;
+}
+
 int32_t Sampler::draw(llama_token_data * candidates, size_t n_candidates, bool is_sorted) {
     if (n_candidates == 0) {
         return -1;

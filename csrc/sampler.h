@@ -1,4 +1,4 @@
-// One sampler chain per sequence, built from plain parameters. Engine thread only.
+// One sampler chain per sequence, built from plain parameters. One thread at a time.
 #pragma once
 
 #include "dry.h"
@@ -57,9 +57,13 @@ public:
                 const std::vector<int32_t> & history) noexcept;
 
     // Chooses a token from one row of `n_vocab` logits and remembers it; never one whose logit is
-    // -INFINITY, and -1 when there is no other. `candidates` is scratch space that all samplers of
-    // a session share.
+    // -INFINITY, and -1 when there is no other. `candidates` is scratch space that the samplers of
+    // one thread share.
     int32_t sample(const float * logits, std::vector<llama_token_data> & candidates);
+
+    // What sample() costs for each token of the vocabulary, roughly; looking for the largest logit
+    // is 1.
+    int32_t cost() const noexcept;
 
 private:
     void build_mirostat(const SamplerParams & params);

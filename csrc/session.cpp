@@ -14,7 +14,6 @@ namespace pyrunner {
 namespace {
 
 constexpr int32_t kMaxLanes = 256;   // LLAMA_MAX_SEQ
-constexpr int32_t kMaxThreads = 512; // GGML_MAX_N_THREADS
 constexpr int32_t kMaxDrafts = 4096; // each has a row of logits and of a mask; far more than pay
 
 bool is_sampled(int8_t output) noexcept {
@@ -136,22 +135,13 @@ bool Session::splits_blocks(int32_t type_k) {
     return false;
 }
 
-Status Session::set_threads(int32_t n_threads) noexcept try {
-    if (context_ == nullptr || is_begun_ || n_threads < 1 || n_threads > kMaxThreads) {
+Status Session::set_threads(int32_t n_threads) noexcept {
+    if (context_ == nullptr || is_begun_) {
         return kBadArgument;
     }
-    Threadpool & pool = threadpools_[n_threads];
-    const Status status = pool.get() == nullptr ? pool.open(n_threads) : kOk;
-    // Without a pool of ours ggml makes one for each pass.
-    llama_detach_threadpool(context_);
-    if (status == kOk) {
-        llama_attach_threadpool(context_, pool.get(), pool.get());
-    }
-    llama_set_n_threads(context_, n_threads, n_threads);
-    params_.n_threads = n_threads;
+    const Status status = threadpools_.use(context_, n_threads);
+    params_.n_threads = status == kBadArgument ? params_.n_threads : n_threads;
     return status;
-} catch (const std::bad_alloc &) {
-    return kOutOfMemory;
 }
 
 // GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.
@@ -255,7 +245,7 @@ Status Session::finish() noexcept try {
     StepResult & result = results_[i_result_];
     result.clear();
     i_mask_ = 0;
-    if (n_decode_ > 0 && !collect_running(plan)) {
+    if (n_decode_ > 0 && !collect(plan, 0, n_decode_, true)) {
         return kDecodeFailed;
     }
     if (n_chunk_ == 0) {
@@ -275,7 +265,7 @@ Status Session::finish() noexcept try {
         return status == 2 ? kAborted : status == 1 ? kNoRoom : kDecodeFailed;
     }
     result.n_chunk_committed = n_chunk_;
-    collect_chunk(plan);
+    collect(plan, n_decode_, n_decode_ + n_chunk_, false);
     return kOk;
 } catch (const std::bad_alloc &) {
     return kOutOfMemory;
@@ -284,114 +274,109 @@ Status Session::finish() noexcept try {
     return kDecodeFailed;
 }
 
-// False when the cells behind a wrong guess could not be dropped: only sessions that can have
-// drafts.
-bool Session::collect_running(const StepPlan & plan) {
+// Adds the results of the rows [begin, end), those of the last decode. False when the cells behind
+// a wrong guess could not be dropped: only sessions that can have drafts.
+bool Session::collect(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) {
+    list_lanes(plan, begin, end, is_running);
+    chooser_.choose(model_, plan, threadpools_.current());
     i_first_output_ = results_[i_result_].n_outputs;
-    int32_t chosen = -1; // for the row before
-    bool is_wrong = false;
-    for (int32_t i = 0; i < n_decode_; i++) {
-        const auto row = static_cast<size_t>(i);
-        const int32_t lane = plan.lanes[row];
-        const bool is_guess = i > 0 && lane == plan.lanes[row - 1];
-        if (is_guess && !is_wrong && chosen != plan.tokens[row]) {
-            is_wrong = true;
-            // Attention must not see these cells when what was chosen takes their place.
-            if (truncate_lane(lane, plan.positions[row]) != kOk) {
-                return false;
+    for (const LaneRows & rows : chooser_.lanes) {
+        size_t i_choice = rows.i_choice;
+        for (int32_t i = rows.begin; i < rows.wrong; i++) {
+            if (plan.outputs[static_cast<size_t>(i)] != kRowSilent) {
+                output_rows_.push_back(i - begin);
+                add_output(plan.lanes[static_cast<size_t>(i)], chooser_.choices[i_choice++]);
             }
         }
-        is_wrong = is_guess && is_wrong;
-        if (is_wrong) {
-            i_mask_ += plan.outputs[row] == kRowMasked ? 1 : 0;
-        } else if (plan.outputs[row] != kRowSilent) {
-            chosen = choose(plan, 0, row);
+        // Attention must not see the cells behind a wrong guess when what was chosen takes their
+        // place.
+        if (rows.wrong < rows.end) {
+            const auto wrong = static_cast<size_t>(rows.wrong);
+            if (truncate_lane(plan.lanes[wrong], plan.positions[wrong]) != kOk) {
+                return false;
+            }
         }
     }
     return true;
 }
 
-void Session::collect_chunk(const StepPlan & plan) {
-    i_first_output_ = results_[i_result_].n_outputs;
-    for (int32_t i = n_decode_; i < n_decode_ + n_chunk_; i++) {
+void Session::list_lanes(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) {
+    chooser_.lanes.clear();
+    size_t n_choices = 0;
+    for (int32_t i = begin; i < end; i++) {
         const auto row = static_cast<size_t>(i);
-        if (plan.outputs[row] != kRowSilent) {
-            choose(plan, n_decode_, row);
+        if (i == begin || plan.lanes[row] != plan.lanes[row - 1]) {
+            const OpenLane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
+            LaneRows rows;
+            rows.sampler = lane.sampler.get();
+            rows.n_logprobs = lane.n_logprobs;
+            rows.is_running = is_running;
+            rows.begin = i;
+            rows.i_choice = n_choices;
+            rows.i_mask = i_mask_;
+            chooser_.lanes.push_back(rows);
         }
+        LaneRows & rows = chooser_.lanes.back();
+        rows.end = i + 1;
+        rows.wrong = rows.end;
+        if (plan.outputs[row] == kRowSilent) {
+            continue;
+        }
+        if (chooser_.choices.size() == n_choices) {
+            chooser_.choices.emplace_back();
+        }
+        rows.n_choices++;
+        Choice & choice = chooser_.choices[n_choices++];
+        choice.token = -1;
+        // Asked for here, because llama.cpp may sort its outputs when it is asked.
+        choice.logits =
+            is_sampled(plan.outputs[row]) ? llama_get_logits_ith(context_, i - begin) : nullptr;
+        i_mask_ += plan.outputs[row] == kRowMasked ? 1 : 0;
     }
 }
 
-// Adds the result of one row of the decode that began with row `begin`; returns its token, or -1.
-int32_t Session::choose(const StepPlan & plan, int32_t begin, size_t row) {
+void Session::add_output(int32_t i_lane, const Choice & choice) {
     StepResult & result = results_[i_result_];
+    OpenLane & lane = lanes_[static_cast<size_t>(i_lane)];
     const auto entry = static_cast<size_t>(result.n_outputs);
-    const int32_t i_batch = static_cast<int32_t>(row) - begin;
-    output_rows_.push_back(i_batch);
-    result.lanes[entry] = plan.lanes[row];
-    result.tokens[entry] = -1;
+    result.lanes[entry] = i_lane;
+    result.tokens[entry] = choice.token;
     result.is_end[entry] = 0;
     result.logprob_offsets[entry + 1] = result.logprob_offsets[entry];
-    if (is_sampled(plan.outputs[row])) {
-        OpenLane & lane = lanes_[static_cast<size_t>(plan.lanes[row])];
-        const float * logits = llama_get_logits_ith(context_, i_batch);
-        const bool has_logprobs = lane.n_logprobs >= 0;
-        float log_sum = 0.0F;
-        if (has_logprobs) {
-            const int32_t n = std::min(lane.n_logprobs, model_.n_vocab());
-            log_sum = top_k_and_log_sum(logits, model_.n_vocab(), n, likeliest_);
-        }
-        const int32_t token = lane.sampler->sample(allowed_logits(plan, row, logits), candidates_);
-        result.tokens[entry] = token;
-        if (token >= 0) {
-            emit(lane, token, result);
-        }
-        if (token >= 0 && has_logprobs) {
-            add_logprobs(logits, log_sum, token, result);
+    if (choice.token >= 0) {
+        emit(lane, choice, result);
+        if (lane.n_logprobs >= 0) {
+            add_logprobs(choice, result);
         }
     }
     result.n_outputs++;
     result.text_offsets[entry + 1] = static_cast<int32_t>(result.text.size());
-    // Behind an end there is nothing, even where the draft has the same token.
-    return result.is_end[entry] != 0 ? -1 : result.tokens[entry];
 }
 
-const float * Session::allowed_logits(const StepPlan & plan, size_t row, const float * logits) {
-    if (plan.outputs[row] != kRowMasked) {
-        return logits;
-    }
-    const int32_t * mask = plan.masks.get() + i_mask_++ * static_cast<size_t>(n_mask_words());
-    mask_logits(logits, model_.n_vocab(), mask, masked_);
-    return masked_.data();
-}
-
-void Session::emit(OpenLane & lane, int32_t token, StepResult & result) {
-    const auto entry = static_cast<size_t>(result.n_outputs);
+void Session::emit(OpenLane & lane, const Choice & choice, StepResult & result) {
     piece_.clear();
-    if (model_.is_end_of_generation(token)) {
-        result.is_end[entry] = 1;
+    if (choice.is_end) {
+        result.is_end[static_cast<size_t>(result.n_outputs)] = 1;
         return;
     }
-    const bool is_shown =
-        std::binary_search(lane.preserved_tokens.begin(), lane.preserved_tokens.end(), token);
-    model_.append_piece(token, is_shown, piece_);
+    const bool is_shown = std::binary_search(
+        lane.preserved_tokens.begin(), lane.preserved_tokens.end(), choice.token);
+    model_.append_piece(choice.token, is_shown, piece_);
     lane.text.push(piece_.data(), piece_.size(), result.text);
 }
 
 // Right after emit(), whose piece is that of the chosen token.
-void Session::add_logprobs(const float * logits,
-                           float log_sum,
-                           int32_t token,
-                           StepResult & result) {
+void Session::add_logprobs(const Choice & choice, StepResult & result) {
     int32_t & n_items = result.logprob_offsets[static_cast<size_t>(result.n_outputs) + 1];
     const auto add = [&](int32_t id, float logit) {
         const auto item = static_cast<size_t>(n_items++);
         result.logprob_tokens[item] = id;
-        result.logprobs[item] = logit - log_sum;
+        result.logprobs[item] = logit - choice.log_sum;
         result.logprob_piece_offsets[item + 1] = static_cast<int32_t>(result.logprob_pieces.size());
     };
     result.logprob_pieces.append(piece_);
-    add(token, logits[token]);
-    for (const llama_token_data & likely : likeliest_) {
+    add(choice.token, choice.logits[choice.token]);
+    for (const llama_token_data & likely : choice.likeliest) {
         model_.append_piece(likely.id, true, result.logprob_pieces);
         add(likely.id, likely.logit);
     }

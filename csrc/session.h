@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend.h"
+#include "choosing.h"
 #include "model.h"
 #include "sampler.h"
 #include "status.h"
@@ -12,13 +13,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 struct llama_context;
-struct llama_token_data;
 
 namespace pyrunner {
 
@@ -144,12 +143,11 @@ private:
     }
     bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) const;
     int decode(const StepPlan & plan, int32_t begin, int32_t end);
-    bool collect_running(const StepPlan & plan);
-    void collect_chunk(const StepPlan & plan);
-    int32_t choose(const StepPlan & plan, int32_t begin, size_t row);
-    const float * allowed_logits(const StepPlan & plan, size_t row, const float * logits);
-    void emit(OpenLane & lane, int32_t token, StepResult & result);
-    void add_logprobs(const float * logits, float log_sum, int32_t token, StepResult & result);
+    bool collect(const StepPlan & plan, int32_t begin, int32_t end, bool is_running);
+    void list_lanes(const StepPlan & plan, int32_t begin, int32_t end, bool is_running);
+    void add_output(int32_t i_lane, const Choice & choice);
+    void emit(OpenLane & lane, const Choice & choice, StepResult & result);
+    void add_logprobs(const Choice & choice, StepResult & result);
     static bool on_abort(void * self);
 
     const Model & model_;
@@ -157,9 +155,7 @@ private:
     int32_t n_lanes_max_ = 0; // at open(); the buffers are as large
     int32_t n_ctx_ = 0;
     llama_context * context_ = nullptr;
-    // By number of threads: one that has too many would wake them all in each pass, to spin. None
-    // goes before the context, which pauses the one it had last when it is given another.
-    std::map<int32_t, Threadpool> threadpools_;
+    Threadpools threadpools_;
     std::string error_;
 
     StepPlan plans_[2];
@@ -173,12 +169,10 @@ private:
 
     std::vector<OpenLane> lanes_;
     std::vector<int32_t> lengths_; // tokens per lane, kept beside llama.cpp's to check plans
-    std::vector<llama_token_data> candidates_;
-    std::vector<float> masked_; // logits of the row that is sampled, where it has a mask
-    std::vector<llama_token_data> likeliest_; // of the row that is sampled
-    std::vector<int32_t> output_rows_;        // batch row of each output of the last decode
-    int32_t i_first_output_ = 0;              // index of the first of them among the step's outputs
-    std::vector<int32_t> n_seq_ids_;          // all ones; llama_batch wants it
+    Chooser chooser_;
+    std::vector<int32_t> output_rows_; // batch row of each output of the last decode
+    int32_t i_first_output_ = 0;       // index of the first of them among the step's outputs
+    std::vector<int32_t> n_seq_ids_;   // all ones; llama_batch wants it
     std::vector<int32_t *> seq_ids_;
     std::string piece_;
     std::vector<uint8_t> blob_;

@@ -427,6 +427,14 @@ cdef class Embedder:
         """Stop the `embed` that is running; without one nothing happens. Any thread."""
         self.native.interrupt()
 
+    def set_threads(self, int32_t n_threads):
+        """Use so many threads, 1..512, from the next `embed` on."""
+        cdef Status status
+        with nogil:
+            status = self.native.set_threads(n_threads)
+        if status != Status.kUnsupported:  # a backend without pools makes its own
+            check(<int> status, "setting threads")
+
     @property
     def n_tokens_max(self):
         """Tokens of the longest text `embed` takes."""

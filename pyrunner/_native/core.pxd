@@ -192,6 +192,7 @@ cdef extern from "embedder.h" namespace "pyrunner" nogil:
     cdef cppclass CppEmbedder "pyrunner::Embedder":
         CppEmbedder(const CppModel & model) noexcept
         Status open(int32_t n_ctx, int32_t n_threads) noexcept
+        Status set_threads(int32_t n_threads) noexcept
         const string & error() noexcept
         int32_t n_tokens_max() noexcept
         Status embed(const vector[int32_t] & tokens, const vector[int32_t] & lengths,

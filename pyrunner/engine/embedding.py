@@ -19,6 +19,12 @@ class Embeddings:
         self._n_threads = n_threads
         self._embedder: Embedder | None = None
 
+    def set_threads(self, n_threads: int) -> None:
+        """Use so many from the next text on."""
+        self._n_threads = n_threads
+        if self._embedder is not None:
+            self._embedder.set_threads(n_threads)
+
     def rows(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview | None:
         """Embed and return the memory itself: ``len(inputs) * n_embd`` float32, row by row.
 

@@ -80,7 +80,6 @@ class EngineLoop:
         self._model = model
         self._clock = clock
         n_threads = config.n_threads or n_threads_default()
-        self._governor = None if config.n_threads else ThreadGovernor(n_threads)
         n_ctx = context_length(model, config)
         self._session: Session | None = None
         self._admission: Admission | None = None
@@ -93,6 +92,8 @@ class EngineLoop:
                 self._session, held, clock, n_ctx_model=longest_lane(model, n_ctx)
             )
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
+        users = [each for each in (self._session, self._embeddings) if each is not None]
+        self._governor = ThreadGovernor(n_threads, () if config.n_threads else users)
         # A wrong guess leaves a tail, which has to be dropped again.
         can_speculate = self._session is not None and self._session.drops_tails
         self._speculation = (
@@ -198,8 +199,7 @@ class EngineLoop:
         schedule = schedule_step(running, prompts, self._budgets, n_block)
         if not schedule.running_lanes and not schedule.chunk:
             return events
-        if self._governor is not None and self._governor.update():
-            self.session.set_threads(self._governor.n_threads)
+        self._governor.follow()
         drafts = self._drafts(schedule.running_lanes)
         began_s = self._clock()
         with self._urgency.working(self._lanes.in_need([part.lane for part in schedule.chunk])):
@@ -247,6 +247,7 @@ class EngineLoop:
             InvalidParameterError: An empty input or a token outside the vocabulary.
             ContextLengthError: An input is longer than the model takes.
         """
+        self._governor.follow()
         with self._urgency.working((request_id,)) as is_useless:
             # What comes before an embedding does not interrupt it.
             return None if is_useless else self._embeddings.embed(inputs, normalize=normalize)

@@ -1,14 +1,16 @@
-"""How many threads a step should use, now and when nothing else runs.
+"""How many threads a pass should use, now and when nothing else runs.
 
-All threads of a step wait for each other many times, spinning, so one that has no core of its own
+All threads of a pass wait for each other many times, spinning, so one that has no core of its own
 holds up all others: beside one busy process two threads on two cores do 0.6 of what one does
 (docs/benchmarks.md).
 """
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -83,19 +85,34 @@ class _Look:
     """What of it this process spent."""
 
 
+class Threaded(Protocol):
+    """What computes on several threads: a session, the embeddings."""
+
+    def set_threads(self, n_threads: int) -> None:
+        """Use so many from the next pass on."""
+
+
 class ThreadGovernor:
-    """Says how many threads the next step should use. One thread.
+    """Says how many threads the next pass should use. One thread.
 
     Args:
         n_most: Threads when nothing else runs, at least 1.
+        users: Who is told; nobody where the number was chosen.
     """
 
-    def __init__(self, n_most: int) -> None:
+    def __init__(self, n_most: int, users: Sequence[Threaded] = ()) -> None:
         self._n_most = n_most
+        self._users = users
         self._n_cores = _n_cores()
         self.n_threads = n_most
         self._before = _look()
         self._due_s = time.monotonic() + _INTERVAL_S
+
+    def follow(self) -> None:
+        """Between two passes: tell all users when the number has changed."""
+        if self._users and self.update():
+            for each in self._users:
+                each.set_threads(self.n_threads)
 
     def update(self) -> bool:
         """Look around, if it is time to; whether `n_threads` has changed.

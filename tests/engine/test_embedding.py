@@ -1,12 +1,17 @@
 """Embeddings of the engine: equal inputs cost once and count each time."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pyrunner import Engine
 from pyrunner._native import Model
+from pyrunner.config import EngineConfig
 from pyrunner.engine.embedding import Embeddings
+from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.threads import ThreadGovernor
 
 TEXTS = ["one", "two words", "one"]
 
@@ -31,3 +36,31 @@ def test_equal_inputs_are_computed_once(model: Model, monkeypatch: pytest.Monkey
     assert computed == [2]
     assert result is not None
     assert len(result.vectors) == 4
+
+
+class _Decided(ThreadGovernor):
+    """Wants three threads, whatever the load."""
+
+    def update(self) -> bool:
+        self.n_threads = 3
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc of Linux")
+def test_threads_follow_the_load_between_embeddings(model: Model) -> None:
+    loop = EngineLoop(model, EngineConfig(n_ctx=256, n_threads=1), can_generate=False)
+    texts = [[1, 2, 3], [4]]
+    before = loop.embed(texts)
+    n_tasks = _n_tasks()
+    loop._governor = _Decided(3, [loop._embeddings])
+    after = loop.embed(texts)
+    assert _n_tasks() == n_tasks + 2
+    assert before is not None
+    assert after is not None
+    for one, other in zip(before.vectors, after.vectors, strict=True):
+        ours, theirs = (np.frombuffer(each, np.float32) for each in (one, other))
+        assert ours @ theirs > 0.9999
+
+
+def _n_tasks() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))

@@ -150,3 +150,10 @@ def test_no_texts_give_no_vectors(sides: Sides) -> None:
     nothing = Embedder(model, n_ctx=512, n_threads=1).embed([], [])
     assert nothing is not None
     assert nothing.nbytes == 0
+
+
+@pytest.mark.parametrize("n_threads", [0, -1, 513])
+@on_models([LLAMA_SPM])
+def test_a_number_of_threads_outside_the_range_is_refused(sides: Sides, n_threads: int) -> None:
+    with pytest.raises(InvariantError):
+        Embedder(sides.model, n_ctx=64, n_threads=1).set_threads(n_threads)

@@ -63,6 +63,32 @@ def test_governor_gives_way_at_once_and_comes_back(monkeypatch):
     assert (governor.update(), governor.n_threads) == (True, 2)
 
 
+class _User:
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def set_threads(self, n_threads: int) -> None:
+        self.told.append(n_threads)
+
+
+def test_everyone_who_computes_is_told_of_each_change_once(monkeypatch):
+    machine = _Machine(monkeypatch)
+    users = [_User(), _User()]
+    governor = ThreadGovernor(2, users)
+    for n_busy in (0.0, 2.0, 2.0, 0.0, 0.0):
+        machine.pass_time(0.3, n_busy)
+        governor.follow()
+    assert [each.told for each in users] == [[1, 2], [1, 2]]
+
+
+def test_number_that_was_chosen_is_not_changed(monkeypatch):
+    machine = _Machine(monkeypatch)
+    governor = ThreadGovernor(2)
+    machine.pass_time(0.3, 2.0)
+    governor.follow()
+    assert governor.n_threads == 2
+
+
 def test_system_that_does_not_tell_gets_all_threads(monkeypatch):
     monkeypatch.setattr(threads, "_look", lambda: None)
     governor = ThreadGovernor(3)
