@@ -157,6 +157,41 @@ common_chat_templates_inputs read_request(const std::string & request) {
     return inputs;
 }
 
+// As common_sampler_init in llama.cpp's common/sampling.cpp makes its expressions.
+std::string trigger_expression(const common_grammar_trigger & trigger, const Model & model) {
+    switch (trigger.type) {
+    case COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN: {
+        std::string piece;
+        model.append_piece(trigger.token, true, piece);
+        return regex_escape(piece);
+    }
+    case COMMON_GRAMMAR_TRIGGER_TYPE_WORD:
+        // llama-server waits for the token where the word is one. Spelled in other tokens it is
+        // the same call for the parser, so it is the same trigger here.
+        return regex_escape(trigger.value);
+    case COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL:
+        return (trigger.value.rfind('^', 0) == 0 ? "" : "^") + trigger.value +
+               (!trigger.value.empty() && trigger.value.back() == '$' ? "" : "$");
+    default:
+        return trigger.value;
+    }
+}
+
+ToolGrammar take_grammar(common_chat_params & params, const Model & model) {
+    ToolGrammar grammar;
+    if (params.grammar.empty()) {
+        return grammar;
+    }
+    grammar.text = std::move(params.grammar);
+    grammar.is_lazy = params.grammar_lazy;
+    for (const common_grammar_trigger & trigger : params.grammar_triggers) {
+        grammar.triggers.push_back(trigger_expression(trigger, model));
+    }
+    grammar.thinking_start = std::move(params.thinking_start_tag);
+    grammar.thinking_ends = std::move(params.thinking_end_tags);
+    return grammar;
+}
+
 // Throws llama.cpp's words about a template that cannot be parsed, which its own init loses.
 void check_syntax(const std::string & source) {
     if (!source.empty()) {
@@ -232,6 +267,8 @@ void ChatTemplates::fill(const std::string & request, ChatPrompt & prompt) const
     prompt.is_plain = prompt.parser->is_plain();
     prompt.supports_thinking = params.supports_thinking;
     prompt.has_short_ids = has_short_ids_;
+    prompt.tool_grammar = take_grammar(params, *model_);
+    prompt.generation_prompt = std::move(params.generation_prompt);
     prompt.text = std::move(params.prompt);
     prompt.stops = std::move(params.additional_stops);
     for (const std::string & text : params.preserved_tokens) {

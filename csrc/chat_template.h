@@ -24,6 +24,20 @@ constexpr size_t kMaxToolBytes = size_t{1} << 20; // schemas of all tools
 constexpr size_t kMaxProperties = 256;            // of one object in a schema
 constexpr size_t kMaxReferences = 256;            // "$ref"s of one schema; a chain of them recurses
 
+// How tool calls have to look, as llama.cpp derives it from the template and the tools. Plain data.
+struct ToolGrammar {
+    std::string text; // GBNF with the rule "root"; empty for none
+    // The grammar holds from the first trigger on; else from the first character.
+    bool is_lazy = false;
+    // Of a lazy grammar: ECMAScript regular expressions over the text that was said. The grammar
+    // gets the text from the first group that is not empty on, or else from the match on.
+    std::vector<std::string> triggers;
+    // Triggers are no triggers between the start of a thought and the first of its ends; empty
+    // where the template has no such marks.
+    std::string thinking_start;
+    std::vector<std::string> thinking_ends;
+};
+
 // What a conversation was rendered to. Plain data; any thread once filled.
 struct ChatPrompt {
     std::string text; // to be tokenised with add_special and parse_special
@@ -33,6 +47,10 @@ struct ChatPrompt {
     bool supports_thinking = false;
     // The output is content as it stands: a ChatParser would change nothing.
     bool is_plain = false;
+    ToolGrammar tool_grammar;
+    // The end of `text` that already belongs to the answer: what a grammar that is not lazy, and
+    // the search for a thought, begin with.
+    std::string generation_prompt;
     // For ChatParser.
     bool has_short_ids = false;
     std::shared_ptr<const OutputParser> parser;
@@ -60,7 +78,7 @@ public:
     //   messages             as in OpenAI's API: role, content, name, tool_calls, tool_call_id,
     //                        and reasoning_content
     //   tools                [{"name","description","parameters": JSON text}]
-    //   tool_choice          "auto" or "none"
+    //   tool_choice          "auto", "none" or "required"
     //   parallel_tool_calls  bool
     //   template_kwargs      JSON text: an object of variables for the template
     // A last message of the assistant is continued. Takes milliseconds. Returns kOk,

@@ -44,6 +44,8 @@ class ToolChoice(StrEnum):
 
     AUTO = "auto"
     NONE = "none"
+    REQUIRED = "required"
+    """It has to: the answer is at least one call."""
 
 
 class OutputKind(StrEnum):
@@ -180,6 +182,8 @@ class Tool:
     description: str = ""
     parameters: JsonText = "{}"
     """A JSON schema, in the order the client gave it: templates show it to the model."""
+    is_strict: bool = False
+    """Its arguments follow the schema to the letter, or the request is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +193,8 @@ class ChatRequest:
     messages: tuple[ChatMessage, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice.AUTO
+    required_tool: str | None = None
+    """With REQUIRED: the only one of `tools` that may be called."""
     parallel_tool_calls: bool = True
     template_kwargs: JsonText = "{}"
     """A JSON object of extra variables for the chat template."""

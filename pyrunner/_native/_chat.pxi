@@ -84,6 +84,36 @@ cdef class ChatPrompt:
         """Whether the output is content as it stands, so that no `ChatParser` is needed."""
         return self.native.is_plain
 
+    @property
+    def grammar(self):
+        """How tool calls have to look: GBNF, or an empty string for none."""
+        return self.native.tool_grammar.text.decode("utf-8", "replace")
+
+    @property
+    def is_grammar_lazy(self):
+        """Whether `grammar` holds from the first trigger on only."""
+        return self.native.tool_grammar.is_lazy
+
+    @property
+    def grammar_triggers(self):
+        """Regular expressions over the bytes that were said; see csrc/chat_template.h."""
+        return self.native.tool_grammar.triggers
+
+    @property
+    def thinking_start(self):
+        """What begins a thought, in which there are no triggers; b"" where nothing does."""
+        return self.native.tool_grammar.thinking_start
+
+    @property
+    def thinking_ends(self):
+        """Each of these ends a thought."""
+        return self.native.tool_grammar.thinking_ends
+
+    @property
+    def generation_prompt(self):
+        """The end of `text` that belongs to the answer, for its grammar."""
+        return self.native.generation_prompt
+
 
 cdef class ChatParser:
     """Splits the output for one prompt into events while it arrives. One thread at a time."""

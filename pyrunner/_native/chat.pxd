@@ -9,12 +9,21 @@ from pyrunner._native.core cimport CppModel, Status
 
 
 cdef extern from "chat_template.h" namespace "pyrunner" nogil:
+    cdef cppclass CppToolGrammar "pyrunner::ToolGrammar":
+        string text
+        bool is_lazy
+        vector[string] triggers
+        string thinking_start
+        vector[string] thinking_ends
+
     cdef cppclass CppChatPrompt "pyrunner::ChatPrompt":
         string text
         vector[string] stops
         vector[int32_t] preserved_tokens
         bool supports_thinking
         bool is_plain
+        CppToolGrammar tool_grammar
+        string generation_prompt
         string error
 
     cdef cppclass CppChatTemplates "pyrunner::ChatTemplates":

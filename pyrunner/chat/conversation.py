@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from pyrunner import _native
+from pyrunner.chat.call_format import CallFormat, call_format, with_callable_tools
 from pyrunner.chat.wire_json import ParsedEvent, decode_events, encode_request
 from pyrunner.errors import UnsupportedParameterError
 from pyrunner.types import ChatRequest, FinishEvent, FinishReason, ReasoningEvent, TextEvent
@@ -56,6 +57,8 @@ class Rendered:
     """Control tokens whose text has to reach `parser`, although control tokens have none
     elsewhere: tool-call and reasoning delimiters."""
     parser: ChatParser
+    calls: CallFormat | None
+    """What the tool calls of the answer have to follow; None for nothing."""
     prompt: str
     """The text that `tokens` came from."""
 
@@ -101,13 +104,13 @@ class ChatFormat:
         output = request.output
         if output is not None:
             request = _without_thinking(request)
-        prompt = self._templates.render(encode_request(request))
+        prompt = self._templates.render(encode_request(with_callable_tools(request)))
         if output is not None and _opens_thought(prompt):
             raise UnsupportedParameterError(
                 param=output.param,
                 hint="The prompt of this model begins the answer with a thought.",
             )
-        text = prompt.text
+        text = self._text(request, prompt)
         return Rendered(
             # As llama-server does: csrc has already taken off a beginning-of-sequence token that
             # the tokeniser adds, so there is never a second one.
@@ -115,8 +118,15 @@ class ChatFormat:
             stop=tuple(stop.decode("utf-8", "replace") for stop in prompt.stops),
             preserved_tokens=tuple(prompt.preserved_tokens),
             parser=ChatParser(prompt, is_plain=output is not None),
+            calls=call_format(request, prompt),
             prompt=text,
         )
+
+    def _text(self, request: ChatRequest, prompt: _native.ChatPrompt) -> str:
+        if request.required_tool is None:
+            return prompt.text
+        # The model is shown all tools, so that its prompt begins as in the rest of the talk.
+        return self._templates.render(encode_request(request)).text
 
 
 def _without_thinking(request: ChatRequest) -> ChatRequest:

@@ -6,16 +6,18 @@ cannot continue ends in an error, never in text that is not what was asked for.
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher
 
 from pyrunner import _native
 from pyrunner.chat.gbnf import to_lark
+from pyrunner.chat.matching import TokenConstraint, new_matcher, problem_of, short
 from pyrunner.chat.schema import Problem, locate, parse_schema
+from pyrunner.chat.vocabulary import Vocabulary
 from pyrunner.errors import InvalidParameterError
 from pyrunner.types import OutputFormat, OutputKind
 
@@ -36,14 +38,6 @@ MAX_COMPILE_S = 5.0
 MAX_LOCATE_S = 1.0
 """For the place of a refusal in a schema; without one it is the whole schema."""
 
-_LIMITS = LLParserLimits(
-    initial_lexer_fuel=1_000_000,
-    step_lexer_fuel=200_000,  # of one token
-    step_max_items=50_000,
-    max_lexer_states=15_000,  # 1 to 2 kB each, of one answer
-    max_grammar_size=500_000,
-    verbose_errors=False,  # they would go to the client
-)
 _JSON: "JsonCompileOptions" = {
     "lenient": False,  # a schema could turn it on
     "coerce_one_of": False,
@@ -53,78 +47,20 @@ _JSON: "JsonCompileOptions" = {
     "whitespace_pattern": r"( |\n[ \t]{0,20})",
     "whitespace_flexible": True,
 }
-_LONGEST_PROBLEM = 300
 _LARK_LINE = re.compile(r"[ \t]*+(?:%llguidance\b|start[ \t]*+:(?!:=))")
 
 
-class TokenConstraint:
-    """One answer on its way through a grammar; see `engine.constraint.Constraint`."""
-
-    def __init__(self, matcher: LLMatcher, param: str, n_words: int) -> None:
-        self._matcher = matcher
-        self._param = param
-        self._n_words = n_words
-        self.mask = self._next_mask()
-
-    @property
-    def is_complete(self) -> bool:
-        """Nothing but the end can come."""
-        return self._matcher.is_stopped()
-
-    def forced(self) -> Sequence[int]:
-        """Tokens of the only text that fits here, as the model's tokeniser would have them."""
-        return self._matcher.deep_copy().compute_ff_tokens()
-
-    def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview]:
-        """The masks behind each token of a draft, as far as it fits."""
-        # On a copy, because a matcher that breaks a limit stays broken, and the answer may never
-        # come to where a wrong draft leads.
-        matcher = self._matcher.deep_copy()
-        masks: list[memoryview] = []
-        for token in draft:
-            if not matcher.consume_token(token):
-                break
-            mask = self._mask_of(matcher)
-            if mask is None:
-                break
-            masks.append(mask)
-        return masks
-
-    def accept(self, token: int) -> None:
-        """Go on behind a token.
-
-        Raises:
-            InvalidParameterError: No token of the vocabulary fits, or to find it takes too long.
-        """
-        if token < 0 or not self._matcher.consume_token(token):
-            raise self._failure()
-        self.mask = self._next_mask()
-
-    def _next_mask(self) -> memoryview:
-        mask = self._mask_of(self._matcher)
-        if mask is None:
-            raise self._failure()
-        return mask
-
-    def _mask_of(self, matcher: LLMatcher) -> memoryview | None:
-        """What may come next; None when it is not to be had within the limits."""
-        words = memoryview(matcher.compute_bitmask()).cast("i")[: self._n_words]
-        return None if matcher.is_error() else words
-
-    def _failure(self) -> InvalidParameterError:
-        why = _short(self._matcher.get_error())
-        if not why or why.startswith("NoExtension"):
-            why = "nothing that this model can say matches it"
-        return InvalidParameterError(
-            param=self._param, problem=f"cannot be followed to its end: {why}"
-        )
-
-
 class Grammars:
-    """Output formats for the vocabulary of one model. The prompt thread alone uses it."""
+    """Output formats for the vocabulary of one model. The prompt thread alone uses it.
 
-    def __init__(self, model: _native.Model) -> None:
+    Args:
+        model: Loaded.
+        visible: See `Vocabulary`.
+    """
+
+    def __init__(self, model: _native.Model, visible: Collection[int] = ()) -> None:
         self._model = model
+        self._visible = visible
 
     def constraint(self, output: OutputFormat) -> TokenConstraint:
         """Compile a format for one answer.
@@ -138,10 +74,20 @@ class Grammars:
             matcher = self._schema_matcher(output)
         else:
             matcher = self._text_matcher(output)
-        constraint = TokenConstraint(matcher, output.param, (self._model.n_vocab + 31) // 32)
+        constraint = TokenConstraint(matcher, output.param, self.vocabulary.n_mask_words)
         if time.monotonic() - started_s > MAX_COMPILE_S:
             raise _refused(output, "it is too complex")
         return constraint
+
+    def embedded_schema(self, output: OutputFormat) -> str:
+        """Check a JSON schema, and write it as ``%json`` in a grammar needs it.
+
+        Raises:
+            InvalidParameterError: As from `constraint`.
+        """
+        self._schema_matcher(output)
+        schema = msgspec.json.decode(output.text, type=dict[str, object])
+        return msgspec.json.encode({"x-guidance": _JSON, **schema}).decode()
 
     def _text_matcher(self, output: OutputFormat) -> LLMatcher:
         _check_text(output)
@@ -149,7 +95,7 @@ class Grammars:
             matcher = self._matcher(LLMatcher.grammar_from_regex(output.text))
         else:
             matcher = self._matcher(LLMatcher.grammar_from_lark(_lark(output)))
-        problem = _problem(matcher)
+        problem = problem_of(matcher)
         if problem:
             raise _refused(output, problem)
         return matcher
@@ -159,7 +105,7 @@ class Grammars:
         if isinstance(schema, Problem):
             raise _refused(output, f"{schema.path}: {schema.what}")
         matcher = self._matcher(_from_schema(schema))
-        problem = _problem(matcher)
+        problem = problem_of(matcher)
         if problem:
             path = self._place(schema, problem)
             raise _refused(output, f"{path}: {problem}")
@@ -170,64 +116,21 @@ class Grammars:
         return locate(
             schema,
             problem,
-            what_fails=lambda part: _problem(self._matcher(_from_schema(part))),
+            what_fails=lambda part: problem_of(self._matcher(_from_schema(part))),
             is_late=lambda: time.monotonic() >= ends_s,
         )
 
     def _matcher(self, grammar: str) -> LLMatcher:
-        # It catches its own panics, which llguidance's validating functions do not.
-        return LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+        return new_matcher(self.vocabulary, grammar)
 
     @cached_property
-    def _tokenizer(self) -> LLTokenizer:
-        # PERF(chat): once for a model, and llguidance holds the GIL meanwhile, longer in larger
-        # vocabularies. The second half, which knows what JSON strings hold, makes masks cheaper.
-        vocabulary = _Vocabulary(self._model)
-        ends = self._model.end_of_generation_tokens
-        if not ends:
-            raise InvalidParameterError(
-                param="model",
-                problem="has no token that ends an answer, so none can be constrained",
-            )
-        tokenizer = LLTokenizer(
-            TokenizerWrapper(vocabulary), n_vocab=self._model.n_vocab, eos_token=ends, slices=[]
-        )
-        vocabulary.fallback = tokenizer
-        return tokenizer.with_slices(LLTokenizer.json_slices())
-
-
-class _Vocabulary:
-    """What llguidance asks of a tokenizer. The engine's thread calls it, too."""
-
-    bos_token_id = None
-    special_token_ids = ()
-
-    def __init__(self, model: _native.Model) -> None:
-        self._model = model
-        # The bytes a token adds to an answer, so none for control tokens, which then never fit.
-        self.tokens = [model.detokenize([token]) for token in range(model.n_vocab)]
-        self.eos_token_id = next(iter(model.end_of_generation_tokens), 0)
-        self.fallback: LLTokenizer | None = None
-
-    def __call__(self, text: bytes) -> list[int]:
-        """The tokens that the model itself would have for a text that the grammar forces."""
-        tokens = self._model.tokenize(text.decode("utf-8", "replace"), add_special=False)
-        if b"".join(self.tokens[token] for token in tokens) == text or self.fallback is None:
-            return tokens
-        # Tokenisers that put a space in front, or bytes that are no characters.
-        return self.fallback.greedy_tokenize(text.decode("utf-8", "replace"))
+    def vocabulary(self) -> Vocabulary:
+        """Made with the first format."""
+        return Vocabulary(self._model, self._visible)
 
 
 def _from_schema(schema: dict[str, object]) -> str:
     return LLMatcher.grammar_from_json_schema(msgspec.json.encode(schema).decode(), overrides=_JSON)
-
-
-def _problem(matcher: LLMatcher) -> str:
-    if matcher.is_error():
-        error = matcher.get_error()
-        return "its compiler fails" if error.startswith("panic") else error
-    # A warning says that something is ignored.
-    return next(iter(matcher.get_grammar_warnings()), "")
 
 
 def _check_text(output: OutputFormat) -> None:
@@ -260,9 +163,5 @@ def _lark(output: OutputFormat) -> str:
 
 def _refused(output: OutputFormat, problem: str) -> InvalidParameterError:
     return InvalidParameterError(
-        param=output.param, problem=f"cannot be followed: {_short(problem)}"
+        param=output.param, problem=f"cannot be followed: {short(problem)}"
     )
-
-
-def _short(problem: str) -> str:
-    return " ".join(problem.removesuffix("<non-verbose/>").split())[:_LONGEST_PROBLEM]

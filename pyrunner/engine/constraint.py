@@ -10,10 +10,11 @@ class Constraint(Protocol):
     """Says which tokens may come next in one answer. The engine's thread alone uses it."""
 
     @property
-    def mask(self) -> memoryview:
+    def mask(self) -> memoryview | None:
         """The tokens that may come next, in int32 words as `Session.masks` holds them.
 
-        End-of-generation tokens are among them exactly when the answer may end here.
+        End-of-generation tokens are among them exactly when the answer may end here. None when any
+        token may come.
         """
         ...
 
@@ -26,7 +27,7 @@ class Constraint(Protocol):
         """Tokens of the only text that fits here; none where there is a choice."""
         ...
 
-    def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview]:
+    def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview | None]:
         """The masks behind each token of a draft, as far as it fits; nothing is accepted by it."""
         ...
 

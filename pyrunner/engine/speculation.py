@@ -40,8 +40,8 @@ class Draft(NamedTuple):
 
     tokens: Tokens[int]
     source: Source
-    masks: Tokens[memoryview] = ()
-    """What may be said behind each token, where the answer has a constraint."""
+    masks: Tokens[memoryview | None] = ()
+    """What may be said behind each token, where the answer has a constraint; None is anything."""
 
 
 NO_DRAFT = Draft((), Source.LOOKED_UP)

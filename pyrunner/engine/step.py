@@ -90,25 +90,27 @@ class _Masks:
         self._session = session
         self._n_words = 0  # that were written
 
-    def write(self, mask: memoryview) -> None:
+    def write(self, mask: memoryview | None) -> int:
+        """Returns the output of its row; None lets anything be said."""
+        if mask is None:
+            return ROW_SAMPLE
         end = self._n_words + self._session.n_mask_words
         self._session.masks[self._n_words : end] = mask
         self._n_words = end
+        return ROW_MASKED
 
 
 def _write_running(
     session: Session, row: int, sequence: Sequence, draft: Draft, masks: _Masks
 ) -> int:
-    constraint = sequence.request.constraint
-    if constraint is not None:
-        for mask in (constraint.mask, *draft.masks):
-            masks.write(mask)
+    behind = draft.masks or [None] * len(draft.tokens)
     tokens, positions, lanes, outputs = session.plan
-    for i, token in enumerate((sequence.last_token, *draft.tokens)):
+    rows = zip((sequence.last_token, *draft.tokens), (_mask(sequence), *behind), strict=True)
+    for i, (token, mask) in enumerate(rows):
         tokens[row + i] = token
         positions[row + i] = sequence.position + i
         lanes[row + i] = sequence.lane
-        outputs[row + i] = ROW_SAMPLE if constraint is None else ROW_MASKED
+        outputs[row + i] = masks.write(mask)
     return row + 1 + len(draft.tokens)
 
 
@@ -123,14 +125,14 @@ def _write_chunk(
     for part in schedule.chunk:
         sequence = sequences[part.lane]
         prompt = sequence.prompt
-        output = ROW_SILENT
-        if part.is_last:
-            constraint = sequence.request.constraint
-            output = ROW_SAMPLE if constraint is None else ROW_MASKED
-            if constraint is not None:
-                masks.write(constraint.mask)
+        output = masks.write(_mask(sequence)) if part.is_last else ROW_SILENT
         row = write_rows(session, row, part.lane, prompt[part.start : part.end], part.start, output)
     return row - first_row
+
+
+def _mask(sequence: Sequence) -> memoryview | None:
+    constraint = sequence.request.constraint
+    return None if constraint is None else constraint.mask
 
 
 def write_rows(  # one argument per buffer, and where to begin

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyrunner import log
 from pyrunner.engine.sampling import prepare_sampling
-from pyrunner.errors import ContextLengthError, ModelFileError
+from pyrunner.errors import ContextLengthError, InvalidParameterError, ModelFileError
 from pyrunner.types import (
     MAX_CHAT_TEMPLATE_BYTES,
     ChatRequest,
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunner._native import LaneState, Model
+    from pyrunner.chat.call_format import CallFormat
+    from pyrunner.chat.calls import CallGrammars
     from pyrunner.chat.conversation import ChatFormat
     from pyrunner.chat.grammar import Grammars
     from pyrunner.engine.constraint import Constraint
@@ -127,6 +129,24 @@ class NativePrompts:
         """
         return self._grammars.constraint(output)
 
+    def constrain_calls(self, calls: "CallFormat") -> "Constraint | None":
+        """Compile a form of tool calls for one answer.
+
+        Returns:
+            None when it cannot be followed and the client was promised nothing, which is logged.
+
+        Raises:
+            InvalidParameterError: It cannot be followed, and was promised.
+            UnsupportedParameterError: As above; the model has no such form.
+        """
+        try:
+            return self._call_grammars.constraint(calls)
+        except InvalidParameterError as error:
+            if calls.is_promised:
+                raise
+            _logger.warning("tool calls are not held to their form: %s", error)
+            return None
+
     def tokenize(self, text: str) -> list[int]:
         """Tokens of a raw prompt or embedding input; special tokens are read as llama-server does.
 
@@ -158,6 +178,12 @@ class NativePrompts:
         from pyrunner.chat.grammar import Grammars  # noqa: PLC0415 - see above
 
         return Grammars(self._model)
+
+    @cached_property
+    def _call_grammars(self) -> "CallGrammars":
+        from pyrunner.chat.calls import CallGrammars  # noqa: PLC0415 - as above
+
+        return CallGrammars(self._model)
 
     @cached_property
     def _chat_format(self) -> "ChatFormat":

@@ -5,7 +5,7 @@ The real parts are `pyrunner.engine.loop.EngineLoop` and `pyrunner.chat.conversa
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.request import GenerationRequest, StepEvent
@@ -21,6 +21,9 @@ from pyrunner.types import (
     ToolCallEvent,
 )
 from pyrunner.wire.launch import Launch
+
+if TYPE_CHECKING:
+    from pyrunner.chat.call_format import CallFormat
 
 Piece = TextEvent | ReasoningEvent | ToolCallEvent
 """A part of an answer."""
@@ -123,6 +126,11 @@ class Rendered(Protocol):
         """For the answer."""
         ...
 
+    @property
+    def calls(self) -> "CallFormat | None":
+        """What its tool calls have to follow."""
+        ...
+
 
 class Prompts(Protocol):
     """Text to tokens. Only the prompt thread calls it; native work happens without the GIL."""
@@ -137,6 +145,13 @@ class Prompts(Protocol):
 
     def constrain(self, output: OutputFormat) -> Constraint:
         """For one answer. Raises InvalidParameterError for what cannot be guaranteed."""
+        ...
+
+    def constrain_calls(self, calls: "CallFormat") -> Constraint | None:
+        """For one answer; None where nothing was promised and it cannot be done.
+
+        Raises InvalidRequestError leaves for what was promised.
+        """
         ...
 
     def tokenize(self, text: str) -> list[int]:

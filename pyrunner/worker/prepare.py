@@ -8,7 +8,7 @@ from pyrunner.engine.request import GenerationRequest
 from pyrunner.types import CacheUse, FinishEvent, OutputFormat, TextEvent
 from pyrunner.wire.frames import Chat, Complete, Embed
 from pyrunner.worker.messages import EmbedInputs, Prepared, Submit
-from pyrunner.worker.ports import Piece, Prompts
+from pyrunner.worker.ports import Piece, Prompts, Rendered
 
 RequestFrame = Chat | Complete | Embed
 
@@ -32,7 +32,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
                 salt=_salt(chat.cache, request_id),
                 priority=chat.priority,
                 keeps_cells=chat.cache.is_shared,
-                constraint=_constraint(chat.output, prompts),
+                constraint=_constraint(chat.output, prompts) or _call_constraint(rendered, prompts),
                 prediction=prompts.tokenize_answer(chat.prediction) if chat.prediction else (),
                 preserved_tokens=tuple(rendered.preserved_tokens),
                 n_logprobs=chat.n_logprobs,
@@ -80,6 +80,10 @@ def _salt(cache: CacheUse, request_id: int) -> str:
 
 def _constraint(output: OutputFormat | None, prompts: Prompts) -> Constraint | None:
     return None if output is None else prompts.constrain(output)
+
+
+def _call_constraint(rendered: Rendered, prompts: Prompts) -> Constraint | None:
+    return None if rendered.calls is None else prompts.constrain_calls(rendered.calls)
 
 
 def _tokens(prompt: str | tuple[int, ...], prompts: Prompts) -> Sequence[int]:

@@ -14,7 +14,8 @@ from support.json_schema import conforms
 from support.model_cases import LLAMA_SPM, ShippedCase
 
 from pyrunner._native import Model
-from pyrunner.chat.grammar import Grammars, TokenConstraint
+from pyrunner.chat.grammar import Grammars
+from pyrunner.chat.matching import TokenConstraint
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, Text

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
@@ -28,6 +29,9 @@ from pyrunner.types import (
     Usage,
 )
 from pyrunner.wire.launch import Launch
+
+if TYPE_CHECKING:
+    from pyrunner.chat.call_format import CallFormat
 from pyrunner.worker.ports import Loop, OnProgress, Prompts
 from pyrunner.worker.prepare import PlainText
 
@@ -172,6 +176,7 @@ class ScriptedRendered:
     stop: tuple[str, ...] = ()
     preserved_tokens: tuple[int, ...] = ()
     parser: PlainText = field(default_factory=PlainText)
+    calls: "CallFormat | None" = None
 
 
 class ScriptedPrompts:
@@ -189,6 +194,9 @@ class ScriptedPrompts:
 
     def constrain(self, output: OutputFormat) -> Constraint:
         raise InvalidParameterError(param=output.param, problem="cannot be followed by a script")
+
+    def constrain_calls(self, _calls: "CallFormat") -> Constraint | None:
+        return None
 
     def tokenize(self, text: str) -> list[int]:
         return [ord(each) for each in text]

@@ -3,8 +3,6 @@
 import dataclasses
 from typing import Any
 
-import msgspec
-
 from pyrunner import units
 from pyrunner.errors import InvalidParameterError, UnsupportedParameterError
 from pyrunner.server.openai.messages import chat_message, text_of
@@ -16,8 +14,8 @@ from pyrunner.server.openai.schema import (
     CompletionBody,
     EmbeddingBody,
     GenerationBody,
-    ToolIn,
 )
+from pyrunner.server.openai.tools import json_text, tool, tool_choice
 from pyrunner.types import (
     CacheUse,
     ChatRequest,
@@ -25,8 +23,6 @@ from pyrunner.types import (
     EmbeddingRequest,
     Limits,
     SamplingParams,
-    Tool,
-    ToolChoice,
 )
 
 _MAX_TOKEN_ID = 2**31 - 1
@@ -49,13 +45,14 @@ def chat_request(body: ChatBody) -> ChatRequest:
     """
     if not body.messages:
         raise InvalidParameterError(param="messages", problem="has to hold at least one message")
-    tools = tuple(_tool(i, each) for i, each in enumerate(body.tools or ()))
+    choice = tool_choice(body)
     return ChatRequest(
         messages=tuple(chat_message(i, each) for i, each in enumerate(body.messages)),
-        tools=tools,
-        tool_choice=_tool_choice(body.tool_choice),
+        tools=tuple(tool(each) for each in body.tools or ()),
+        tool_choice=choice.kind,
+        required_tool=choice.name,
         parallel_tool_calls=body.parallel_tool_calls is not False,
-        template_kwargs=_json_text(body.chat_template_kwargs),
+        template_kwargs=json_text(body.chat_template_kwargs),
         sampling=_sampling(body),
         limits=_limits(body, _max_tokens(body)),
         cache=_cache_use(body),
@@ -142,31 +139,6 @@ def _max_tokens(body: ChatBody) -> int | None:
             param="max_tokens", problem="contradicts 'max_completion_tokens'; give one of them"
         )
     return old if new is None else new
-
-
-def _tool(i_tool: int, tool: ToolIn) -> Tool:
-    function = tool.function
-    if function.strict:
-        raise UnsupportedParameterError(param=f"tools[{i_tool}].function.strict")
-    return Tool(
-        name=function.name,
-        description=function.description or "",
-        parameters=_json_text(function.parameters),
-    )
-
-
-def _tool_choice(choice: object) -> ToolChoice:
-    if choice is None or choice == "auto":
-        return ToolChoice.AUTO
-    if choice == "none":
-        return ToolChoice.NONE
-    if choice == "required" or isinstance(choice, dict):
-        raise UnsupportedParameterError(param="tool_choice", hint="Use 'auto' or 'none'.")
-    raise InvalidParameterError(param="tool_choice", problem="has to be 'auto' or 'none'")
-
-
-def _json_text(document: dict[str, object] | None) -> str:
-    return msgspec.json.encode(document or {}).decode()
 
 
 def _texts(value: str | list[object], param: str) -> tuple[str | tuple[int, ...], ...]:

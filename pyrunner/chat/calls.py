@@ -1,0 +1,142 @@
+"""The grammar of tool calls: from the first character on, or from where a call begins."""
+
+import re
+import time
+from collections.abc import Mapping
+
+from llguidance import LLMatcher
+
+from pyrunner import _native
+from pyrunner.chat.automata import rewrite
+from pyrunner.chat.call_format import CallFormat
+from pyrunner.chat.gbnf import to_lark_with_schemas
+from pyrunner.chat.grammar import MAX_COMPILE_S, Grammars
+from pyrunner.chat.lazy import LazyConstraint
+from pyrunner.chat.matching import TokenConstraint, new_matcher, problem_of, short
+from pyrunner.chat.schema import parse_schema
+from pyrunner.chat.trigger import TriggerSearch
+from pyrunner.errors import InvalidParameterError, UnsupportedParameterError
+from pyrunner.types import OutputFormat, OutputKind, Tool
+
+MAX_CALL_GRAMMAR_BYTES = 256 * 1024
+"""Of the grammar of all tools of a request, as llama.cpp writes it."""
+MAX_CALL_RULES = 2000
+"""In one. With its brackets they are the levels that may be inside each other."""
+MAX_CALL_BRACKETS = 2000
+MAX_VOCABULARIES = 2
+"""Kept, of different visible tokens. A template has one set, unless its variables change it."""
+
+_NO_ARGUMENTS = '{"type":"object","additionalProperties":false}'
+_UNNAMEABLE = re.compile(r"[^a-zA-Z0-9-]+")
+"""What llama.cpp writes as a hyphen in the name of a rule."""
+
+
+class CallGrammars:
+    """Compiles formats of calls for one model. The prompt thread alone uses it."""
+
+    def __init__(self, model: _native.Model) -> None:
+        self._model = model
+        self._grammars: dict[frozenset[int], Grammars] = {}  # the last one used last
+
+    def constraint(self, calls: CallFormat) -> TokenConstraint | LazyConstraint:
+        """Compile for one answer.
+
+        Raises:
+            InvalidParameterError: A strict tool asks for what cannot be guaranteed, which names
+                the place; or the whole breaks a limit.
+            UnsupportedParameterError: The model has no form of calls for this.
+        """
+        started_s = time.monotonic()
+        if not calls.grammar:
+            raise _without_grammar(calls)
+        grammars = self._grammars_for(frozenset(calls.visible))
+        _check_size(calls.grammar)
+        lark = _lark(calls.grammar, _strict_schemas(calls, grammars))
+        vocabulary = grammars.vocabulary
+        matcher = new_matcher(vocabulary, LLMatcher.grammar_from_lark(lark))
+        problem = problem_of(matcher)
+        if problem:
+            raise _refused(problem)
+        if not calls.is_lazy:
+            matcher.consume_tokens(vocabulary.tokenizer.tokenize_bytes(calls.begun))
+        if matcher.is_error():
+            raise _refused("the beginning of the answer in the prompt does not match it")
+        if time.monotonic() - started_s > MAX_COMPILE_S:
+            raise _refused("it is too complex")
+        if not calls.is_lazy:
+            return TokenConstraint(matcher, "tools", vocabulary.n_mask_words)
+        search = TriggerSearch(calls.triggers, calls.thinking, calls.begun)
+        return LazyConstraint(matcher, search, vocabulary)
+
+    def _grammars_for(self, visible: frozenset[int]) -> Grammars:
+        grammars = self._grammars.pop(visible, None) or Grammars(self._model, visible)
+        self._grammars[visible] = grammars
+        while len(self._grammars) > MAX_VOCABULARIES:
+            del self._grammars[next(iter(self._grammars))]
+        return grammars
+
+
+def _without_grammar(calls: CallFormat) -> UnsupportedParameterError:
+    if not calls.is_lazy:
+        return UnsupportedParameterError(
+            param="tool_choice", hint="The chat template of this model knows no tool calls."
+        )
+    return UnsupportedParameterError(
+        param=f"tools[{next(iter(calls.strict))}].function.strict",
+        hint="Nothing marks where a call of this model begins; make it 'tool_choice' required.",
+    )
+
+
+def _strict_schemas(calls: CallFormat, grammars: Grammars) -> dict[str, str]:
+    names = [f"tool-{_UNNAMEABLE.sub('-', tool.name)}-schema" for tool in calls.tools.values()]
+    rules = {line.partition(" ")[0] for line in calls.grammar.splitlines()}
+    schemas: dict[str, str] = {}
+    for (i_tool, tool), rule in zip(calls.tools.items(), names, strict=True):
+        if i_tool not in calls.strict:
+            continue
+        param = f"tools[{i_tool}].function"
+        asked = OutputFormat(
+            kind=OutputKind.JSON_SCHEMA, text=_parameters(tool), param=f"{param}.parameters"
+        )
+        _check_object(asked)
+        schemas[rule] = grammars.embedded_schema(asked)
+        if rule not in rules or names.count(rule) > 1:
+            raise UnsupportedParameterError(
+                param=f"{param}.strict",
+                hint="The model's form of calls has no place for this tool's whole schema.",
+            )
+    return schemas
+
+
+def _parameters(tool: Tool) -> str:
+    # A tool without parameters has no arguments, as llama.cpp has it for those that are not strict.
+    return _NO_ARGUMENTS if tool.parameters == "{}" else tool.parameters
+
+
+def _check_object(asked: OutputFormat) -> None:
+    schema = parse_schema(asked.text)
+    if isinstance(schema, dict) and schema.get("type") != "object":
+        raise InvalidParameterError(
+            param=asked.param, problem="cannot be followed: #/type: arguments are of type object"
+        )
+
+
+def _check_size(grammar: str) -> None:
+    if len(grammar.encode()) > MAX_CALL_GRAMMAR_BYTES:
+        raise _refused(f"their grammar is longer than {MAX_CALL_GRAMMAR_BYTES} bytes")
+    if grammar.count("::=") > MAX_CALL_RULES or grammar.count("(") > MAX_CALL_BRACKETS:
+        raise _refused(
+            f"their grammar has more than {MAX_CALL_RULES} rules or {MAX_CALL_BRACKETS} brackets"
+        )
+
+
+def _lark(grammar: str, schemas: Mapping[str, str]) -> str:
+    rewritten = rewrite(grammar)
+    try:
+        return to_lark_with_schemas(rewritten.text, apart=rewritten.delimiters, schemas=schemas)
+    except ValueError as error:
+        raise _refused(str(error)) from error
+
+
+def _refused(problem: str) -> InvalidParameterError:
+    return InvalidParameterError(param="tools", problem=f"cannot be followed: {short(problem)}")

@@ -1,0 +1,105 @@
+"""One answer on its way through what llguidance has compiled."""
+
+from collections.abc import Sequence
+
+from llguidance import LLMatcher, LLParserLimits
+
+from pyrunner.chat.vocabulary import Vocabulary
+from pyrunner.errors import InvalidParameterError
+
+_LIMITS = LLParserLimits(
+    initial_lexer_fuel=1_000_000,
+    step_lexer_fuel=200_000,  # of one token
+    step_max_items=50_000,
+    max_lexer_states=15_000,  # 1 to 2 kB each, of one answer
+    max_grammar_size=500_000,
+    verbose_errors=False,  # they would go to the client
+)
+_LONGEST_PROBLEM = 300
+
+
+class TokenConstraint:
+    """One answer on its way through a grammar; see `engine.constraint.Constraint`."""
+
+    def __init__(self, matcher: LLMatcher, param: str, n_words: int) -> None:
+        self._matcher = matcher
+        self._param = param
+        self._n_words = n_words
+        self.mask = self._next_mask()
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing but the end can come."""
+        return self._matcher.is_stopped()
+
+    def copy(self) -> "TokenConstraint":
+        """The same place in the same answer."""
+        return TokenConstraint(self._matcher.deep_copy(), self._param, self._n_words)
+
+    def forced(self) -> Sequence[int]:
+        """Tokens of the only text that fits here, as the model's tokeniser would have them."""
+        return self._matcher.deep_copy().compute_ff_tokens()
+
+    def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview]:
+        """The masks behind each token of a draft, as far as it fits."""
+        # On a copy, because a matcher that breaks a limit stays broken, and the answer may never
+        # come to where a wrong draft leads.
+        matcher = self._matcher.deep_copy()
+        masks: list[memoryview] = []
+        for token in draft:
+            if not matcher.consume_token(token):
+                break
+            mask = self._mask_of(matcher)
+            if mask is None:
+                break
+            masks.append(mask)
+        return masks
+
+    def accept(self, token: int) -> None:
+        """Go on behind a token.
+
+        Raises:
+            InvalidParameterError: No token of the vocabulary fits, or to find it takes too long.
+        """
+        if token < 0 or not self._matcher.consume_token(token):
+            raise self._failure()
+        self.mask = self._next_mask()
+
+    def _next_mask(self) -> memoryview:
+        mask = self._mask_of(self._matcher)
+        if mask is None:
+            raise self._failure()
+        return mask
+
+    def _mask_of(self, matcher: LLMatcher) -> memoryview | None:
+        """What may come next; None when it is not to be had within the limits."""
+        words = memoryview(matcher.compute_bitmask()).cast("i")[: self._n_words]
+        return None if matcher.is_error() else words
+
+    def _failure(self) -> InvalidParameterError:
+        why = short(self._matcher.get_error())
+        if not why or why.startswith("NoExtension"):
+            why = "nothing that this model can say matches it"
+        return InvalidParameterError(
+            param=self._param, problem=f"cannot be followed to its end: {why}"
+        )
+
+
+def new_matcher(vocabulary: Vocabulary, grammar: str) -> LLMatcher:
+    """Compile what llguidance's `grammar_from_...` give; `problem_of` says how it went."""
+    # It catches its own panics, which llguidance's validating functions do not.
+    return LLMatcher(vocabulary.tokenizer, grammar, log_level=0, limits=_LIMITS)
+
+
+def problem_of(matcher: LLMatcher) -> str:
+    """Why it was not compiled to the letter; an empty string when it was."""
+    if matcher.is_error():
+        error = matcher.get_error()
+        return "its compiler fails" if error.startswith("panic") else error
+    # A warning says that something is ignored.
+    return next(iter(matcher.get_grammar_warnings()), "")
+
+
+def short(problem: str) -> str:
+    """What a client is told of the compiler's words."""
+    return " ".join(problem.removesuffix("<non-verbose/>").split())[:_LONGEST_PROBLEM]

@@ -1,0 +1,64 @@
+"""What llguidance asks of a model's vocabulary."""
+
+from collections.abc import Collection, Sequence
+
+from llguidance import LLTokenizer, TokenizerWrapper
+
+from pyrunner import _native
+from pyrunner.errors import InvalidParameterError
+
+
+class Vocabulary:
+    """The tokens of a model as the texts they add to an answer. Any thread once made.
+
+    Args:
+        model: Loaded; it is kept alive.
+        visible: Control tokens that add their text, too, because a parser looks for it. All others
+            add nothing, so they never fit.
+
+    Raises:
+        InvalidParameterError: The model has no token that ends an answer.
+    """
+
+    def __init__(self, model: _native.Model, visible: Collection[int] = ()) -> None:
+        ends = model.end_of_generation_tokens
+        if not ends:
+            raise InvalidParameterError(
+                param="model",
+                problem="has no token that ends an answer, so none can be constrained",
+            )
+        pieces = [
+            model.detokenize([token], render_special=token in visible)
+            for token in range(model.n_vocab)
+        ]
+        self.pieces: Sequence[bytes] = pieces
+        self.n_mask_words = (model.n_vocab + 31) // 32
+        # PERF(chat): once for a model, and llguidance holds the GIL meanwhile, longer in larger
+        # vocabularies. The second half, which knows what JSON strings hold, makes masks cheaper.
+        asked = _Asked(model, pieces)
+        tokenizer = LLTokenizer(
+            TokenizerWrapper(asked), n_vocab=model.n_vocab, eos_token=ends, slices=[]
+        )
+        asked.fallback = tokenizer
+        self.tokenizer = tokenizer.with_slices(LLTokenizer.json_slices())
+
+
+class _Asked:
+    """What llguidance asks of a tokenizer. The engine's thread calls it, too."""
+
+    bos_token_id = None
+    special_token_ids = ()
+
+    def __init__(self, model: _native.Model, pieces: list[bytes]) -> None:
+        self._model = model
+        self.tokens = pieces
+        self.eos_token_id = next(iter(model.end_of_generation_tokens), 0)
+        self.fallback: LLTokenizer | None = None
+
+    def __call__(self, text: bytes) -> list[int]:
+        """The tokens that the model itself would have for a text that the grammar forces."""
+        tokens = self._model.tokenize(text.decode("utf-8", "replace"), add_special=False)
+        if b"".join(self.tokens[token] for token in tokens) == text or self.fallback is None:
+            return tokens
+        # Tokenisers that put a space in front, or bytes that are no characters.
+        return self.fallback.greedy_tokenize(text.decode("utf-8", "replace"))
