@@ -31,7 +31,11 @@ class Footprint:
 
 
 def footprint(
-    model: StoredModel, engine: EngineConfig, mode: ModelMode, budget_bytes: int
+    model: StoredModel,
+    engine: EngineConfig,
+    mode: ModelMode,
+    budget_bytes: int,
+    draft: StoredModel | None = None,
 ) -> Footprint:
     """Work out context and memory of a model. Reads the header of an unchanged file once.
 
@@ -44,13 +48,15 @@ def footprint(
         budget_bytes: What all models may take together. Lanes and context that nobody chose become
             fewer and less where they do not fit. A prefix cache that nobody chose the size
             of takes at most `MAX_DEFAULT_CACHE_SHARE` of it, and no more than this model leaves.
+        draft: The model that guesses for it, whose bytes and cells count too.
 
     Raises:
-        ModelFileError: The model has no GGUF weights, or they are damaged.
+        ModelFileError: One of them has no GGUF weights, or they are damaged.
         StoreCorruptError: A file is missing.
     """
     headers = [_header(path) for path in _weights(model)]
-    files_bytes = sum(header.file_bytes for header in headers)
+    draft_headers = [] if draft is None else [_header(path) for path in _weights(draft)]
+    files_bytes = sum(header.file_bytes for header in (*headers, *draft_headers))
     if model.mmproj_path is not None:
         files_bytes += model.mmproj_path.stat().st_size
     # For embeddings there is one unified context of f16 instead of a lane per sequence.
@@ -60,30 +66,29 @@ def footprint(
     def bytes_of(layout: LaneLayout) -> int:
         return kv_bytes(headers[0], layout.n_ctx, layout.n_lanes, *types)
 
+    def all_bytes_of(layout: LaneLayout) -> int:
+        return bytes_of(layout) + sum(_draft_bytes(each, layout) for each in draft_headers[:1])
+
     shaped = engine if is_generating else replace(engine, n_lanes=1)
     wanted, least = _layouts(model.config, shaped, max(0, headers[0].n_ctx_train))
-    layout = choose_layout(wanted, least, bytes_of, budget_bytes - files_bytes)
-    lanes_bytes = bytes_of(layout)
+    layout = choose_layout(wanted, least, all_bytes_of, budget_bytes - files_bytes)
+    loaded_bytes = files_bytes + all_bytes_of(layout)
     cache_bytes = 0
     if is_generating:
-        spare_bytes = max(0, budget_bytes - files_bytes - lanes_bytes)
+        spare_bytes = max(0, budget_bytes - loaded_bytes)
         chosen_bytes = engine.cache_bytes
-        most_bytes = min(lanes_bytes, spare_bytes, int(budget_bytes * MAX_DEFAULT_CACHE_SHARE))
+        most_bytes = min(bytes_of(layout), spare_bytes, int(budget_bytes * MAX_DEFAULT_CACHE_SHARE))
         cache_bytes = most_bytes if chosen_bytes < 0 else chosen_bytes
     return Footprint(
         replace(engine, n_ctx=layout.n_ctx, n_lanes=layout.n_lanes, cache_bytes=cache_bytes),
-        files_bytes + lanes_bytes + cache_bytes,
+        loaded_bytes + cache_bytes,
     )
 
 
-def context_size(model: StoredModel, engine: EngineConfig, budget_bytes: int) -> int:
-    """Tokens per sequence that the model is loaded with to generate.
-
-    Raises:
-        ModelFileError: The model has no GGUF weights, or they are damaged.
-        StoreCorruptError: A file is missing.
-    """
-    return footprint(model, engine, ModelMode.COMPLETION, budget_bytes).engine.n_ctx
+def _draft_bytes(header: GgufHeader, layout: LaneLayout) -> int:
+    """The cells of a draft model: as many lanes, no longer than it was trained for."""
+    n_ctx = min(layout.n_ctx, max(0, header.n_ctx_train) or MAX_DEFAULT_N_CTX)
+    return kv_bytes(header, n_ctx, layout.n_lanes)
 
 
 def _layouts(

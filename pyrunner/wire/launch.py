@@ -36,6 +36,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     mode: ModelMode
     weight_paths: tuple[str, ...]
     """GGUF files in shard order, absolute."""
+    draft_paths: tuple[str, ...] = ()
+    """Those of the model that guesses for this one."""
     mmproj_path: str | None = None
     chat_template_path: str | None = None
     """A template that replaces the one inside the model file."""
@@ -63,7 +65,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
 
 
-def config_hash(model_id: str, mode: ModelMode, engine: EngineConfig) -> str:
+def config_hash(model_id: str, mode: ModelMode, engine: EngineConfig, draft_id: str = "") -> str:
     """Name what a worker is: two servers share one only if they would start the same.
 
     The package's version counts too, so that an upgrade replaces the workers it finds.
@@ -71,7 +73,7 @@ def config_hash(model_id: str, mode: ModelMode, engine: EngineConfig) -> str:
     Returns:
         16 lower-case hex digits.
     """
-    parts = (pyrunner.__version__, PROTOCOL_VERSION, model_id, mode, engine)
+    parts = (pyrunner.__version__, PROTOCOL_VERSION, model_id, mode, engine, draft_id)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
