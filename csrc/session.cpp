@@ -16,11 +16,21 @@ namespace {
 constexpr int32_t kMaxLanes = 256;   // LLAMA_MAX_SEQ
 constexpr int32_t kMaxDrafts = 4096; // each has a row of logits and of a mask; far more than pay
 
+bool is_recurrent(const Model & model) noexcept {
+    return llama_model_is_recurrent(model.get()) || llama_model_is_hybrid(model.get());
+}
+
 bool is_sampled(int8_t output) noexcept {
     return output == kRowSample || output == kRowMasked;
 }
 
 } // namespace
+
+bool drops_tails(const Model & model) {
+    // llama_kv_cache_dsv4::seq_rm refuses, because of the rows it keeps compressed.
+    return !is_recurrent(model) && llama_model_n_swa(model.get()) == 0 &&
+           model.meta("general.architecture") != "deepseek4";
+}
 
 // Out of line, as is the destructor: llama_token_data is complete only here.
 Session::Session(const Model & model) noexcept : model_(model) {}
@@ -100,7 +110,7 @@ Status Session::make_context() {
     native.no_perf = true;
     // After an abort llama.cpp takes back the cells of the pass. A recurrent state is overwritten
     // in place and cannot be taken back, so those models read every chunk to its end.
-    if (!is_recurrent()) {
+    if (!is_recurrent(model_)) {
         native.abort_callback = on_abort;
         native.abort_callback_data = this;
     }
@@ -142,6 +152,16 @@ Status Session::set_threads(int32_t n_threads) noexcept {
     const Status status = threadpools_.use(context_, n_threads);
     params_.n_threads = status == kBadArgument ? params_.n_threads : n_threads;
     return status;
+}
+
+void Session::lend_threads(llama_context * context) const noexcept {
+    const auto found = threadpools_.find(params_.n_threads);
+    if (found != threadpools_.end() && found->second.get() != nullptr) {
+        llama_attach_threadpool(context, found->second.get(), found->second.get());
+    } else {
+        llama_detach_threadpool(context);
+    }
+    llama_set_n_threads(context, params_.n_threads, params_.n_threads);
 }
 
 // GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.
@@ -442,16 +462,6 @@ Status Session::truncate_lane(int32_t lane, int32_t n_keep) noexcept {
         lengths_[static_cast<size_t>(lane)] = n_keep;
     }
     return status;
-}
-
-bool Session::is_recurrent() const noexcept {
-    return llama_model_is_recurrent(model_.get()) || llama_model_is_hybrid(model_.get());
-}
-
-bool Session::drops_tails() const noexcept {
-    // llama_kv_cache_dsv4::seq_rm refuses, because of the rows it keeps compressed.
-    return !is_recurrent() && llama_model_n_swa(model_.get()) == 0 &&
-           model_.meta("general.architecture") != "deepseek4";
 }
 
 int32_t Session::n_mask_words() const noexcept {

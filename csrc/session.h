@@ -44,6 +44,10 @@ struct OpenLane {
     void close(std::string & out);
 };
 
+// Whether any tail of a lane can be dropped. Recurrent state cannot go back, and a sliding window
+// has forgotten what stood before it.
+bool drops_tails(const Model & model);
+
 class Session {
 public:
     explicit Session(const Model & model) noexcept;
@@ -92,6 +96,10 @@ public:
 
     // From the next step on, 1..512.
     Status set_threads(int32_t n_threads) noexcept;
+    // Gives the threads to another context, which computes between the steps of this one and is
+    // freed before it: threads of its own would have to wait for the same cores.
+    void lend_threads(llama_context * context) const noexcept;
+    const Model & model() const noexcept { return model_; }
 
     // Lanes change between steps only: from begin() to finish() all of these are kBadArgument.
     // Prepares a lane for a new sequence: its sampler and its text state; cells are untouched.
@@ -124,9 +132,7 @@ public:
     // `n_ctx` tokens in each of 1..as many as at open(). On an error there is no context, and
     // nothing but another set_layout works.
     Status set_layout(int32_t n_ctx, int32_t n_lanes) noexcept;
-    // Whether any tail of a lane can be dropped. Recurrent state cannot go back, and a sliding
-    // window has forgotten what stood before it.
-    bool drops_tails() const noexcept;
+    bool drops_tails() const noexcept { return pyrunner::drops_tails(model_); }
     size_t lanes_bytes() const noexcept;              // of the cells of all lanes, used or not
     int32_t lane_length(int32_t lane) const noexcept; // -1 when out of range
 
@@ -136,7 +142,6 @@ public:
 
 private:
     Status make_context(); // as params_ say; kOutOfMemory, kUnsupported, kLoadFailed
-    bool is_recurrent() const noexcept;
     bool splits_blocks(int32_t type_k);
     bool is_lane(int32_t lane) const noexcept {
         return context_ != nullptr && lane >= 0 && lane < params_.n_lanes;

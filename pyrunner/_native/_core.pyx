@@ -8,9 +8,10 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from pyrunner._native.core cimport (
-    CppEmbedder, CppModel, CppOpenLane, CppSession, DryParams, LogLine, ModelParams,
-    SamplerParams, SessionParams, Status, StepPlan, StepResult, backend_commit, backend_devices,
-    backend_init, is_kv_blob, log_ring_take, native_quantize,
+    CppDraftModel, CppEmbedder, CppModel, CppOpenLane, CppSession, DraftParams, DraftPart,
+    DryParams, LogLine, ModelParams, SamplerParams, SessionParams, Status, StepPlan, StepResult,
+    backend_commit, backend_devices, backend_init, draft_obstacle, is_kv_blob, log_ring_take,
+    native_quantize,
 )
 
 from pyrunner._native.status import check
@@ -73,4 +74,5 @@ include "_buffers.pxi"
 include "_model.pxi"
 include "_lanes.pxi"
 include "_session.pxi"
+include "_draft.pxi"
 include "_chat.pxi"

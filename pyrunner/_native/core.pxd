@@ -188,6 +188,34 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         const float * logits(int32_t i_output) noexcept
 
 
+cdef extern from "draft_model.h" namespace "pyrunner" nogil:
+    string draft_obstacle(const CppModel & draft, const CppModel & target) except +
+
+    cdef cppclass DraftParams:
+        int32_t n_ctx
+        int32_t n_lanes
+        int32_t n_batch
+        int32_t flash_attention
+
+    cdef struct DraftPart:
+        int32_t lane
+        int32_t n_keep
+        int32_t n_new
+        int32_t n_most
+
+    cdef cppclass CppDraftModel "pyrunner::DraftModel":
+        CppDraftModel(const CppModel & model, const CppSession & session) noexcept
+        Status open(const DraftParams & params) noexcept
+        Status set_layout(int32_t n_ctx, int32_t n_lanes) noexcept
+        const string & error() noexcept
+        int32_t n_ctx() noexcept
+        int32_t n_lanes() noexcept
+        int32_t n_batch() noexcept
+        size_t lanes_bytes() noexcept
+        Status draft(const vector[DraftPart] & parts, const vector[int32_t] & tokens,
+                     float p_min, vector[int32_t] & counts, vector[int32_t] & guesses) noexcept
+
+
 cdef extern from "embedder.h" namespace "pyrunner" nogil:
     cdef cppclass CppEmbedder "pyrunner::Embedder":
         CppEmbedder(const CppModel & model) noexcept

@@ -116,6 +116,10 @@ class RuntimeConfig:
     """How long a worker without a server waits for one before it exits."""
     drain_s: float = _between(10.0, 0, 3600)
     """How long a stopping server or worker lets running streams finish."""
+    draft_models: tuple[str, ...] = ()
+    """Which model guesses for which while that pays: ``model=draft``, both of the store, such as
+    ``ai/qwen3:8B=ai/qwen3:0.6B``. They need the same tokens, and the draft model's memory counts
+    with the other's. Answers are the same."""
     max_queue: int = _between(256, 1, 2**16)
     """Requests one worker holds, running and waiting; one more gets 503."""
     spare_worker: bool = True

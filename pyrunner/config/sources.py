@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 import platformdirs
 
 from pyrunner.config.settings import SECTIONS, Settings, known_keys
-from pyrunner.config.values import check_engine, is_utf8, read
+from pyrunner.config.values import check_drafts, check_engine, is_utf8, read
 from pyrunner.errors import ConfigError
 
 _PREFIX = "PYRUNNER_"
@@ -57,6 +57,7 @@ def load(
     for key, (_, label) in found.items():
         raise ConfigError(key=key, source=label, problem=_near_miss(key))
     check_engine(sections["engine"], sources)
+    check_drafts(sections["runtime"], sources)
     runtime_dir = _utf8(_runtime_dir(env, home), "PYRUNNER_RUNTIME_DIR")
     return Settings(home=home, runtime_dir=runtime_dir, sources=sources, **sections)
 

@@ -6,7 +6,7 @@ from dataclasses import Field, fields
 from typing import Any
 
 from pyrunner import units
-from pyrunner.config.settings import EngineConfig
+from pyrunner.config.settings import EngineConfig, RuntimeConfig
 from pyrunner.errors import ConfigError, InvalidParameterError
 from pyrunner.gguf import is_quantized
 
@@ -64,6 +64,20 @@ def check_engine(engine: EngineConfig, sources: Mapping[str, str] | None = None)
             problem=f"is {engine.cache_type_v!r}, which needs flash attention: write a type that "
             "is not quantised, or set engine.flash_attention to 'auto' or 'on'",
         )
+
+
+def check_drafts(runtime: RuntimeConfig, sources: Mapping[str, str]) -> None:
+    """Check that each draft model is one of a pair.
+
+    Raises:
+        ConfigError: Shows how it is written.
+    """
+    key = "runtime.draft_models"
+    for pair in runtime.draft_models:
+        model, _, draft = pair.partition("=")
+        if not (model.strip() and draft.strip()):
+            problem = f"has {pair!r:.80}: write model=draft, such as ai/qwen3:8B=ai/qwen3:0.6B"
+            raise ConfigError(key=key, source=sources[key], problem=problem)
 
 
 def _convert(value: object, hint: object, key: str) -> object:

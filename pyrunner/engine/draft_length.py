@@ -6,8 +6,9 @@ it needs two figures: what passes take, measured on the way, and how often guess
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 LENGTHS = (1, 2, 4, 8, 16, 32)
 """Of drafts. Few, so that what each costs is soon known, and llama.cpp's graphs are used again."""
@@ -45,6 +46,11 @@ class PassCosts:
             self._rows.insert(bisect_right(self._rows, n_rows), n_rows)
             self._seconds[n_rows] = seconds
         self._seconds[n_rows] += _FRESH * (seconds - self._seconds[n_rows])
+
+    def hope(self) -> None:
+        """A pass was thought too slow, and not made."""
+        for each in self._rows:
+            self._seconds[each] *= _OPTIMISM
 
     def expected_s(self, n_rows: int) -> float:
         """What a pass will take; NaN before any was noted, 0 where no line says anything."""
@@ -112,9 +118,27 @@ def is_one_pass(n_running: int, lengths: Collection[int]) -> bool:
     return not lengths or (len(lengths) == n_running and len(set(lengths)) == 1)
 
 
-def choose_length(
-    n_running: int, candidates: list[Candidate], costs: PassCosts, n_drafts: int
-) -> int:
+class Choice(NamedTuple):
+    """What a pass is to be like."""
+
+    length: int
+    """Tokens of each draft at most; 0 when none promises more than going on without."""
+    rate: float
+    """Tokens per second, 0 before any pass was noted."""
+
+
+def no_time(_length: int) -> float:
+    """The drafts are there already."""
+    return 0.0
+
+
+def choose(
+    n_running: int,
+    candidates: list[Candidate],
+    costs: PassCosts,
+    n_drafts: int,
+    drafting_s: Callable[[int], float] = no_time,
+) -> Choice:
     """The length of drafts that brings most tokens per second.
 
     Args:
@@ -122,18 +146,17 @@ def choose_length(
         candidates: One for each that something could be guessed for.
         costs: Of passes that were measured.
         n_drafts: Rows of drafts that the pass can have at most.
-
-    Returns:
-        Tokens of each draft at most; 0 when none promises more than going on without.
+        drafting_s: Seconds until there are drafts of a length.
     """
     plain_s = costs.expected_s(n_running)
-    if not candidates or not plain_s > 0.0:
-        return 0  # the pass that follows tells
-    best, best_rate = 0, _MIN_GAIN * n_running / plain_s
+    if not plain_s > 0.0:
+        return Choice(0, 0.0)  # the pass that follows tells
+    best = Choice(0, n_running / plain_s)
+    least_rate = _MIN_GAIN * best.rate
     for length in LENGTHS:
         lengths = [min(length, each.n_guesses) for each in candidates]
         n_rows = sum(lengths)
-        if n_rows > n_drafts:
+        if not candidates or n_rows > n_drafts:
             break
         n_tokens = n_running + sum(each.expected(length) for each in candidates)
         seconds = (
@@ -142,9 +165,16 @@ def choose_length(
             else plain_s + costs.expected_s(n_rows)
         )
         # More rows take no less; lines through times that somebody else disturbed may say so.
-        rate = n_tokens / max(seconds, plain_s)
-        if rate > best_rate:
-            best, best_rate = length, rate
+        rate = n_tokens / (max(seconds, plain_s) + drafting_s(max(lengths)))
+        if rate > max(best.rate, least_rate):
+            best = Choice(length, rate)
         if all(each.n_guesses <= length for each in candidates):
             break
     return best
+
+
+def choose_length(
+    n_running: int, candidates: list[Candidate], costs: PassCosts, n_drafts: int
+) -> int:
+    """As `choose`, of drafts that are there already: the length alone."""
+    return choose(n_running, candidates, costs, n_drafts).length

@@ -16,6 +16,7 @@ from pyrunner.config import EngineConfig, check_engine
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.constraint import accept
 from pyrunner.engine.disk_tier import DiskTier
+from pyrunner.engine.drafting import open_speculation
 from pyrunner.engine.embedding import Embeddings
 from pyrunner.engine.loading import (
     cache_budget,
@@ -36,7 +37,7 @@ from pyrunner.engine.request import (
 from pyrunner.engine.sampling import check_limits, check_logprobs, check_priority, check_sampling
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
-from pyrunner.engine.speculation import Draft, Speculation
+from pyrunner.engine.speculation import Draft
 from pyrunner.engine.step import Sampled, run_step
 from pyrunner.engine.threads import ThreadGovernor, n_threads_default
 from pyrunner.engine.urgency import Urgency
@@ -58,6 +59,7 @@ class EngineLoop:
         config: What shapes the lanes, `cache_bytes` and `n_threads` are read.
         can_generate: False saves the memory of the lanes when only `embed` is wanted.
         disk: Prefixes that `leave` saved, and where it saves them.
+        draft: A model of `load_models`, which guesses for this one.
         clock: Monotonic seconds, for the timings of requests.
 
     Raises:
@@ -74,6 +76,7 @@ class EngineLoop:
         *,
         can_generate: bool = True,
         disk: DiskTier[LaneState] | None = None,
+        draft: Model | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_engine(config)
@@ -94,11 +97,7 @@ class EngineLoop:
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
         users = [each for each in (self._session, self._embeddings) if each is not None]
         self._governor = ThreadGovernor(n_threads, () if config.n_threads else users)
-        # A wrong guess leaves a tail, which has to be dropped again.
-        can_speculate = self._session is not None and self._session.drops_tails
-        self._speculation = (
-            Speculation() if can_speculate and config.speculation == "auto" else None
-        )
+        self._speculation = open_speculation(self._session, config, draft, clock)
         n_batch = config.n_batch if self._session is None else self._session.n_batch
         self._budgets = SchedulerConfig.of(n_batch)
         self._urgency = Urgency(self.interrupt)
@@ -291,12 +290,13 @@ class EngineLoop:
     def _drafts(self, running_lanes: Tokens[int]) -> dict[int, Draft]:
         if self._speculation is None or not running_lanes:
             return {}
-        drafters = {}
+        drafters, texts = {}, {}
         for lane in running_lanes:
-            sequence = self._sequences[lane]
+            sequence = texts[lane] = self._sequences[lane]
             n_room = self.session.n_ctx - sequence.n_tokens
-            drafters[lane] = (sequence.ready_drafter(), min(sequence.n_left - 1, n_room))
-        return self._speculation.drafts(drafters, len(running_lanes))
+            drafter = sequence.ready_drafter(self._speculation.trust)
+            drafters[lane] = (drafter, min(sequence.n_left - 1, n_room))
+        return self._speculation.drafts(drafters, len(running_lanes), texts)
 
     def _note_running(
         self, lanes: Tokens[int], drafts: Mapping[int, Draft], sampled: Tokens[Sampled]
@@ -307,8 +307,8 @@ class EngineLoop:
             draft = drafts.get(lane)
             accepted = () if draft is None else draft.tokens[: n_sampled[lane] - 1]
             self._lanes.held.grow(lane, (sequence.last_token, *accepted))
-            if sequence.drafter is not None:
-                sequence.drafter.note(draft, len(accepted))
+            if self._speculation is not None and sequence.drafter is not None:
+                self._speculation.note(sequence.drafter, draft, len(accepted))
 
     def _note_read(self, part: ChunkPart, *, is_done: bool) -> int:
         """Returns how many of its tokens were read, also of those to be read again."""

@@ -57,6 +57,13 @@ class Sequence:
         """Everything it has, prompt and answer."""
         return array("i", self.request.tokens) + self.generated
 
+    def tail(self, start: int) -> "array[int]":
+        """Of everything, the tokens from `start` on."""
+        n_prompt = len(self.request.tokens)
+        if start >= n_prompt:
+            return self.generated[start - n_prompt :]
+        return array("i", self.request.tokens[start:]) + self.generated
+
     @property
     def n_tokens(self) -> int:
         """How many that are."""
@@ -94,11 +101,11 @@ class Sequence:
         """No further token may be generated."""
         return self.n_left <= 0
 
-    def ready_drafter(self) -> Drafter:
-        """The drafter, which knows all tokens until now."""
+    def ready_drafter(self, trust: float) -> Drafter:
+        """The drafter, which knows all tokens until now; `trust` is that in the draft model."""
         if self.drafter is None:
             request = self.request
-            self.drafter = Drafter(request.tokens, request.prediction, request.constraint)
+            self.drafter = Drafter(request.tokens, request.prediction, request.constraint, trust)
             for token in self.generated:
                 self.drafter.feed(token)
         return self.drafter

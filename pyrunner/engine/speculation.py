@@ -4,24 +4,35 @@ A sequence has a `Drafter`; the loop has one `Speculation`. Both for the loop's 
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pyrunner import log
 from pyrunner.engine.constraint import Constraint
+from pyrunner.engine.draft_lanes import DraftLanes, Text
 from pyrunner.engine.draft_length import (
     LENGTHS,
     Acceptance,
     Candidate,
+    Choice,
     PassCosts,
+    choose,
     choose_length,
     is_one_pass,
 )
 from pyrunner.engine.drafts import Prediction, PromptLookup
+from pyrunner.errors import NativeError
+
+_logger = log.get("engine")
 
 N_DRAFTS = 64
 """Rows of drafts in one step at most; each may need a row of logits."""
+MAX_DRAFTED = 16
+"""Tokens of a draft model's draft at most: each takes a pass of it."""
+LEAST_ANSWER = 128
+"""Tokens that an answer is expected to go on for, when it has not said more than that."""
 
 
 class Source(enum.Enum):
@@ -31,6 +42,8 @@ class Source(enum.Enum):
     """Nothing else fits the grammar of the answer; the model may say it in other tokens."""
     PREDICTED = 0.8
     """The client expects it."""
+    DRAFTED = 0.6
+    """A draft model says so."""
     LOOKED_UP = 0.4
     """It stood behind the same tokens before."""
 
@@ -64,16 +77,22 @@ class Drafter:
         prompt: Its tokens.
         prediction: What the client expects the answer to be; empty when it said nothing.
         constraint: What the answer has to follow.
+        trust: How often the draft model has been right lately.
     """
 
     def __init__(
-        self, prompt: Tokens[int], prediction: Tokens[int], constraint: Constraint | None
+        self,
+        prompt: Tokens[int],
+        prediction: Tokens[int],
+        constraint: Constraint | None,
+        trust: float = Source.DRAFTED.value,
     ) -> None:
         self.prediction_use = PredictionUse()
         self._lookup = PromptLookup(prompt)
         self._prediction = Prediction(prediction) if prediction else None
         self._constraint = constraint
         self._acceptances = {source: Acceptance(source.value) for source in Source}
+        self._acceptances[Source.DRAFTED] = Acceptance(trust)
 
     def feed(self, token: int) -> None:
         """The answer goes on with a token."""
@@ -110,6 +129,10 @@ class Drafter:
         """The chance that a guess is right."""
         return self._acceptances[source].rate
 
+    def note_wrong(self, source: Source) -> None:
+        """A guess that nobody read, because the first token of it could not be."""
+        self._acceptances[source].note(1, 0)
+
     def note(self, draft: Draft | None, n_accepted: int) -> None:
         """A step is over: what was read of a draft and what was right, or that there was none."""
         if draft is None:
@@ -123,35 +146,67 @@ class Drafter:
 
 
 class Speculation:
-    """Chooses drafts by what passes take on this machine."""
+    """Chooses drafts by what passes take on this machine.
 
-    def __init__(self) -> None:
+    Args:
+        model: The lanes of a draft model, where there is one.
+    """
+
+    def __init__(self, model: DraftLanes | None = None) -> None:
         self._costs = PassCosts()
+        self._model = model
+        self._trust = Acceptance(Source.DRAFTED.value)
+
+    @property
+    def trust(self) -> float:
+        """How often the draft model is right, whatever the sequence."""
+        return self._trust.rate
 
     def drafts(
-        self, drafters: Mapping[int, tuple[Drafter, int]], n_running: int
+        self,
+        drafters: Mapping[int, tuple[Drafter, int]],
+        n_running: int,
+        texts: Mapping[int, Text] | None = None,
     ) -> dict[int, Draft]:
         """What to read beside the last tokens.
 
         Args:
             drafters: By lane, with how many tokens its draft may have.
             n_running: Running sequences, at least as many.
+            texts: By lane, for the draft model.
 
         Returns:
             By lane; none where going on without is faster.
         """
         found: dict[int, Draft] = {}
-        candidates = []
         for lane, (drafter, n_most) in drafters.items():
             draft = drafter.guess(min(n_most, LENGTHS[-1]))
             if draft is not None:
                 found[lane] = draft
-                candidates.append(Candidate(len(draft.tokens), drafter.rate(draft.source)))
+        if self._model is not None and texts:
+            try:
+                found |= self._drafted(self._model, drafters, texts, found, n_running)
+            except NativeError as error:
+                # It is there to save time, and nothing depends on it.
+                _logger.warning("going on without the draft model: %s", error)
+                self._model = None
+        candidates = [_candidate(drafters[lane][0], draft) for lane, draft in found.items()]
         length = choose_length(n_running, candidates, self._costs, N_DRAFTS)
         if length == 0:
             return {}
         cut = {lane: drafters[lane][0].cut(draft, length) for lane, draft in found.items()}
+        for lane, draft in cut.items():
+            if draft.source is Source.DRAFTED and not draft.tokens:
+                self._note_useless(drafters[lane][0])
         return {lane: draft for lane, draft in cut.items() if draft.tokens}
+
+    def note(self, drafter: Drafter, draft: Draft | None, n_accepted: int) -> None:
+        """A step is over for a sequence; see `Drafter.note`."""
+        drafter.note(draft, n_accepted)
+        if draft is not None and draft.source is Source.DRAFTED:
+            self._trust.note(len(draft.tokens), n_accepted)
+        else:
+            self._trust.note_none()
 
     def note_pass(self, n_running: int, drafts: Mapping[int, Draft], seconds: float) -> None:
         """What a pass over running sequences took, without anything else in the step."""
@@ -162,3 +217,79 @@ class Speculation:
         rest_s = seconds - self._costs.expected_s(n_running)
         if rest_s > 0:  # else the first of the two was faster than usual, and that is all
             self._costs.note(sum(lengths), rest_s)
+
+    def _drafted(
+        self,
+        model: DraftLanes,
+        drafters: Mapping[int, tuple[Drafter, int]],
+        texts: Mapping[int, Text],
+        found: Mapping[int, Draft],
+        n_running: int,
+    ) -> dict[int, Draft]:
+        """What the draft model says, where asking it promises more than what was found."""
+        model.follow(texts.values())
+        without = [_candidate(drafters[lane][0], draft) for lane, draft in found.items()]
+        kept = {lane: draft for lane, draft in found.items() if _is_kept(drafters[lane][0], draft)}
+        asking = {
+            texts[lane]: (drafter, n)
+            for lane, (drafter, n_most) in drafters.items()
+            if lane not in kept and (n := min(n_most, model.n_room(texts[lane]), MAX_DRAFTED)) > 0
+        }
+        if not asking:
+            return {}
+        best = choose(n_running, without, self._costs, N_DRAFTS)
+        beside = [_candidate(drafters[lane][0], draft) for lane, draft in kept.items()]
+
+        def promise(chosen: Collection[Text]) -> Choice:
+            guessing_s = model.guessing_s(len(chosen))
+            candidates = [
+                Candidate(asking[text][1], asking[text][0].rate(Source.DRAFTED)) for text in chosen
+            ]
+            return choose(
+                n_running,
+                beside + candidates,
+                self._costs,
+                N_DRAFTS,
+                lambda length: guessing_s * min(length, MAX_DRAFTED),
+            )
+
+        near = model.select(asking)
+        self._read_on(model, [each for each in asking if each not in near], best, promise(asking))
+        choice = promise(near) if near else best
+        if choice.length == 0 or choice.rate <= best.rate:
+            model.note_none()
+            return {}
+        said = model.guess({text: min(asking[text][1], choice.length) for text in near})
+        for text, tokens in said.items():
+            if not tokens:
+                self._note_useless(asking[text][0])
+        return {
+            lane: Draft(said[text], Source.DRAFTED)
+            for lane, text in texts.items()
+            if said.get(text)
+        }
+
+    def _read_on(self, model: DraftLanes, behind: Tokens[Text], now: Choice, then: Choice) -> None:
+        """Let the draft model read the text that it knows best, if that will have been worth it."""
+        if not behind or then.length == 0 or then.rate <= now.rate or now.rate == 0.0:
+            return
+        text = min(behind, key=model.n_missing)
+        n_more = min(text.n_left, max(text.n_generated, LEAST_ANSWER))
+        saved_s = n_more / now.rate - n_more / then.rate
+        if model.reading_s(model.n_missing(text)) < saved_s:
+            model.read(text)
+
+    def _note_useless(self, drafter: Drafter) -> None:
+        """The draft model was asked and said nothing that could be read."""
+        drafter.note_wrong(Source.DRAFTED)
+        self._trust.note(1, 0)
+
+
+def _candidate(drafter: Drafter, draft: Draft) -> Candidate:
+    return Candidate(len(draft.tokens), drafter.rate(draft.source))
+
+
+def _is_kept(drafter: Drafter, draft: Draft) -> bool:
+    """Whether a draft that costs nothing is better than one of the draft model."""
+    is_lookup = draft.source is Source.LOOKED_UP
+    return not is_lookup or drafter.rate(draft.source) >= drafter.rate(Source.DRAFTED)

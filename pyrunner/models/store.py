@@ -136,24 +136,37 @@ class Store:
             raise ModelNotFoundError(reference=text)
         return self._read(entries, digest)
 
-    def acquire(self, text: str) -> tuple[StoredModel, Lease]:
+    def acquire(self, text: str, beside: Collection[StoredModel] = ()) -> tuple[StoredModel, Lease]:
         """Find a model and lease its blobs, so that nothing removes them while they are used.
 
         The caller closes the lease, or hands it over to the process that uses the model. In a
         store that cannot be written there is nothing to take, see `leases.unneeded`.
+
+        Args:
+            text: As for `find`.
+            beside: Models that are used with it: the lease keeps their blobs, too.
 
         Raises:
             ModelNotFoundError: Not in the store, or removed at this very moment.
         """
         for _ in range(_MAX_LEASE_ATTEMPTS):
             model = self.find(text)
-            lease = self._lease_to_read(model.digests)
-            if all(self.blobs.has(each) for each in model.manifest.blobs):
+            models = {text: model, **{each.id: each for each in beside}}
+            lease = self._lease_to_read(set().union(*(each.digests for each in models.values())))
+            damaged = [name for name, each in models.items() if not self._is_whole(each)]
+            if not damaged:
                 return model, lease
             lease.close()
-            if model.id in index.digests(self._entries()):
-                raise StoreCorruptError(path=str(self.path), problem=f"{text} misses blobs")
+            known = index.digests(self._entries())
+            for name in damaged:
+                if models[name].id in known:
+                    raise StoreCorruptError(path=str(self.path), problem=f"{name} misses blobs")
+                if name != text:
+                    raise ModelNotFoundError(reference=name)
         raise ModelNotFoundError(reference=text)
+
+    def _is_whole(self, model: StoredModel) -> bool:
+        return all(self.blobs.has(each) for each in model.manifest.blobs)
 
     def _lease_to_read(self, digests: Iterable[str]) -> Lease:
         try:

@@ -53,14 +53,14 @@ class Admission:
 
         Raises:
             MemoryBudgetError, ModelTooLargeError: No room.
-            ModelNotFoundError: The model was removed meanwhile.
+            ModelNotFoundError: The model, or its draft model, was removed meanwhile.
             PyrunnerError: What `patience` raises.
         """
         entry = self._existing(plan, gone, patience)
         if entry is not None:
             return entry
         # Outside the ledger's lock: a collection in the store can take seconds.
-        _, lease = self._store.acquire(plan.model.id)
+        _, lease = self._store.acquire(plan.model.id, [] if plan.draft is None else [plan.draft])
         try:
             while True:
                 entry = self._try(plan, keep_alive_s, lease, patience)

@@ -8,6 +8,7 @@ from pyrunner import log
 from pyrunner.config import Settings
 from pyrunner.errors import (
     BusyError,
+    ConfigError,
     ModelFileError,
     ModelLoadingError,
     ModelNotFoundError,
@@ -19,14 +20,13 @@ from pyrunner.errors import (
 from pyrunner.models.store import Store, StoredModel
 from pyrunner.runtime import census
 from pyrunner.runtime.admission import Admission, dismiss
-from pyrunner.runtime.budget import budget_bytes
 from pyrunner.runtime.folder import RuntimeFolder
-from pyrunner.runtime.footprint import footprint
 from pyrunner.runtime.interpreter import module_command
 from pyrunner.runtime.launcher import Launcher, Plan
 from pyrunner.runtime.ledger import Entry, Ledger
 from pyrunner.runtime.link import dial
 from pyrunner.runtime.local import MAX_ATTEMPTS, LocalRunner, Ready, crash_of
+from pyrunner.runtime.planning import Planner
 from pyrunner.runtime.processes import children, how_it_ended, wait_for_end
 from pyrunner.runtime.runner import POLL_S, IsCancelled, Runner, RunnerStatus, never_cancelled
 from pyrunner.runtime.spare import Spare
@@ -67,7 +67,8 @@ class Runtime:
         command = command or module_command("pyrunner.worker")
         self._spare = Spare(command)
         self._launcher = Launcher(settings, self._folder, command, self._spare)
-        budget = self._budget_bytes = budget_bytes(settings.runtime.memory_budget_bytes)
+        self._planner = Planner(settings, store)
+        budget = self._planner.budget_bytes
         self._admission = Admission(store, self._ledger, self._launcher, budget)
         self._supervisor = Supervisor(self._on_ended)
         self._streams = OpenStreams()
@@ -98,7 +99,9 @@ class Runtime:
 
         Raises:
             ModelNotFoundError: Not in the store.
-            ModelFileError: It has no GGUF weights, or they are damaged.
+            ConfigError: Its draft model is not in the store.
+            ModelFileError: It has no GGUF weights, or they are damaged; or its draft model cannot
+                guess for it.
             MemoryBudgetError: Retryable. What is loaded is in use (or kept forever).
             ModelTooLargeError: It would not fit an empty machine.
             ModelLoadingError: Retryable. The deadline passed; loading goes on.
@@ -162,7 +165,7 @@ class Runtime:
         for entry in self._ledger.snapshot():
             try:
                 plan = self._plan(self._store.find(entry.model_id), entry.mode)
-            except (ModelNotFoundError, ModelFileError, StoreCorruptError):
+            except (ConfigError, ModelNotFoundError, ModelFileError, StoreCorruptError):
                 continue  # nobody can ask for it any more: it leaves when its grace is over
             if plan.config_hash != entry.config_hash:
                 dismiss(entry, plan.config_hash)
@@ -207,7 +210,7 @@ class Runtime:
         return Wait(what, deadline_s, is_cancelled, self._streams.check_open)
 
     def _plan(self, model: StoredModel, mode: ModelMode) -> Plan:
-        return Plan(model, mode, footprint(model, self._settings.engine, mode, self._budget_bytes))
+        return self._planner.plan(model, mode)
 
     def _make_ready(
         self,

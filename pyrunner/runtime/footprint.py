@@ -28,12 +28,16 @@ class Footprint:
     engine: EngineConfig
     """With `n_ctx`, `n_lanes` and `cache_bytes` resolved."""
     size_bytes: int
-    weights: tuple[FileStamp, ...]
-    """Of the files whose headers were read, in shard order."""
+    stamps: tuple[FileStamp, ...]
+    """Of the files whose headers were read: the model's, then those of the one that guesses."""
 
 
 def footprint(
-    model: StoredModel, engine: EngineConfig, mode: ModelMode, budget_bytes: int
+    model: StoredModel,
+    engine: EngineConfig,
+    mode: ModelMode,
+    budget_bytes: int,
+    draft: StoredModel | None = None,
 ) -> Footprint:
     """Work out context and memory of a model. Reads the header of an unchanged file once.
 
@@ -46,17 +50,20 @@ def footprint(
         budget_bytes: What all models may take together. Lanes and context that nobody chose become
             fewer and less where they do not fit. A prefix cache that nobody chose the size
             of takes at most `MAX_DEFAULT_CACHE_SHARE` of it, and no more than this model leaves.
+        draft: The model that guesses for it, whose bytes and cells count too.
 
     Raises:
-        ModelFileError: The model has no GGUF weights, or they are damaged.
+        ModelFileError: One of them has no GGUF weights, or they are damaged.
         StoreCorruptError: A file is missing.
     """
     paths = _weights(model)
+    draft_paths = () if draft is None else _weights(draft)
     # Only blobs come here, whose paths are digests; but a damaged one may be replaced by a sound
     # one, and a linked one be changed by its other name.
-    stamps = tuple(_stamp(path) for path in paths)
-    headers = [_header(path, stamp) for path, stamp in zip(paths, stamps, strict=True)]
-    files_bytes = sum(header.file_bytes for header in headers)
+    stamps = {path: _stamp(path) for path in (*paths, *draft_paths)}
+    headers = [_header(path, stamps[path]) for path in paths]
+    draft_headers = [_header(path, stamps[path]) for path in draft_paths]
+    files_bytes = sum(header.file_bytes for header in (*headers, *draft_headers))
     if model.mmproj_path is not None:
         files_bytes += model.mmproj_path.stat().st_size
     # For embeddings there is one unified context of f16 instead of a lane per sequence.
@@ -66,31 +73,30 @@ def footprint(
     def bytes_of(layout: LaneLayout) -> int:
         return kv_bytes(headers[0], layout.n_ctx, layout.n_lanes, *types)
 
+    def all_bytes_of(layout: LaneLayout) -> int:
+        return bytes_of(layout) + sum(_draft_bytes(each, layout) for each in draft_headers[:1])
+
     shaped = engine if is_generating else replace(engine, n_lanes=1)
     wanted, least = _layouts(model.config, shaped, max(0, headers[0].n_ctx_train))
-    layout = choose_layout(wanted, least, bytes_of, budget_bytes - files_bytes)
-    lanes_bytes = bytes_of(layout)
+    layout = choose_layout(wanted, least, all_bytes_of, budget_bytes - files_bytes)
+    loaded_bytes = files_bytes + all_bytes_of(layout)
     cache_bytes = 0
     if is_generating:
-        spare_bytes = max(0, budget_bytes - files_bytes - lanes_bytes)
+        spare_bytes = max(0, budget_bytes - loaded_bytes)
         chosen_bytes = engine.cache_bytes
-        most_bytes = min(lanes_bytes, spare_bytes, int(budget_bytes * MAX_DEFAULT_CACHE_SHARE))
+        most_bytes = min(bytes_of(layout), spare_bytes, int(budget_bytes * MAX_DEFAULT_CACHE_SHARE))
         cache_bytes = most_bytes if chosen_bytes < 0 else chosen_bytes
     return Footprint(
         replace(engine, n_ctx=layout.n_ctx, n_lanes=layout.n_lanes, cache_bytes=cache_bytes),
-        files_bytes + lanes_bytes + cache_bytes,
-        stamps,
+        loaded_bytes + cache_bytes,
+        tuple(stamps[path] for path in (*paths, *draft_paths)),
     )
 
 
-def context_size(model: StoredModel, engine: EngineConfig, budget_bytes: int) -> int:
-    """Tokens per sequence that the model is loaded with to generate.
-
-    Raises:
-        ModelFileError: The model has no GGUF weights, or they are damaged.
-        StoreCorruptError: A file is missing.
-    """
-    return footprint(model, engine, ModelMode.COMPLETION, budget_bytes).engine.n_ctx
+def _draft_bytes(header: GgufHeader, layout: LaneLayout) -> int:
+    """The cells of a draft model: as many lanes, no longer than it was trained for."""
+    n_ctx = min(layout.n_ctx, max(0, header.n_ctx_train) or MAX_DEFAULT_N_CTX)
+    return kv_bytes(header, n_ctx, layout.n_lanes)
 
 
 def _layouts(

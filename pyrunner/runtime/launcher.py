@@ -40,6 +40,8 @@ class Plan:
     model: StoredModel
     mode: ModelMode
     footprint: Footprint
+    draft: StoredModel | None = None
+    """It guesses for the other one."""
 
     @property
     def reference(self) -> str:
@@ -49,7 +51,8 @@ class Plan:
     @property
     def config_hash(self) -> str:
         """Its identity."""
-        return config_hash(self.model.id, self.mode, self.footprint.engine)
+        draft_id = "" if self.draft is None else self.draft.id
+        return config_hash(self.model.id, self.mode, self.footprint.engine, draft_id)
 
 
 class Launcher:
@@ -119,8 +122,9 @@ class Launcher:
             reference=plan.reference,
             model_id=model.id,
             mode=plan.mode,
-            weight_paths=tuple(str(each.absolute()) for each in model.weight_paths),
-            weight_stamps=plan.footprint.weights,
+            weight_paths=_all_absolute(model.weight_paths),
+            draft_paths=() if plan.draft is None else _all_absolute(plan.draft.weight_paths),
+            stamps=plan.footprint.stamps,
             mmproj_path=_absolute(model.mmproj_path),
             chat_template_path=_absolute(model.chat_template_path),
             engine=plan.footprint.engine,
@@ -140,6 +144,10 @@ class Launcher:
     def _prefix_folder(self, plan: Plan) -> Path | None:
         is_on = plan.footprint.engine.cache_disk_bytes > 0 and plan.mode is ModelMode.COMPLETION
         return prefixes.folder_for(self._settings.store_path, plan.model.id) if is_on else None
+
+
+def _all_absolute(paths: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(str(each.absolute()) for each in paths)
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -8,7 +8,7 @@ import falcon
 from pyrunner.config import Settings
 from pyrunner.models import catalog
 from pyrunner.runtime.api import Runtime
-from pyrunner.runtime.budget import budget_bytes
+from pyrunner.runtime.planning import Planner
 from pyrunner.server import errors
 from pyrunner.server.admission import Admission
 from pyrunner.server.dependencies import Dependencies
@@ -91,8 +91,8 @@ def _add_openai(app: App, dependencies: Dependencies) -> None:
     chat, text = ChatCompletions(dependencies), Completions(dependencies)
     embeddings = Embeddings(dependencies)
     store, settings = dependencies.store, dependencies.settings
-    facts = (store, settings.engine, budget_bytes(settings.runtime.memory_budget_bytes))
-    model_list, model_entry = ModelList(*facts), ModelEntry(*facts)
+    planner = Planner(settings, store)
+    model_list, model_entry = ModelList(store, planner), ModelEntry(store, planner)
     for prefix in OPENAI_PREFIXES:
         app.add_route(f"{prefix}/chat/completions", chat)
         app.add_route(f"{prefix}/completions", text)

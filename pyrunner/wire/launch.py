@@ -50,8 +50,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     mode: ModelMode
     weight_paths: tuple[str, ...]
     """GGUF files in shard order, absolute."""
-    weight_stamps: tuple[FileStamp, ...] = ()
-    """Of these files, when the server read their headers; none where it did not."""
+    draft_paths: tuple[str, ...] = ()
+    """Those of the model that guesses for this one."""
+    stamps: tuple[FileStamp, ...] = ()
+    """Of all these files, when the server read their headers; none where it did not."""
     mmproj_path: str | None = None
     chat_template_path: str | None = None
     """A template that replaces the one inside the model file."""

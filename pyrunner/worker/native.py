@@ -60,21 +60,26 @@ class NativeBackend:
         # Importing native code takes longer than everything else before loading, and by now the
         # I/O thread answers already.
         from pyrunner._native import drain_log  # noqa: PLC0415 - see above
-        from pyrunner.engine.loading import load_model  # noqa: PLC0415 - see above
+        from pyrunner.engine.drafting import load_models  # noqa: PLC0415 - see above
 
         self._drain_log = drain_log
         template = _template(launch.chat_template_path)
         threading.Thread(target=_import_the_rest, name="imports").start()
-        model = load_model(
-            launch.weight_paths, launch.engine, on_progress, checked=launch.weight_stamps
+        loaded = load_models(
+            launch.weight_paths,
+            launch.draft_paths,
+            launch.engine,
+            on_progress,
+            checked=launch.stamps,
         )
-        if model is None:
+        if loaded is None:
             return None
+        model, draft = loaded
         from pyrunner.engine.loop import EngineLoop  # noqa: PLC0415 - see above
 
         can_generate = launch.mode is ModelMode.COMPLETION
         disk = _disk_tier(launch, model) if can_generate else None
-        loop = EngineLoop(model, launch.engine, can_generate=can_generate, disk=disk)
+        loop = EngineLoop(model, launch.engine, can_generate=can_generate, disk=disk, draft=draft)
         return loop, NativePrompts(model, template, loop.info.n_ctx_max)
 
     def pass_on_log(self) -> None:

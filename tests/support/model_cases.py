@@ -60,6 +60,20 @@ LLAMA_BPE = ModelCase(
         "n_ctx_train": 4096,
     },
 )
+SMALL_BPE = ModelCase(
+    name="llama-bpe-small-f32",
+    vocab="llama-bpe",
+    quantize="F32",
+    shape={
+        "n_layer": 1,
+        "n_embd": 32,
+        "n_head": 2,
+        "n_head_kv": 2,
+        "n_ff": 64,
+        "n_ctx_train": 1024,
+    },
+)
+"""The tokens of `LLAMA_BPE`, and other weights."""
 NARROW_HEADS = ModelCase(
     name="llama-spm-narrow-f32",
     vocab="llama-spm",

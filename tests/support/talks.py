@@ -50,11 +50,15 @@ class Talks:
         model: Model,
         config: EngineConfig = CONFIG,
         disk: DiskTier[LaneState] | None = None,
+        draft: Model | None = None,
     ) -> None:
-        self.loop = EngineLoop(model, config, disk=disk)
+        self.loop = EngineLoop(model, config, disk=disk, draft=draft)
+        self.n_steps = 0
         self.answers: list[Answer] = []
 
-    def submit(self, prompt: Sequence[int], *, max_tokens: int = 8, salt: str = "") -> Answer:
+    def submit(
+        self, prompt: Sequence[int], *, max_tokens: int = 8, salt: str = "", priority: int = 0
+    ) -> Answer:
         self.answers.append(Answer(list(prompt)))
         request = GenerationRequest(
             request_id=len(self.answers) - 1,
@@ -62,6 +66,7 @@ class Talks:
             sampling=GREEDY,
             limits=Limits(max_tokens=max_tokens, ignore_eos=True),
             salt=salt,
+            priority=priority,
         )
         self.loop.submit(request)
         return self.answers[-1]
@@ -73,6 +78,7 @@ class Talks:
         for _ in range(n_steps):
             for event in self.loop.step():
                 self._take(event)
+            self.n_steps += 1
             self.loop.check()
 
     def _take(self, event: StepEvent) -> None:

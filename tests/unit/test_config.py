@@ -289,3 +289,15 @@ def test_dockers_variable_names_origins_too(tmp_path, environment, origins, sour
     settings = config.load(environment={"PYRUNNER_HOME": str(tmp_path), **environment})
     assert settings.server.allowed_origins == origins
     assert settings.sources["server.allowed_origins"] == source
+
+
+@pytest.mark.parametrize("text", ["ai/small", "=ai/small", "ai/large=", "ai/a=ai/b, = "])
+def test_a_draft_model_without_its_model_is_refused(load: Load, text: str):
+    with pytest.raises(ConfigError, match="write model=draft") as caught:
+        load(PYRUNNER_RUNTIME_DRAFT_MODELS=text)
+    assert caught.value.key == "runtime.draft_models"
+
+
+def test_draft_models_are_pairs(load: Load):
+    settings = load('[runtime]\ndraft_models = ["ai/a=ai/b", "ai/c=ai/d"]')
+    assert settings.runtime.draft_models == ("ai/a=ai/b", "ai/c=ai/d")

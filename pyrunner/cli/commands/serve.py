@@ -23,6 +23,7 @@ _SETTINGS = {
     "cache_type_k": "engine.cache_type_k",
     "cache_type_v": "engine.cache_type_v",
     "flash_attn": "engine.flash_attention",
+    "draft_model": "runtime.draft_models",
     "threads": "engine.n_threads",
     "log_level": "log.level",
 }
@@ -50,6 +51,8 @@ _SETTINGS = {
 )
 @click.option("--flash-attn", "-fa", type=click.Choice(["auto", "on", "off"]),
               help="Flash attention; quantised V cells need it.")  # fmt: skip
+@click.option("--draft-model", metavar="MODEL=DRAFT", multiple=True,
+              help="A small model that guesses for another.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=0), metavar="N", help="Threads per model.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]),
               help="What is logged.")  # fmt: skip

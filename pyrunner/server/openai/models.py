@@ -2,10 +2,9 @@
 
 import falcon
 
-from pyrunner.config import EngineConfig
-from pyrunner.errors import BackendNotFoundError, ModelFileError, StoreCorruptError
+from pyrunner.errors import BackendNotFoundError, ConfigError, ModelFileError, StoreCorruptError
 from pyrunner.models.store import Store, StoredModel
-from pyrunner.runtime.footprint import context_size
+from pyrunner.runtime.planning import Planner
 from pyrunner.server.errors import respond_json
 from pyrunner.server.paths import LLAMA_CPP
 
@@ -13,32 +12,30 @@ from pyrunner.server.paths import LLAMA_CPP
 class ModelList:
     """``GET .../models``: one entry per model, however many names it has."""
 
-    def __init__(self, store: Store, engine: EngineConfig, budget_bytes: int) -> None:
+    def __init__(self, store: Store, planner: Planner) -> None:
         self._store = store
-        self._engine = engine
-        self._budget_bytes = budget_bytes
+        self._planner = planner
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, backend: str = LLAMA_CPP) -> None:
         """List in the order the models came."""
         _check(backend)
-        entries = [_entry(model, self._engine, self._budget_bytes) for model in self._store.list()]
+        entries = [_entry(model, self._planner) for model in self._store.list()]
         respond_json(resp, 200, {"object": "list", "data": entries})
 
 
 class ModelEntry:
     """``GET .../models/{name}``."""
 
-    def __init__(self, store: Store, engine: EngineConfig, budget_bytes: int) -> None:
+    def __init__(self, store: Store, planner: Planner) -> None:
         self._store = store
-        self._engine = engine
-        self._budget_bytes = budget_bytes
+        self._planner = planner
 
     def on_get(
         self, _req: falcon.Request, resp: falcon.Response, name: str, backend: str = LLAMA_CPP
     ) -> None:
         """One model by any of its names."""
         _check(backend)
-        respond_json(resp, 200, _entry(self._store.find(name), self._engine, self._budget_bytes))
+        respond_json(resp, 200, _entry(self._store.find(name), self._planner))
 
 
 def _check(backend: str) -> None:
@@ -46,10 +43,10 @@ def _check(backend: str) -> None:
         raise BackendNotFoundError(backend=backend)
 
 
-def _entry(model: StoredModel, engine: EngineConfig, budget_bytes: int) -> dict[str, object]:
+def _entry(model: StoredModel, planner: Planner) -> dict[str, object]:
     config = model.config
     facts = {
-        "context_window": _context_window(model, engine, budget_bytes),
+        "context_window": _context_window(model, planner),
         "architecture": config.architecture,
         "parameters": config.parameters,
         "quantization": config.quantization,
@@ -64,8 +61,12 @@ def _entry(model: StoredModel, engine: EngineConfig, budget_bytes: int) -> dict[
     }
 
 
-def _context_window(model: StoredModel, engine: EngineConfig, budget_bytes: int) -> int | None:
+def _context_window(model: StoredModel, planner: Planner) -> int | None:
     try:
-        return context_size(model, engine, budget_bytes)
-    except (ModelFileError, StoreCorruptError):  # it is listed, though it cannot be loaded
+        return planner.context_size(model)
+    except (
+        ConfigError,
+        ModelFileError,
+        StoreCorruptError,
+    ):  # it is listed, though it cannot be loaded
         return None

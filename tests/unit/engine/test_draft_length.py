@@ -8,6 +8,7 @@ from pyrunner.engine.draft_length import (
     Acceptance,
     Candidate,
     PassCosts,
+    choose,
     choose_length,
     is_one_pass,
 )
@@ -89,6 +90,16 @@ def test_what_is_chosen_is_a_known_length_and_promises_more(seed: int) -> None:
         assert n_tokens / n_running > 1.05
 
 
+def test_drafts_that_have_to_be_made_first_are_shorter_or_none() -> None:
+    costs = _costs(1, 0.05)
+    candidates = [Candidate(16, 0.8)]
+    free = choose(1, candidates, costs, 64)
+    cheap = choose(1, candidates, costs, 64, lambda length: length * 0.1)
+    dear = choose(1, candidates, costs, 64, lambda length: length * 1.0)
+    assert free.length > cheap.length > dear.length == 0
+    assert free.rate > cheap.rate > dear.rate == pytest.approx(1.0)
+
+
 def test_costs_between_two_sizes_are_between_their_costs() -> None:
     costs = PassCosts()
     costs.note(1, 1.0)
@@ -136,6 +147,15 @@ def test_a_size_that_was_slow_once_is_tried_again_some_day() -> None:
     for _ in range(2500):
         costs.note(1, 1.0)
     assert choose_length(1, [Candidate(4, 0.9)], costs, 64) == 4
+
+
+def test_sizes_that_are_hoped_for_get_faster() -> None:
+    costs = PassCosts()
+    costs.note(1, 1.0)
+    costs.note(5, 3.0)
+    costs.hope()
+    assert costs.expected_s(1) < 1.0
+    assert costs.expected_s(5) < 3.0
 
 
 def test_guesses_that_were_right_raise_the_rate_and_wrong_ones_lower_it() -> None:

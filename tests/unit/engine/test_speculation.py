@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import pytest
+from support.scripted_draft import ScriptedDraft, ScriptedLayout, ScriptedText
 
-from pyrunner.engine.speculation import Draft, Drafter, Source, Speculation
+from pyrunner.engine.draft_lanes import DraftLanes
+from pyrunner.engine.speculation import MAX_DRAFTED, Draft, Drafter, Source, Speculation
 
 
 class _Wall:
@@ -64,3 +66,68 @@ def test_a_second_pass_that_took_no_time_is_not_believed() -> None:
     speculation.note_pass(2, {}, 1.0)
     speculation.note_pass(2, {0: Draft([5], Source.LOOKED_UP)}, 0.5)
     assert speculation._costs.expected_s(1) > 0.5
+
+
+class _Asked:
+    """A speculation with a draft model that costs nothing, and what it drafts for one sequence."""
+
+    def __init__(self, text: ScriptedText, drafter: Drafter) -> None:
+        self.native = ScriptedDraft()
+        lanes = DraftLanes(self.native, ScriptedLayout(), 10_000, lambda: 0.0)
+        self.speculation = Speculation(lanes)
+        self.speculation._costs = _fast()._costs
+        self.text, self.drafter = text, drafter
+
+    def drafts(self) -> Draft | None:
+        return self.speculation.drafts({0: (self.drafter, 32)}, 1, {0: self.text}).get(0)
+
+
+def test_a_draft_model_is_asked_where_nothing_else_is_known() -> None:
+    asked = _Asked(ScriptedText([1, 2, 3]), Drafter([1, 2, 3], [], None))
+    draft = asked.drafts()
+    assert draft is not None
+    assert draft.source is Source.DRAFTED
+    assert draft.tokens == list(range(4, 4 + MAX_DRAFTED))
+
+
+def test_a_draft_model_is_not_asked_where_the_client_knows_more() -> None:
+    asked = _Asked(ScriptedText([1, 2, 3]), Drafter([1, 2, 3], [7, 8], None))
+    draft = asked.drafts()
+    assert draft is not None
+    assert (draft.source, draft.tokens) == (Source.PREDICTED, [7, 8])
+    assert asked.native.n_read == 0
+
+
+@pytest.mark.parametrize("is_wrong", [True, False])
+def test_what_stood_there_before_is_taken_while_it_is_right_more_often(is_wrong: bool) -> None:
+    tokens = [1, 2, 3, 50, 51, 1, 2, 3]
+    asked = _Asked(ScriptedText(tokens), Drafter(tokens, [], None))
+    for _ in range(9):
+        found = Draft([50], Source.LOOKED_UP)
+        asked.speculation.note(asked.drafter, found, n_accepted=0 if is_wrong else 1)
+    draft = asked.drafts()
+    assert draft is not None
+    assert draft.source is (Source.DRAFTED if is_wrong else Source.LOOKED_UP)
+    assert (asked.native.n_read == 0) is not is_wrong
+
+
+def test_a_draft_model_that_only_says_what_a_format_forbids_is_asked_no_more() -> None:
+    asked = _Asked(ScriptedText([1, 2, 3]), Drafter([1, 2, 3], [], _Wall([])))
+    before = asked.speculation.trust
+    for _ in range(60):
+        assert asked.drafts() is None
+    assert asked.speculation.trust < before / 4
+
+
+def test_a_draft_model_that_was_wrong_is_not_trusted_by_the_next_sequence() -> None:
+    asked = _Asked(ScriptedText([1, 2, 3]), Drafter([1, 2, 3], [], None))
+    for _ in range(60):
+        asked.speculation.note(asked.drafter, Draft([9, 9], Source.DRAFTED), 0)
+    trust = asked.speculation.trust
+    assert Drafter([1], [], None, trust).rate(Source.DRAFTED) == trust < 0.1
+
+
+def test_who_has_no_room_for_a_guess_is_not_asked_about() -> None:
+    asked = _Asked(ScriptedText(list(range(1001))), Drafter([1], [], None))
+    assert asked.drafts() is None
+    assert asked.native.n_read == 0

@@ -155,6 +155,28 @@ def test_remove_keeps_blobs_under_a_lease_until_it_ends(store):
     assert model.id == found.id
 
 
+def test_remove_keeps_the_blobs_of_what_was_acquired_beside(store):
+    add(store, "x", b"1")
+    beside = add(store, "y", b"2")
+    _, lease = store.acquire("x", [beside])
+    with lease:
+        store.remove("y")
+        assert beside.weight_paths[0].read_bytes() == b"2"
+    store.collect()
+    assert not beside.weight_paths[0].exists()
+
+
+def test_acquire_says_which_of_two_models_is_gone_or_misses_a_blob(store):
+    add(store, "x", b"1")
+    gone, damaged = add(store, "y", b"2"), add(store, "z", b"3")
+    store.remove("y")
+    damaged.weight_paths[0].unlink()
+    with pytest.raises(ModelNotFoundError, match=gone.id):
+        store.acquire("x", [gone])
+    with pytest.raises(StoreCorruptError, match=damaged.id):
+        store.acquire("x", [damaged])
+
+
 def test_acquire_of_a_model_that_misses_a_blob_says_so(store):
     model = add(store, "x", b"1")
     model.weight_paths[0].unlink()

@@ -13,7 +13,7 @@ from pyrunner.errors import ModelFileError, StoreCorruptError
 from pyrunner.gguf import kv_bytes, read_header
 from pyrunner.models.packaging import PackageOptions, package
 from pyrunner.models.stored import StoredModel
-from pyrunner.runtime.footprint import context_size, footprint
+from pyrunner.runtime.footprint import footprint
 from pyrunner.runtime.layout import MIN_DEFAULT_N_CTX
 from pyrunner.types import ModelMode
 
@@ -22,6 +22,10 @@ from pyrunner.types import ModelMode
 def model(tmp_path):
     path = write_tiny_gguf(tmp_path / "tiny.gguf")
     return artifacts.add(artifacts.new_store(tmp_path), "ai/tiny", path.read_bytes())
+
+
+def _n_ctx(model: StoredModel, engine: EngineConfig, budget_bytes: int) -> int:
+    return footprint(model, engine, ModelMode.COMPLETION, budget_bytes).engine.n_ctx
 
 
 @pytest.mark.parametrize(
@@ -76,8 +80,8 @@ def test_footprint_takes_the_size_that_somebody_chose(tmp_path, chosen, written,
     config = structs.replace(model.config, context_size=written or model.config.context_size)
     model = dataclasses.replace(model, config=config)
     assert footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET).engine.n_ctx == n_ctx
-    assert context_size(model, EngineConfig(), BUDGET) == n_ctx
-    assert context_size(model, EngineConfig(n_ctx=7), BUDGET) == 7
+    assert _n_ctx(model, EngineConfig(), BUDGET) == n_ctx
+    assert _n_ctx(model, EngineConfig(n_ctx=7), BUDGET) == 7
 
 
 def _packaged(folder: Path, chosen: int | None, *, is_again: bool) -> StoredModel:
@@ -117,7 +121,7 @@ def test_lanes_and_context_that_nobody_chose_follow_the_budget(
     found = footprint(long_model, EngineConfig(), ModelMode.COMPLETION, budget)
     assert (found.engine.n_lanes, found.engine.n_ctx) == (n_lanes, n_ctx)
     assert found.size_bytes <= budget
-    assert context_size(long_model, EngineConfig(), budget) == n_ctx
+    assert _n_ctx(long_model, EngineConfig(), budget) == n_ctx
 
 
 def test_quantised_cells_keep_lanes_that_f16_would_lose(long_model):
@@ -204,13 +208,13 @@ def test_footprint_file_of_nonsense_is_refused(tmp_path):
 
 
 def test_footprint_blob_replaced_by_another_is_read_again(model, tmp_path):
-    assert context_size(model, EngineConfig(), BUDGET) == 512
+    assert _n_ctx(model, EngineConfig(), BUDGET) == 512
     (path,) = model.weight_paths
     replacement = write_tiny_gguf(tmp_path / "other.gguf", n_ctx_train=1024)
     n_bytes = path.stat().st_size
     replacement.replace(path)
     assert path.stat().st_size == n_bytes
-    assert context_size(model, EngineConfig(), BUDGET) == 1024
+    assert _n_ctx(model, EngineConfig(), BUDGET) == 1024
 
 
 def test_footprint_file_gone_is_corrupt_even_if_it_was_read_before(model):
@@ -218,3 +222,33 @@ def test_footprint_file_gone_is_corrupt_even_if_it_was_read_before(model):
     model.weight_paths[0].unlink()
     with pytest.raises(StoreCorruptError):
         footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET)
+
+
+def test_footprint_counts_the_files_and_cells_of_the_draft_model(model, tmp_path):
+    draft = artifacts.add(
+        artifacts.new_store(tmp_path),
+        "ai/draft",
+        write_tiny_gguf(tmp_path / "draft.gguf", n_ctx_train=128).read_bytes(),
+    )
+    header = read_header(draft.weight_paths[0])
+    engine = EngineConfig(n_lanes=3, n_ctx=512, cache_bytes=0)
+    alone = footprint(model, engine, ModelMode.COMPLETION, BUDGET)
+    both = footprint(model, engine, ModelMode.COMPLETION, BUDGET, draft)
+    # No more cells than it was trained for tokens.
+    assert both.size_bytes - alone.size_bytes == header.file_bytes + kv_bytes(header, 128, 3)
+    assert both.engine == alone.engine
+
+
+def test_footprint_of_a_draft_model_takes_lanes_where_memory_is_short(long_model):
+    engine = EngineConfig(cache_bytes=0)
+    whole = footprint(long_model, engine, ModelMode.COMPLETION, BUDGET)
+    tight = whole.size_bytes
+    found = footprint(long_model, engine, ModelMode.COMPLETION, tight, long_model)
+    assert found.size_bytes <= tight
+    assert found.engine.n_lanes < whole.engine.n_lanes
+
+
+def test_footprint_of_a_draft_model_without_weights_is_refused(model, tmp_path):
+    other = artifacts.add(artifacts.new_store(tmp_path), "ai/x", b"nonsense")
+    with pytest.raises(ModelFileError):
+        footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET, other)

@@ -1,0 +1,239 @@
+"""What a draft model holds of the running sequences, and what it guesses.
+
+Its lanes are not those of the sequences, which move, are parked and come back: a sequence takes the
+one that holds most of its beginning, and reads what is missing there. For the loop's thread.
+"""
+
+import math
+from array import array
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyrunner.engine.draft_length import PassCosts
+from pyrunner.engine.prefix_index import n_shared
+
+READ_ROWS = 256
+"""Tokens of a text that are read in one go: everybody else waits meanwhile."""
+N_NEAR = 64
+"""Tokens that may be missing for a guess; of more than these, reading is a step of its own."""
+P_MIN = 0.0
+"""A draft ends before a guess less probable than this; llama.cpp's own default. What is seen of
+their acceptance shortens drafts that are too bold."""
+
+
+class Text(Protocol):
+    """A sequence, as far as it goes. Compared by identity."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Prompt and answer."""
+        ...
+
+    @property
+    def n_generated(self) -> int:
+        """Those of the answer."""
+        ...
+
+    @property
+    def n_left(self) -> int:
+        """Tokens it may still be given."""
+        ...
+
+    def tail(self, start: int) -> "array[int]":
+        """Its tokens from `start` on."""
+        ...
+
+
+class Layout(Protocol):
+    """Of the session."""
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens in each of its lanes."""
+        ...
+
+    @property
+    def n_lanes(self) -> int:
+        """At least as many as there are texts."""
+        ...
+
+
+class Native(Protocol):
+    """What is used of `pyrunner._native.DraftModel`."""
+
+    @property
+    def n_batch(self) -> int:
+        """Tokens that one `draft` reads at most."""
+        ...
+
+    def set_layout(self, n_ctx: int, n_lanes: int) -> None:
+        """Make empty lanes."""
+        ...
+
+    def draft(
+        self, parts: list[dict[str, int]], tokens: list[int], p_min: float = ...
+    ) -> tuple[list[int], list[int]]:
+        """Read and guess."""
+        ...
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a text is."""
+
+    lane: int
+    n_common: int = 0
+    """Tokens of it that are known to be there."""
+
+
+class DraftLanes:
+    """The lanes of one draft model.
+
+    Args:
+        native: Its lanes are as the session's are now.
+        session: Whose lanes these follow in number and length.
+        n_ctx_most: Tokens the draft model was trained for; of a longer text it guesses nothing.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, native: Native, session: Layout, n_ctx_most: int, clock: Callable[[], float]
+    ) -> None:
+        self._native = native
+        self._session = session
+        self._n_ctx_most = n_ctx_most
+        self._clock = clock
+        self._layout = self._wanted_layout()
+        self._held = _empty(self._layout[1])
+        self._places: dict[Text, _Place] = {}
+        self._is_warm = False
+        self._guessing = PassCosts()  # by lanes
+        self._reading = PassCosts()  # by tokens
+
+    def follow(self, texts: Collection[Text]) -> None:
+        """Take what runs now; the places of all others are free, and what is there stays.
+
+        Raises:
+            OutOfMemoryError: The session has other lanes, and as many of these do not fit.
+        """
+        layout = self._wanted_layout()
+        if layout != self._layout:
+            self._places.clear()
+            self._native.set_layout(*layout)
+            self._layout, self._held, self._is_warm = layout, _empty(layout[1]), False
+        for gone in self._places.keys() - set(texts):
+            del self._places[gone]
+        for text in texts:
+            if text not in self._places:
+                self._places[text] = self._nearest(text)
+
+    def n_missing(self, text: Text) -> int:
+        """Tokens to read before the next can be guessed, at least 1."""
+        return text.n_tokens - self._n_kept(text)
+
+    def n_room(self, text: Text) -> int:
+        """How many tokens can be guessed for a text before its lane is full; below 1 none."""
+        # The last guess needs no cell.
+        return self._layout[0] - text.n_tokens + 1
+
+    def guessing_s(self, n_lanes: int) -> float:
+        """Seconds of one more guess for so many texts; 0 until that is known, to try it."""
+        return _or_0(self._guessing.expected_s(n_lanes)) if n_lanes else 0.0
+
+    def reading_s(self, n_tokens: int) -> float:
+        """Seconds until so many tokens of a text are read; 0 until that is known."""
+        return math.ceil(n_tokens / READ_ROWS) * _or_0(self._reading.expected_s(READ_ROWS))
+
+    def note_none(self) -> None:
+        """A pass went by without a guess: what was slow once may be faster now."""
+        self._guessing.hope()
+        self._reading.hope()
+
+    def select(self, texts: Collection[Text]) -> list[Text]:
+        """Those of which one `guess` can read what is missing."""
+        n_rows = 0
+        chosen = []
+        for text in texts:
+            n_missing = self.n_missing(text)
+            if n_missing <= N_NEAR and n_rows + n_missing <= self._native.n_batch:
+                n_rows += n_missing
+                chosen.append(text)
+        return chosen
+
+    def read(self, text: Text) -> None:
+        """Read on in a text that is far behind, `READ_ROWS` at most.
+
+        Raises:
+            DecodeError: The draft model is of no more use.
+        """
+        n_rows = min(self.n_missing(text) - 1, READ_ROWS, self._native.n_batch)
+        seconds, _ = self._run({text: 0}, n_rows)
+        if n_rows == READ_ROWS and self._is_warm:
+            self._reading.note(READ_ROWS, seconds)
+        self._is_warm = True
+
+    def guess(self, texts: Mapping[Text, int]) -> dict[Text, list[int]]:
+        """Guess how texts go on.
+
+        Args:
+            texts: Of `select`, with how many tokens each may get, 1..`n_room`.
+
+        Returns:
+            As many tokens or fewer, or none.
+
+        Raises:
+            DecodeError: The draft model is of no more use.
+        """
+        seconds, found = self._run(texts, self._native.n_batch)
+        # A draft that ended early took a pass to see that.
+        n_passes = max(min(len(found[text]) + 1, n_most) for text, n_most in texts.items())
+        if self._is_warm:
+            self._guessing.note(len(texts), seconds / n_passes)
+        self._is_warm = True  # the first pass in a new context makes its graphs, too
+        return found
+
+    def _run(self, texts: Mapping[Text, int], n_rows: int) -> tuple[float, dict[Text, list[int]]]:
+        parts: list[dict[str, int]] = []
+        tokens: list[int] = []
+        for text, n_most in texts.items():
+            n_keep = self._n_kept(text)
+            new = text.tail(n_keep)[:n_rows]
+            lane = self._places[text].lane
+            self._held[lane] = self._held[lane][:n_keep] + new
+            tokens.extend(new)
+            parts.append({"lane": lane, "n_keep": n_keep, "n_new": len(new), "n_most": n_most})
+        began_s = self._clock()
+        counts, guesses = self._native.draft(parts, tokens, P_MIN)
+        seconds = self._clock() - began_s
+        found = {}
+        start = 0
+        for text, count in zip(texts, counts, strict=True):
+            found[text] = guesses[start : start + count]
+            start += count
+            self._held[self._places[text].lane].extend(found[text][:-1])
+        return seconds, found
+
+    def _n_kept(self, text: Text) -> int:
+        place = self._places[text]
+        known = place.n_common
+        place.n_common += n_shared(self._held[place.lane][known:], text.tail(known))
+        # The last token is read in any case: what comes behind it is asked for.
+        return min(place.n_common, text.n_tokens - 1)
+
+    def _nearest(self, text: Text) -> _Place:
+        taken = {place.lane for place in self._places.values()}
+        tokens = text.tail(0)
+        free = [lane for lane in range(len(self._held)) if lane not in taken]
+        return _Place(max(free, key=lambda lane: n_shared(self._held[lane], tokens)))
+
+    def _wanted_layout(self) -> tuple[int, int]:
+        return min(self._session.n_ctx, self._n_ctx_most), self._session.n_lanes
+
+
+def _empty(n_lanes: int) -> list["array[int]"]:
+    return [array("i") for _ in range(n_lanes)]
+
+
+def _or_0(seconds: float) -> float:
+    return 0.0 if math.isnan(seconds) else seconds

@@ -1,0 +1,141 @@
+"""Making a loop's speculation, with a draft model or without."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from pyrunner import log
+from pyrunner._native import DraftModel, Model, Session
+from pyrunner.config import EngineConfig
+from pyrunner.engine.draft_lanes import READ_ROWS, DraftLanes
+from pyrunner.engine.loading import attention, known_context, load_model
+from pyrunner.engine.speculation import Speculation
+from pyrunner.errors import ModelFileError
+from pyrunner.gguf import FileStamp
+from pyrunner.user_files import printable
+
+_logger = log.get("engine")
+
+_REMEDY = (
+    "Name another draft model, such as a smaller one of the same family with the same tokenizer, "
+    "or none"
+)
+
+
+class Models(NamedTuple):
+    """What a loop is made of."""
+
+    model: Model
+    draft: Model | None
+    """It guesses for the other one."""
+
+
+def load_models(
+    paths: Sequence[str | os.PathLike[str]],
+    draft_paths: Sequence[str | os.PathLike[str]],
+    config: EngineConfig,
+    on_progress: Callable[[float], bool] | None = None,
+    checked: Sequence[FileStamp] = (),
+) -> Models | None:
+    """Load a model, and the one that guesses for it.
+
+    Args:
+        paths: GGUF files, in shard order.
+        draft_paths: Those of the draft model; none where there is none.
+        config: As for `load_model`; without speculation no draft model is loaded.
+        on_progress: As for `load_model`, over both models' bytes.
+        checked: As for `load_model`, of all files: the draft model's last.
+
+    Returns:
+        The models, or None when `on_progress` cancelled.
+
+    Raises:
+        ConfigError: A value of `config` is outside its range, or two of them exclude each other.
+        ModelFileError: Not a file, not readable, not GGUF, or its header is damaged; or the draft
+            model's tokens are not the other one's, or its memory cannot take guesses back.
+        ModelLoadError: llama.cpp refused one; the sentence has its words.
+        OutOfMemoryError: They do not fit.
+    """
+    checked_drafts = checked[len(paths) :]
+    if not draft_paths or config.speculation == "off":
+        model = load_model(paths, config, on_progress, checked)
+        return None if model is None else Models(model, None)
+    share = _first_share(paths, draft_paths)
+    model = load_model(paths, config, _part_of(on_progress, 0.0, share), checked)
+    if model is None:
+        return None
+    draft = load_model(draft_paths, config, _part_of(on_progress, share, 1.0), checked_drafts)
+    if draft is None:
+        return None
+    obstacle = DraftModel.obstacle(draft, model)
+    if obstacle:
+        raise ModelFileError(
+            path=printable(Path(draft_paths[0])),
+            problem=f"cannot draft for {printable(Path(paths[0]))}, because {obstacle}",
+            remedy=_REMEDY,
+        )
+    return Models(model, draft)
+
+
+def _first_share(
+    paths: Sequence[str | os.PathLike[str]], draft_paths: Sequence[str | os.PathLike[str]]
+) -> float:
+    """The first model's of all bytes. Files that are not there are refused when they are read."""
+    n_bytes, n_draft_bytes = (
+        sum(path.stat().st_size for each in part if (path := Path(each)).is_file())
+        for part in (paths, draft_paths)
+    )
+    return n_bytes / max(1, n_bytes + n_draft_bytes)
+
+
+def _part_of(
+    on_progress: Callable[[float], bool] | None, start: float, end: float
+) -> Callable[[float], bool] | None:
+    if on_progress is None:
+        return None
+    return lambda share: on_progress(start + share * (end - start))
+
+
+def open_speculation(
+    session: Session | None,
+    config: EngineConfig,
+    draft: Model | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Speculation | None:
+    """What drafts for the sequences of a session; None where there are to be none.
+
+    Args:
+        session: With its first lanes.
+        config: `speculation` is read, and what shapes the draft model's lanes.
+        draft: Of `load_models`.
+        clock: Monotonic seconds.
+
+    Raises:
+        ContextRefusedError: llama.cpp refused the draft model's lanes.
+        OutOfMemoryError: They do not fit.
+    """
+    if session is None or config.speculation != "auto":
+        return None
+    if not session.drops_tails:
+        # A wrong guess leaves a tail, which has to be dropped again.
+        if draft is not None:
+            _logger.warning("this model cannot take guesses back: its draft model is not used")
+        return None
+    if draft is None:
+        return Speculation()
+    n_ctx_most = known_context(draft)
+    n_ctx = min(session.n_ctx, n_ctx_most)
+    shape = replace(config, n_ctx=n_ctx, n_lanes=session.n_lanes, n_batch=READ_ROWS)
+    flash_attention, n_batch = attention(draft, shape)
+    native = DraftModel(
+        draft,
+        session,
+        n_ctx=n_ctx,
+        n_lanes=session.n_lanes,
+        n_batch=n_batch,
+        flash_attention=flash_attention,
+    )
+    return Speculation(DraftLanes(native, session, n_ctx_most, clock))
