@@ -121,16 +121,20 @@ Status Threadpools::use(llama_context * context, int32_t n_threads) noexcept try
     }
     Threadpool & pool = pools_[n_threads];
     const Status status = pool.get() == nullptr ? pool.open(n_threads) : kOk;
-    // Without a pool of ours ggml makes one for each pass.
-    llama_detach_threadpool(context);
-    if (status == kOk) {
-        llama_attach_threadpool(context, pool.get(), pool.get());
-    }
-    llama_set_n_threads(context, n_threads, n_threads);
     current_ = &pool;
+    lend(context, n_threads);
     return status;
 } catch (const std::bad_alloc &) {
     return kOutOfMemory;
+}
+
+void Threadpools::lend(llama_context * context, int32_t n_threads) const noexcept {
+    // Without a pool of ours ggml makes one for each pass.
+    llama_detach_threadpool(context);
+    if (current_->get() != nullptr) {
+        llama_attach_threadpool(context, current_->get(), current_->get());
+    }
+    llama_set_n_threads(context, n_threads, n_threads);
 }
 
 } // namespace pyrunner

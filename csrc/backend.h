@@ -67,6 +67,8 @@ public:
     // For the next pass, 1..512. On an error after kBadArgument ggml makes a pool for each pass.
     Status use(llama_context * context, int32_t n_threads) noexcept;
     Threadpool & current() noexcept { return *current_; } // without threads before use()
+    // To another context, freed before these, what use() was told to use last.
+    void lend(llama_context * context, int32_t n_threads) const noexcept;
 
 private:
     std::map<int32_t, Threadpool> pools_;

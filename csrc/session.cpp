@@ -155,13 +155,7 @@ Status Session::set_threads(int32_t n_threads) noexcept {
 }
 
 void Session::lend_threads(llama_context * context) const noexcept {
-    const auto found = threadpools_.find(params_.n_threads);
-    if (found != threadpools_.end() && found->second.get() != nullptr) {
-        llama_attach_threadpool(context, found->second.get(), found->second.get());
-    } else {
-        llama_detach_threadpool(context);
-    }
-    llama_set_n_threads(context, params_.n_threads, params_.n_threads);
+    threadpools_.lend(context, params_.n_threads);
 }
 
 // GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.
