@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from pyrunner._native import Session
 from pyrunner._native.status import Status
-from pyrunner.engine.lanes import LaneLedger, Layouts
+from pyrunner.engine.lanes import WIDEN_PAUSE_S, LaneLedger, Layouts
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.reading_order import ReadingOrder
 from pyrunner.engine.request import Errored, GenerationRequest
@@ -59,7 +59,7 @@ class Admission:
         self._waiting: list[Waiting] = []
         self._sequences: dict[int, Sequence] = {}  # by lane
         self._n_submitted = 0
-        self._can_widen = True  # False once memory for more lanes was not to be had again
+        self._may_widen_at_s = clock()  # later when memory for more lanes was not to be had
 
     @property
     def n_ctx_max(self) -> int:
@@ -208,7 +208,8 @@ class Admission:
             lambda each: each.n_cells <= now.n_ctx or each.request.priority == highest, claims
         )
         layout = self._layouts.wanted(now, (each.n_cells for each in due))
-        return now if layout.n_lanes > now.n_lanes and not self._can_widen else layout
+        can_widen = self._clock() >= self._may_widen_at_s
+        return now if layout.n_lanes > now.n_lanes and not can_widen else layout
 
     def _change_lanes(self, layout: LaneLayout, claims: list[Claim]) -> list[Errored]:
         """Make the lanes anew, which nobody has then.
@@ -224,7 +225,7 @@ class Admission:
             self._make_lanes(layout)
         except OutOfMemoryError as error:
             if layout.n_lanes > now.n_lanes:
-                self._can_widen = False
+                self._may_widen_at_s = self._clock() + WIDEN_PAUSE_S
                 return []
             failed = next(each for each in self._in_queue(claims) if each.n_cells > now.n_ctx)
             self._leave_queue(failed)

@@ -12,6 +12,9 @@ from pyrunner.errors import InvariantError
 from pyrunner.gguf import CELL_PADDING
 from pyrunner.types import LaneLayout
 
+WIDEN_PAUSE_S = 60.0
+"""After an attempt at more lanes without memory for them, which parks all and fills them again."""
+
 
 class Move(NamedTuple):
     """A lane to be moved to close a hole."""

@@ -5,7 +5,7 @@ right only when the cells, the sampler and the text of its sequence stayed toget
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -178,6 +178,7 @@ def scripted_loop(
     *,
     n_ctx_train: int = 0,
     disk: "DiskTier[SavedLane] | None" = None,
+    clock: Callable[[], float] = lambda: 0.0,
 ) -> EngineLoop:
     """The real loop over a scripted session."""
     model = SimpleNamespace(
@@ -193,10 +194,10 @@ def scripted_loop(
     config = EngineConfig(
         n_ctx=session.n_ctx, n_lanes=session.n_lanes, n_batch=session.n_batch, n_threads=1
     )
-    loop = EngineLoop(cast("Model", model), config, can_generate=False, clock=lambda: 0.0)
+    loop = EngineLoop(cast("Model", model), config, can_generate=False, clock=clock)
     native = loop._session = cast("Session", session)
     held = PrefixCache(native, budget_bytes, cast("DiskTier[LaneState] | None", disk))
-    loop._admission = Admission(native, held, lambda: 0.0, n_ctx_model=n_ctx_train)
+    loop._admission = Admission(native, held, clock, n_ctx_model=n_ctx_train)
     return loop
 
 

@@ -9,6 +9,7 @@ from support.scripted_lanes import SavedLane
 from support.scripted_session import ScriptedSession, scripted_loop
 
 from pyrunner.engine.disk_tier import DiskTier
+from pyrunner.engine.lanes import WIDEN_PAUSE_S
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
 from pyrunner.errors import ContextLengthError, InvalidParameterError, OutOfMemoryError
@@ -333,6 +334,27 @@ def test_a_prompt_that_no_layout_holds_is_refused_with_the_longest_context(
     with pytest.raises(ContextLengthError) as caught:
         loop.submit(_request(1, 320))
     assert caught.value.n_ctx == 320
+
+
+def test_without_memory_for_more_lanes_it_goes_on_with_those_there_are_and_tries_again(
+    session: ScriptedSession,
+) -> None:
+    now_s = [0.0]
+    loop = scripted_loop(session, n_ctx_train=N_CTX_TRAIN, clock=lambda: now_s[0])
+    loop.submit(_request(1, 200))
+    _until_the_end(loop)
+    session.n_layouts_without_memory = 1
+    for request_id in (2, 3, 4, 5):
+        loop.submit(_request(request_id))
+    loop.step()
+    assert (session.n_layouts_without_memory, session.n_lanes) == (0, 1)
+    now_s[0] = WIDEN_PAUSE_S - 1
+    loop.step()
+    assert session.n_lanes == 1
+    now_s[0] = WIDEN_PAUSE_S
+    loop.step()
+    assert session.n_lanes == 2
+    assert sorted(_order(_until_the_end(loop))) == [2, 3, 4, 5]
 
 
 def test_without_memory_for_longer_lanes_only_the_long_request_fails(

@@ -13,7 +13,7 @@ from support.scripted_session import END_EVERY, ScriptedSession, scripted_loop, 
 
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
-from pyrunner.errors import ContextLengthError
+from pyrunner.errors import ContextLengthError, OutOfMemoryError
 from pyrunner.types import FinishReason, Limits, SamplingParams
 
 pytestmark = pytest.mark.usefixtures("short_cells")
@@ -53,7 +53,10 @@ class _Machine:
         self.session = ScriptedSession(n_lanes=N_LANES, n_ctx=N_CTX, **abilities)
         n_blobs = self.rng.choice((0, 2, 8))
         budget_bytes = n_blobs * ScriptedSession.n_bytes(N_CTX)
-        self.loop = scripted_loop(self.session, budget_bytes, n_ctx_train=N_CTX_TRAIN)
+        self.now_s = 0.0
+        self.loop = scripted_loop(
+            self.session, budget_bytes, n_ctx_train=N_CTX_TRAIN, clock=lambda: self.now_s
+        )
         self.requests: dict[int, GenerationRequest] = {}
         self.tokens: dict[int, list[int]] = {}
         self.text: dict[int, str] = {}
@@ -61,6 +64,8 @@ class _Machine:
         self.cancelled: set[int] = set()
         self.seen: list[list[int]] = [[]]
         self.n_preempted = 0
+        self.n_failed = 0
+        self.n_layouts_without_memory = 0
         self.n_refused = 0
 
     @property
@@ -115,10 +120,17 @@ class _Machine:
         self.session.n_interrupted_after = self.rng.randrange(40)
 
     def lack_memory(self) -> None:
-        if self.rng.random() < 0.5:
+        lacking = self.rng.choice(("save", "save", "save", "restore", "layout", "", "", ""))
+        if lacking == "save":
             self.session.n_saves_without_memory = 2
+        elif lacking == "restore":
+            self.session.n_restores_without_memory = 2
+        elif lacking == "layout":
+            self.session.n_layouts_without_memory = 1
+            self.n_layouts_without_memory += 1
 
     def step(self) -> None:
+        self.now_s += 1.0
         running = {each.number for each in self.lanes.sequences.values()}
         for event in self.loop.step():
             self.take(event)
@@ -130,7 +142,14 @@ class _Machine:
         request_id = event.request_id
         assert request_id not in self.ended
         if isinstance(event, Errored):
-            raise event.error
+            # Nobody who fits the usual lanes fails for want of memory.
+            assert isinstance(event.error, OutOfMemoryError)
+            request = self.requests[request_id]
+            n_tokens = len(request.tokens) + len(self.tokens[request_id])
+            assert n_tokens >= N_CTX
+            self.ended[request_id] = None
+            self.n_failed += 1
+            return
         self.text[request_id] += event.text
         if event.token is not None:
             self.tokens[request_id].append(event.token)
@@ -198,3 +217,4 @@ def test_every_request_ends_once_with_the_tokens_it_would_have_had_alone(
     assert machine.n_preempted > 10, "hardly anybody was preempted: proves little"
     assert len(machine.session.layouts) > 10, "the lanes were hardly ever made anew"
     assert len(machine.ended) > 100
+    assert machine.n_failed <= machine.n_layouts_without_memory
