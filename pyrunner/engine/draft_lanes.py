@@ -67,6 +67,11 @@ class Native(Protocol):
         """Tokens that one `draft` reads at most."""
         ...
 
+    @property
+    def lanes_bytes(self) -> int:
+        """Memory of its cells."""
+        ...
+
     def set_layout(self, n_ctx: int, n_lanes: int) -> None:
         """Make empty lanes."""
         ...
@@ -110,6 +115,11 @@ class DraftLanes:
         self._is_warm = False
         self._guessing = PassCosts()  # by lanes
         self._reading = PassCosts()  # by tokens
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the cells."""
+        return self._native.lanes_bytes
 
     def follow(self, texts: Collection[Text]) -> None:
         """Take what runs now; the places of all others are free, and what is there stays.

@@ -103,7 +103,9 @@ class EngineLoop:
         self._urgency = Urgency(self.interrupt)
         self._cancelled: set[int] = set()
         n_ctx_max = self._admission.n_ctx_max if self._admission else n_ctx
-        self.info: ModelInfo = describe(model, self._session, n_ctx=n_ctx, n_ctx_max=n_ctx_max)
+        self._draft_bytes = 0 if self._speculation is None else self._speculation.lanes_bytes
+        info = describe(model, self._session, n_ctx=n_ctx, n_ctx_max=n_ctx_max)
+        self.info: ModelInfo = replace(info, kv_bytes=info.kv_bytes + self._draft_bytes)
 
     @property
     def session(self) -> Session:
@@ -284,7 +286,7 @@ class EngineLoop:
                 self.info,
                 n_ctx=session.n_ctx,
                 n_lanes=session.n_lanes,
-                kv_bytes=session.lanes_bytes,
+                kv_bytes=session.lanes_bytes + self._draft_bytes,
             )
 
     def _drafts(self, running_lanes: Tokens[int]) -> dict[int, Draft]:

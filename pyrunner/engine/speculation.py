@@ -158,6 +158,11 @@ class Speculation:
         self._trust = Acceptance(Source.DRAFTED.value)
 
     @property
+    def lanes_bytes(self) -> int:
+        """Memory of the draft model's cells."""
+        return 0 if self._model is None else self._model.n_bytes
+
+    @property
     def trust(self) -> float:
         """How often the draft model is right, whatever the sequence."""
         return self._trust.rate

@@ -40,10 +40,17 @@ def _sizes(runtime: Runtime) -> list[int]:
     return [each.size_bytes for each in runtime.running()]
 
 
+def _kv_bytes(runtime: Runtime) -> int:
+    (status,) = runtime.running()
+    assert status.info is not None
+    return status.info.kv_bytes
+
+
 def test_a_draft_model_makes_another_worker_that_says_the_same_and_is_counted(shop):
     plain = shop.runtime()
     expected = _said(plain)
     (alone,) = _sizes(plain)
+    cells = _kv_bytes(plain)
     first = pids(plain)
     drafting = shop.runtime(runtime__draft_models="ai/large=ai/small")
     assert _said(drafting) == expected
@@ -51,10 +58,9 @@ def test_a_draft_model_makes_another_worker_that_says_the_same_and_is_counted(sh
     assert pids(drafting) != first
     (both,) = _sizes(drafting)
     (weights,) = shop.store.find("ai/small").weight_paths
-    info = drafting.running()[0].info
-    assert info is not None
     # The same model twice: as much again, but for the cache of prefixes.
-    assert both == alone + weights.stat().st_size + info.kv_bytes
+    assert both == alone + weights.stat().st_size + cells
+    assert _kv_bytes(drafting) == 2 * cells
 
 
 def test_the_draft_models_blobs_stay_while_it_guesses(shop):

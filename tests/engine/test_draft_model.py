@@ -46,6 +46,10 @@ class _Counted:
     def n_batch(self) -> int:
         return self._native.n_batch
 
+    @property
+    def lanes_bytes(self) -> int:
+        return self._native.lanes_bytes
+
     def set_layout(self, n_ctx: int, n_lanes: int) -> None:
         self.layouts.append((n_ctx, n_lanes))
         self._native.set_layout(n_ctx, n_lanes)
@@ -215,6 +219,13 @@ def test_a_text_longer_than_the_draft_model_was_trained_for_gets_none(
     talks.ask(draw(1030, seed=9), max_tokens=8)
     talks.judge(sides.reference)
     assert counted.n_read == 0
+
+
+@on_models([LLAMA_BPE])
+def test_the_cells_of_the_draft_model_are_counted(sides: Sides, other: Model) -> None:
+    plain = Talks(sides.model, SPECULATING).loop.info.kv_bytes
+    draft = Talks(other, SPECULATING).loop.info.kv_bytes
+    assert Talks(sides.model, SPECULATING, draft=other).loop.info.kv_bytes == plain + draft
 
 
 @on_models([MAMBA])

@@ -29,6 +29,7 @@ class ScriptedDraft:
     """Knows what its lanes hold, and refuses what the real one refuses."""
 
     n_batch: int = 512
+    lanes_bytes: int = 0
     lanes: list[list[int]] = field(default_factory=lambda: [[], []])
     n_read: int = 0
 
