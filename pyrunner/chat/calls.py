@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from llguidance import LLMatcher
 
 from pyrunner import _native
-from pyrunner.chat.automata import rewrite
 from pyrunner.chat.call_format import CallFormat
-from pyrunner.chat.gbnf import to_lark_with_schemas
+from pyrunner.chat.call_lark import call_lark
 from pyrunner.chat.grammar import MAX_COMPILE_S, Grammars
 from pyrunner.chat.lazy import LazyConstraint
 from pyrunner.chat.matching import TokenConstraint, new_matcher, problem_of, short
@@ -20,9 +19,9 @@ from pyrunner.types import OutputFormat, OutputKind, Tool
 
 MAX_CALL_GRAMMAR_BYTES = 256 * 1024
 """Of the grammar of all tools of a request, as llama.cpp writes it."""
-MAX_CALL_RULES = 2000
+MAX_CALL_RULES = 1500
 """In one. With its brackets they are the levels that may be inside each other."""
-MAX_CALL_BRACKETS = 2000
+MAX_CALL_BRACKETS = 1500
 MAX_VOCABULARIES = 2
 """Kept, of different visible tokens. A template has one set, unless its variables change it."""
 
@@ -66,7 +65,7 @@ class CallGrammars:
         if not calls.is_lazy:
             return TokenConstraint(matcher, "tools", vocabulary.n_mask_words)
         search = TriggerSearch(calls.triggers, calls.thinking, calls.begun)
-        return LazyConstraint(matcher, search, vocabulary)
+        return LazyConstraint(matcher, search, vocabulary, is_promised=calls.is_promised)
 
     def _grammars_for(self, visible: frozenset[int]) -> Grammars:
         grammars = self._grammars.pop(visible, None) or Grammars(self._model, visible)
@@ -131,9 +130,8 @@ def _check_size(grammar: str) -> None:
 
 
 def _lark(grammar: str, schemas: Mapping[str, str]) -> str:
-    rewritten = rewrite(grammar)
     try:
-        return to_lark_with_schemas(rewritten.text, apart=rewritten.delimiters, schemas=schemas)
+        return call_lark(grammar, schemas)
     except ValueError as error:
         raise _refused(str(error)) from error
 
