@@ -14,7 +14,7 @@ from pyrunner.chat.calls import CallGrammars
 from pyrunner.chat.lazy import LazyConstraint
 from pyrunner.chat.matching import TokenConstraint
 from pyrunner.errors import InvalidParameterError, InvalidRequestError, UnsupportedParameterError
-from pyrunner.types import Tool, ToolChoice
+from pyrunner.types import ChatMessage, Tool, ToolChoice
 from pyrunner.worker.native import NativePrompts
 
 pytestmark = pytest.mark.native
@@ -196,18 +196,37 @@ def test_no_token_to_choose_from_is_an_error_before_the_call_too():
         _constraint(QWEN).accept(-1)
 
 
-def test_required_call_may_come_behind_text_with_marks_of_its_own():
-    constraint = _constraint(QWEN3, tool_choice=ToolChoice.REQUIRED)
-    assert not _is_free(constraint)
-    assert not _may_end(constraint)
-    thought = "I <think> in <b>bold</b> and </thin> </tool_call>. " * 20
-    _say(constraint, f"<think>\n{thought}\n</think>\n\n<table>Hm</table>\n\n{ON}")
+def test_required_call_may_come_behind_a_thought_with_marks_of_its_own():
+    fields: Any = {"tool_choice": ToolChoice.REQUIRED}
+    constraint = _constraint(QWEN3, **fields)
+    thought = "I <think> in <b>bold</b> and </thin> <tool_call> </tool_call>. " * 20
+    text = f"<think>\n{thought}\n</think>\n\n{ON}"
+    _say(constraint, text)
     assert _may_end(constraint)
-    answer = hear(
-        _rendered(QWEN3, tool_choice=ToolChoice.REQUIRED).parser,
-        [f"<think>\n{thought}\n</think>\n\n{ON}"],
-    )
+    answer = hear(_rendered(QWEN3, **fields).parser, [text])
     assert answer.calls == [("set_lamp", '{"on": true}')]
+
+
+@pytest.mark.parametrize("template", [QWEN, QWEN3, "Qwen-QwQ-32B"])
+def test_required_call_is_not_put_off(template):
+    constraint = _constraint(template, tool_choice=ToolChoice.REQUIRED)
+    assert not _may_end(constraint)
+    if template == "Qwen-QwQ-32B":
+        _say(constraint, "Hm.\n" + ON)
+        assert not _may_end(constraint), "the thought is open"
+        _say(constraint, "\n</think>\n\n")
+    assert not _allows(constraint, "Hello")
+    assert _allows(constraint, "<tool_call>")
+
+
+def test_answer_that_the_prompt_has_begun_goes_on_to_the_call():
+    begun = ChatMessage(role="assistant", content="Let me see")
+    asked = ask(user("Hi"), begun, tools=TOOLS, tool_choice=ToolChoice.REQUIRED)
+    calls = chat_format(QWEN).render(asked).calls
+    assert calls is not None
+    constraint = _grammars().constraint(calls)
+    _say(constraint, ": " + ON)
+    assert _may_end(constraint)
 
 
 def test_named_tool_is_the_only_one_that_can_be_called_but_all_are_shown():
