@@ -49,9 +49,10 @@ def call_lark(text: str, schemas: Mapping[str, str]) -> str:
         rules = GrammarParser().parse(respelled)
         for name, schema in schemas.items():
             rules[name].alternatives = AlternativeNode([_Schema(schema)])
-        for name in rules.keys() - _values(rules):
-            _name_runs(rules[name].alternatives, rules)
-            _split(rules[name].alternatives)
+        values = _values(rules)
+        for rule in [rule for name, rule in rules.items() if name not in values]:
+            _name_runs(rule.alternatives, rules)
+            _split(rule.alternatives)
         resolve(rules)
     except Exception as error:  # the library raises nothing more specific
         raise ValueError(f"it is not valid GBNF: {error}") from error
