@@ -48,13 +48,13 @@ class CallGrammars:
                 the place; or the whole breaks a limit.
             UnsupportedParameterError: The model has no form of calls for this.
         """
-        started_s = time.monotonic()
         if not calls.grammar:
             raise _without_grammar(calls)
-        grammars = self._grammars_for(frozenset(calls.visible))
         _check_size(calls.grammar)
+        grammars = self._grammars_for(frozenset(calls.visible))
+        vocabulary = grammars.vocabulary  # once for all answers, and not to be blamed on this one
+        started_s = time.monotonic()
         schemas = _strict_schemas(calls, grammars)
-        vocabulary = grammars.vocabulary
         matcher = _begun(calls, _without_content(calls), schemas, vocabulary)
         if matcher.is_error():  # the prompt has begun the answer with content
             matcher = _begun(calls, calls.grammar, schemas, vocabulary)
