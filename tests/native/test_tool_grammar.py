@@ -23,14 +23,8 @@ QWEN = "Qwen-Qwen2.5-7B-Instruct"
 QWEN3 = "Qwen-Qwen3-0.6B"
 LAMP = Tool(
     name="set_lamp",
-    parameters=json.dumps(
-        {
-            "type": "object",
-            "properties": {"on": {"type": "boolean"}, "level": {"type": "integer"}},
-            "required": ["on"],
-            "additionalProperties": False,
-        }
-    ),
+    parameters='{"type":"object","properties":{"on":{"type":"boolean"},"level":{"type":"integer"}},'
+    '"required":["on"],"additionalProperties":false}',
 )
 TOOLS = (WEATHER, LAMP)
 ON = '<tool_call>\n{"name": "set_lamp", "arguments": {"on": true}}\n</tool_call>'
@@ -325,21 +319,9 @@ def test_promise_that_the_model_cannot_keep_is_refused(template, tools, fields, 
     assert refused.value.param == param
 
 
-DEEP = Tool(
-    name="deep",
-    parameters=json.dumps(
-        {
-            "type": "object",
-            "properties": {
-                f"p{i}": {
-                    "type": "object",
-                    "properties": {f"q{j}": {"type": "string"} for j in range(100)},
-                }
-                for i in range(40)
-            },
-        }
-    ),
-)
+MANY = {f"q{i}": {"type": "string"} for i in range(100)}
+PARTS = {f"p{i}": {"type": "object", "properties": MANY} for i in range(40)}
+DEEP = Tool(name="deep", parameters=json.dumps({"type": "object", "properties": PARTS}))
 
 
 def _without_promise(prompts: NativePrompts, rendered: Rendered) -> object:
