@@ -27,15 +27,7 @@ class _Step(NamedTuple):
     """Empty for the end."""
 
 
-class Rewritten(NamedTuple):
-    """A grammar in other rules."""
-
-    text: str
-    delimiters: tuple[str, ...]
-    """Sets of characters, as GBNF, that a delimiter may begin with."""
-
-
-def rewrite(text: str) -> Rewritten:
+def rewrite(text: str) -> str:
     """Turn all automata of a grammar of llama.cpp's round; one that looks otherwise stays."""
     lines = text.splitlines()
     families: dict[str, dict[str, str]] = {}
@@ -43,17 +35,12 @@ def rewrite(text: str) -> Rewritten:
         if rule := _RULE.fullmatch(line):
             family = families.setdefault(rule["family"], {})
             family[line.partition(" ")[0]] = rule["body"]
-    delimiters: list[str] = []
     for name, bodies in families.items():
         steps = _steps(name, bodies)
-        if steps is None:
-            continue
-        lines = [line for line in lines if line.partition(" ")[0] not in bodies]
-        lines += _rules(name, list(bodies), steps)
-        delimiters += [
-            step.characters for step in steps if step.before == name and step.behind != name
-        ]
-    return Rewritten("\n".join(lines), tuple(filter(None, delimiters)))
+        if steps is not None:
+            lines = [line for line in lines if line.partition(" ")[0] not in bodies]
+            lines += _rules(name, list(bodies), steps)
+    return "\n".join(lines)
 
 
 def _steps(family: str, bodies: Mapping[str, str]) -> list[_Step] | None:
@@ -98,7 +85,8 @@ def _rules(family: str, states: Iterable[str], steps: Iterable[_Step]) -> Iterat
     for state in states:
         if state != family:
             yield f"{state}-before ::= {' | '.join(ways(state, stays=False))}"
-    yield f"{family}-begun ::= {' | '.join(['', *ways(family, stays=False)])}"
+    begun = " | ".join(['""', *ways(family, stays=False)])
+    yield f"{family}-begun ::= {begun}"
     run = " | ".join(ways(family, stays=True))
     more = f" | {family}-begun {family}-run" if run else ""
     yield f"{family}-before ::= {family}-begun{more}"

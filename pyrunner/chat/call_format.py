@@ -22,8 +22,8 @@ class CallFormat:
     """The part of the prompt that belongs to the answer."""
     visible: tuple[int, ...] = ()
     """Control tokens whose text counts."""
-    is_promised: bool
-    """The client relies on it, so that nothing can be said without it."""
+    is_required: bool
+    """The answer has to have a call."""
     tools: Mapping[int, Tool]
     """Those that may be called, by their places in the request."""
 
@@ -31,6 +31,11 @@ class CallFormat:
     def strict(self) -> tuple[int, ...]:
         """The places of tools whose arguments are held to their schemas."""
         return tuple(place for place, tool in self.tools.items() if tool.is_strict)
+
+    @property
+    def is_promised(self) -> bool:
+        """The client relies on it, so that nothing can be said without it."""
+        return self.is_required or bool(self.strict)
 
 
 def call_format(request: ChatRequest, prompt: _native.ChatPrompt) -> CallFormat | None:
@@ -41,20 +46,20 @@ def call_format(request: ChatRequest, prompt: _native.ChatPrompt) -> CallFormat 
         prompt: Rendered from `with_callable_tools(request)`.
     """
     choice = request.tool_choice
-    is_promised = choice is ToolChoice.REQUIRED or any(
-        tool.is_strict for tool in _callable(request).values()
-    )
-    if choice is ToolChoice.NONE or not request.tools or not (is_promised or prompt.grammar):
+    tools = _callable(request)
+    is_required = choice is ToolChoice.REQUIRED
+    is_promised = is_required or any(tool.is_strict for tool in tools.values())
+    if choice is ToolChoice.NONE or not tools or not (is_promised or prompt.grammar):
         return None
     return CallFormat(
         grammar=prompt.grammar,
-        is_lazy=prompt.is_grammar_lazy if prompt.grammar else choice is not ToolChoice.REQUIRED,
-        is_promised=is_promised,
+        is_lazy=prompt.is_grammar_lazy if prompt.grammar else not is_required,
+        is_required=is_required,
         triggers=tuple(prompt.grammar_triggers),
         thinking=Thinking(prompt.thinking_start, tuple(prompt.thinking_ends)),
         begun=prompt.generation_prompt,
         visible=tuple(prompt.preserved_tokens),
-        tools=_callable(request),
+        tools=tools,
     )
 
 

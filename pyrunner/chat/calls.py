@@ -7,26 +7,28 @@ from collections.abc import Mapping
 from llguidance import LLMatcher
 
 from pyrunner import _native
-from pyrunner.chat.automata import rewrite
 from pyrunner.chat.call_format import CallFormat
-from pyrunner.chat.gbnf import to_lark_with_schemas
+from pyrunner.chat.call_lark import call_lark
 from pyrunner.chat.grammar import MAX_COMPILE_S, Grammars
 from pyrunner.chat.lazy import LazyConstraint
 from pyrunner.chat.matching import TokenConstraint, new_matcher, problem_of, short
 from pyrunner.chat.schema import parse_schema
 from pyrunner.chat.trigger import TriggerSearch
+from pyrunner.chat.vocabulary import Vocabulary
 from pyrunner.errors import InvalidParameterError, UnsupportedParameterError
 from pyrunner.types import OutputFormat, OutputKind, Tool
 
 MAX_CALL_GRAMMAR_BYTES = 256 * 1024
 """Of the grammar of all tools of a request, as llama.cpp writes it."""
-MAX_CALL_RULES = 2000
+MAX_CALL_RULES = 1500
 """In one. With its brackets they are the levels that may be inside each other."""
-MAX_CALL_BRACKETS = 2000
+MAX_CALL_BRACKETS = 1500
 MAX_VOCABULARIES = 2
 """Kept, of different visible tokens. A template has one set, unless its variables change it."""
 
 _NO_ARGUMENTS = '{"type":"object","additionalProperties":false}'
+_CONTENT = re.compile(r" until-\d+\? ")
+"""In the rule of a whole answer: text that need not be there. It takes the white space along."""
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9-]+")
 """What llama.cpp writes as a hyphen in the name of a rule."""
 
@@ -46,19 +48,16 @@ class CallGrammars:
                 the place; or the whole breaks a limit.
             UnsupportedParameterError: The model has no form of calls for this.
         """
-        started_s = time.monotonic()
         if not calls.grammar:
             raise _without_grammar(calls)
-        grammars = self._grammars_for(frozenset(calls.visible))
         _check_size(calls.grammar)
-        lark = _lark(calls.grammar, _strict_schemas(calls, grammars))
-        vocabulary = grammars.vocabulary
-        matcher = new_matcher(vocabulary, LLMatcher.grammar_from_lark(lark))
-        problem = problem_of(matcher)
-        if problem:
-            raise _refused(problem)
-        if not calls.is_lazy:
-            matcher.consume_tokens(vocabulary.tokenizer.tokenize_bytes(calls.begun))
+        grammars = self._grammars_for(frozenset(calls.visible))
+        vocabulary = grammars.vocabulary  # once for all answers, and not to be blamed on this one
+        started_s = time.monotonic()
+        schemas = _strict_schemas(calls, grammars)
+        matcher = _begun(calls, _without_content(calls), schemas, vocabulary)
+        if matcher.is_error():  # the prompt has begun the answer with content
+            matcher = _begun(calls, calls.grammar, schemas, vocabulary)
         if matcher.is_error():
             raise _refused("the beginning of the answer in the prompt does not match it")
         if time.monotonic() - started_s > MAX_COMPILE_S:
@@ -66,7 +65,7 @@ class CallGrammars:
         if not calls.is_lazy:
             return TokenConstraint(matcher, "tools", vocabulary.n_mask_words)
         search = TriggerSearch(calls.triggers, calls.thinking, calls.begun)
-        return LazyConstraint(matcher, search, vocabulary)
+        return LazyConstraint(matcher, search, vocabulary, is_promised=calls.is_promised)
 
     def _grammars_for(self, visible: frozenset[int]) -> Grammars:
         grammars = self._grammars.pop(visible, None) or Grammars(self._model, visible)
@@ -76,8 +75,35 @@ class CallGrammars:
         return grammars
 
 
-def _without_grammar(calls: CallFormat) -> UnsupportedParameterError:
+def _begun(
+    calls: CallFormat, grammar: str, schemas: Mapping[str, str], vocabulary: Vocabulary
+) -> LLMatcher:
+    """Where the answer begins; in error when it has begun with something else in the prompt."""
+    matcher = new_matcher(vocabulary, LLMatcher.grammar_from_lark(_lark(grammar, schemas)))
+    problem = problem_of(matcher)
+    if problem:
+        raise _refused(problem)
     if not calls.is_lazy:
+        matcher.consume_tokens(vocabulary.tokenizer.tokenize_bytes(calls.begun))
+    return matcher
+
+
+def _without_content(calls: CallFormat) -> str:
+    """A call that is required comes at once, but for a thought.
+
+    With text in front of it, a model that has nothing to say but may not end goes on for ever, and
+    a thought that is never closed would pass for such text.
+    """
+    lines = calls.grammar.splitlines()
+    if not calls.is_required:
+        return calls.grammar
+    return "\n".join(
+        _CONTENT.sub(" space ", line) if line.startswith("root ::=") else line for line in lines
+    )
+
+
+def _without_grammar(calls: CallFormat) -> UnsupportedParameterError:
+    if calls.is_required:
         return UnsupportedParameterError(
             param="tool_choice", hint="The chat template of this model knows no tool calls."
         )
@@ -131,9 +157,8 @@ def _check_size(grammar: str) -> None:
 
 
 def _lark(grammar: str, schemas: Mapping[str, str]) -> str:
-    rewritten = rewrite(grammar)
     try:
-        return to_lark_with_schemas(rewritten.text, apart=rewritten.delimiters, schemas=schemas)
+        return call_lark(grammar, schemas)
     except ValueError as error:
         raise _refused(str(error)) from error
 

@@ -7,19 +7,8 @@ that it reads as it is meant. It needs time in the square of the rules. Pure.
 
 import re
 import sys
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
-from llguidance.gbnf_to_lark import (
-    AlternativeNode,
-    ASTNode,
-    GrammarParser,
-    LiteralNode,
-    RepetitionNode,
-    SequenceNode,
-    gbnf_to_lark,
-    resolve,
-)
+from llguidance.gbnf_to_lark import gbnf_to_lark
 
 _TOKEN = re.compile(
     r"""
@@ -53,8 +42,6 @@ _INSTEAD = {
 _FOR_START = "rule-named-start"
 """The converter needs the name ``start`` for the root."""
 _SURROGATES = range(0xD800, 0xE000)
-_WRITTEN = re.compile(r"\\.|.", re.DOTALL)
-"""Characters of a text that was respelled."""
 
 
 def to_lark(text: str) -> str:
@@ -63,93 +50,19 @@ def to_lark(text: str) -> str:
     Raises:
         ValueError: It is no GBNF; says why.
     """
-    rewritten = _respelled(text)
+    respelled = respell(text)
     try:
-        return gbnf_to_lark(rewritten)
+        return gbnf_to_lark(respelled)
     except Exception as error:  # the converter raises nothing more specific
         raise ValueError(f"it is not valid GBNF: {error}") from error
 
 
-def to_lark_with_schemas(
-    text: str, *, apart: Collection[str] = (), schemas: Mapping[str, str] | None = None
-) -> str:
-    """Convert a grammar of tool calls.
-
-    Args:
-        text: The grammar.
-        apart: Sets as the grammar writes them. A text that begins with a character of one is
-            taken character by character. Else the compiler's lexer, which prefers long texts and
-            never goes back, would hold the beginning of such a text for the whole of it.
-        schemas: By rules that there are: the JSON schema of their texts, instead of what they say.
+def respell(text: str) -> str:
+    """Write a grammar so that llguidance's own parser reads it as it is meant.
 
     Raises:
         ValueError: It is no GBNF; says why.
     """
-    rewritten = _respelled(text)
-    first = {each for characters in apart for each in _members(characters)}
-    try:
-        rules = GrammarParser().parse(rewritten)
-        for rule in rules.values():
-            _split(rule.alternatives, first)
-        for name, schema in (schemas or {}).items():
-            rules[name].alternatives = AlternativeNode([_Schema(schema)])
-        resolve(rules)
-    except Exception as error:  # as above
-        raise ValueError(f"it is not valid GBNF: {error}") from error
-    return "\n".join(["%llguidance {}", *map(str, rules.values())])
-
-
-@dataclass
-class _Schema(ASTNode):
-    json: str
-
-    def is_terminal(self) -> bool:
-        return False
-
-    def __str__(self) -> str:
-        return f"%json {self.json}"
-
-
-class _Character(LiteralNode):
-    """One character of a text that is no lexeme, nor a part of one."""
-
-    def is_terminal(self) -> bool:
-        return False
-
-
-def _split(node: ASTNode, first: Collection[str]) -> None:
-    for each in node.children():
-        _split(each, first)
-    match node:
-        case SequenceNode():
-            node.nodes[:] = [_apart(each, first) for each in node.nodes]
-        case AlternativeNode():
-            node.alternatives[:] = [_apart(each, first) for each in node.alternatives]
-        case RepetitionNode():
-            node.node = _apart(node.node, first)
-        case _:
-            pass  # nothing else is made of others
-
-
-def _apart(node: ASTNode, first: Collection[str]) -> ASTNode:
-    if not isinstance(node, LiteralNode) or not node.value:
-        return node
-    characters = _WRITTEN.findall(node.value)
-    is_apart = _character(_matched(characters[0])) in first
-    return SequenceNode([_Character(each) for each in characters]) if is_apart else node
-
-
-def _members(characters: str) -> list[str]:
-    return [_character(each) for each in _CHARACTER.finditer(characters[1:-1])]
-
-
-def _matched(written: str) -> re.Match[str]:
-    match = _CHARACTER.match(written)
-    assert match is not None  # noqa: S101 - for the type checker: any text matches
-    return match
-
-
-def _respelled(text: str) -> str:
     tokens = list(_TOKEN.finditer(text))
     if any(token["name"] == _FOR_START for token in tokens):
         raise ValueError(f"no rule can have the name {_FOR_START}")

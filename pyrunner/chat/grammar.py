@@ -69,12 +69,13 @@ class Grammars:
             InvalidParameterError: It breaks a limit, or asks for what cannot be guaranteed; names
                 the place.
         """
+        vocabulary = self.vocabulary  # once for all answers, and not to be blamed on this one
         started_s = time.monotonic()
         if output.kind is OutputKind.JSON_SCHEMA:
             matcher = self._schema_matcher(output)
         else:
             matcher = self._text_matcher(output)
-        constraint = TokenConstraint(matcher, output.param, self.vocabulary.n_mask_words)
+        constraint = TokenConstraint(matcher, output.param, vocabulary.n_mask_words)
         if time.monotonic() - started_s > MAX_COMPILE_S:
             raise _refused(output, "it is too complex")
         return constraint

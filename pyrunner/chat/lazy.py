@@ -1,5 +1,6 @@
 """An answer that has to follow a grammar from where a trigger comes."""
 
+import copy
 from collections.abc import Sequence
 
 from llguidance import LLMatcher
@@ -17,7 +18,8 @@ class LazyConstraint:
         matcher: The grammar of what begins with the trigger. Nobody else uses it.
         search: At the beginning of the answer.
         vocabulary: Of the model.
-        param: The parameter it came in, which errors name.
+        is_promised: An answer that cannot follow the grammar where it begins is an error, as it is
+            later in any case. Otherwise it stays free; it need not be a call at all.
     """
 
     def __init__(
@@ -25,12 +27,13 @@ class LazyConstraint:
         matcher: LLMatcher,
         search: TriggerSearch,
         vocabulary: Vocabulary,
-        param: str = "tools",
+        *,
+        is_promised: bool,
     ) -> None:
         self._matcher = matcher
-        self._search = search
+        self._search: TriggerSearch | None = search
         self._vocabulary = vocabulary
-        self._param = param
+        self._is_promised = is_promised
         self._begun: TokenConstraint | None = None
 
     @property
@@ -75,6 +78,8 @@ class LazyConstraint:
             raise InvalidParameterError(
                 param="logit_bias", problem="leaves no token to choose from"
             )
+        if self._search is None:
+            return
         call = self._search.feed(self._vocabulary.pieces[token])
         if call is not None:
             self._begin(call)
@@ -83,7 +88,14 @@ class LazyConstraint:
         # What was said in other tokens than these is the same text, and the grammar knows no more.
         matcher = self._matcher.deep_copy()
         matcher.consume_tokens(self._vocabulary.tokenizer.tokenize_bytes(call))
-        self._begun = TokenConstraint(matcher, self._param, self._vocabulary.n_mask_words)
+        try:
+            self._begun = TokenConstraint(matcher, "tools", self._vocabulary.n_mask_words)
+        except InvalidParameterError:
+            if self._is_promised:
+                raise
+            self._search = None
 
     def _copy(self) -> "LazyConstraint":
-        return LazyConstraint(self._matcher, self._search.copy(), self._vocabulary, self._param)
+        copied = copy.copy(self)
+        copied._search = None if self._search is None else self._search.copy()  # noqa: SLF001 - own
+        return copied

@@ -32,10 +32,6 @@ class TokenConstraint:
         """Nothing but the end can come."""
         return self._matcher.is_stopped()
 
-    def copy(self) -> "TokenConstraint":
-        """The same place in the same answer."""
-        return TokenConstraint(self._matcher.deep_copy(), self._param, self._n_words)
-
     def forced(self) -> Sequence[int]:
         """Tokens of the only text that fits here, as the model's tokeniser would have them."""
         return self._matcher.deep_copy().compute_ff_tokens()

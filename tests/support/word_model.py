@@ -29,7 +29,7 @@ def answer(request: ChatRequest | CompletionRequest) -> Sequence[Item]:
     """What the model says to a request."""
     n_prompt = len(str(request).split())
     if isinstance(request, ChatRequest) and _calls(request):
-        return _call(request.tools[0].name, n_prompt)
+        return _call(request.required_tool or request.tools[0].name, n_prompt)
     seed = request.sampling.seed
     if request.sampling.temperature == 0:
         seed = 0
