@@ -66,6 +66,8 @@ Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
     native.no_perf = true;
     native.abort_callback = on_abort;
     native.abort_callback_data = this;
+    native.cb_eval = EarlyEnd::on_node;
+    native.cb_eval_user_data = &early_end_;
     const uint64_t mark = log_ring_mark();
     context_ = llama_init_from_model(model_.get(), native);
     if (context_ == nullptr) {

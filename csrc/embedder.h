@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend.h"
+#include "early_end.h"
 #include "model.h"
 #include "status.h"
 
@@ -65,6 +66,7 @@ private:
     const Model & model_;
     llama_context * context_ = nullptr;
     Threadpools threadpools_;
+    EarlyEnd early_end_;
     std::atomic<bool> is_interrupted_{false};
     std::string error_;
     int32_t pooling_ = 0;

@@ -1,5 +1,6 @@
 """Row 11: a request for a model that is not loaded."""
 
+import threading
 import time
 
 from measuring.table import Row
@@ -16,6 +17,7 @@ _OTHERS = (
     LlamaServer(("-c", "8192", "--no-warmup", "--fit", "off")),
 )
 _KEY = "first_token_s"
+_REST_S = 3.0
 
 
 def rows(bench: Bench) -> list[Row]:
@@ -49,6 +51,8 @@ def _loading(endpoint: Endpoint, model: Model) -> Turn:
     def run(i_round: int) -> Figures:
         [answer] = whole([ask(endpoint.port, endpoint.model, _request(model, i_round))])
         unload(endpoint.server)
+        # The process for the next load starts behind this one, and not while the others run.
+        threading.Event().wait(_REST_S)
         return {_KEY: answer.first_s}
 
     return run
