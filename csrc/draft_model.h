@@ -64,9 +64,9 @@ public:
     // guess is the likeliest token. A part ends early before one whose probability is below
     // `p_min`, that ends an answer, or that the session's model does not have.
     //
-    // Then the lane holds what was read and all guesses but the last. `guesses` are those of all
-    // parts in their order, and `counts` how many each has. kBadArgument (nothing has happened) or
-    // kDecodeFailed (the lanes hold nobody knows what: set_layout).
+    // Then the lane holds what was read and all guesses, but not the last of `n_most`. `guesses`
+    // are those of all parts in their order, and `counts` how many each has. kBadArgument (nothing
+    // has happened) or kDecodeFailed (the lanes hold nobody knows what: set_layout).
     Status draft(const std::vector<DraftPart> & parts,
                  const std::vector<int32_t> & tokens,
                  float p_min,

@@ -1,7 +1,6 @@
 #include "early_end.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstring>
 
 #include "ggml.h"
@@ -15,7 +14,6 @@ constexpr const char * kLogits = "result_output";
 constexpr const char * kBehindLayers = "result_";
 // Between the product with the vocabulary's matrix and the logits: scales, caps, a bias.
 constexpr int kMaxSteps = 8;
-constexpr size_t kMaxNamed = 64;
 
 // What is multiplied with the vocabulary's matrix, or null.
 const ggml_tensor * input_of_head(const ggml_tensor * logits) {
@@ -44,22 +42,26 @@ bool EarlyEnd::on_node(ggml_tensor * node, bool is_asking, void * self) {
 }
 
 void EarlyEnd::look_at(const ggml_tensor * node) {
-    if (std::strcmp(node->name, kLogits) != 0) {
-        if (std::strncmp(node->name, kBehindLayers, std::strlen(kBehindLayers)) == 0) {
-            named_.emplace_back(node->name);
-        }
-        if (named_.size() > kMaxNamed) { // passes of a model without logits
-            is_known_ = true;
-            named_.clear();
-        }
+    if (std::strncmp(node->name, kBehindLayers, std::strlen(kBehindLayers)) != 0) {
         return;
     }
-    // Embeddings are what the matrix is multiplied with or come before it, so they are there when
-    // it is. A name that others have, too, could end a pass too early.
+    if (std::strcmp(node->name, kLogits) == 0) {
+        const ggml_tensor * input = input_of_head(node);
+        last_ = input == nullptr ? "" : input->name;
+    }
+    named_.emplace_back(node->name);
+}
+
+void EarlyEnd::end_look() {
+    if (is_known_) {
+        return;
+    }
     is_known_ = true;
-    const ggml_tensor * input = input_of_head(node);
-    if (input != nullptr && std::count(named_.begin(), named_.end(), input->name) == 1) {
-        last_ = input->name;
+    // Embeddings are what the matrix is multiplied with or come before it, unless something is made
+    // of them behind the logits. A name that others have, too, could end a pass too early.
+    const bool are_logits_last = !named_.empty() && named_.back() == kLogits;
+    if (!are_logits_last || std::count(named_.begin(), named_.end(), last_) != 1) {
+        last_.clear();
     }
     named_.clear();
 }

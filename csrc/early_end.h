@@ -17,6 +17,8 @@ public:
     // it ends the pass. The first pass is computed to its end, to see which node that is. Where it
     // cannot be told, as in models without logits, all passes are.
     static bool on_node(ggml_tensor * node, bool is_asking, void * self);
+    // The first pass is over, with all its nodes.
+    void end_look();
 
 private:
     void look_at(const ggml_tensor * node);

@@ -177,6 +177,7 @@ Status Embedder::run_batch(const std::vector<int32_t> & tokens,
     if (status != 0) {
         return kDecodeFailed;
     }
+    early_end_.end_look();
     const auto n_embd = static_cast<size_t>(model_.n_embd());
     for (int32_t row = 0; row < batch.n_tokens; row++) {
         const float * embedding = llama_get_embeddings_ith(context_, row);

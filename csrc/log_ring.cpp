@@ -19,6 +19,7 @@ struct Ring {
     uint64_t n_taken = 0;
     std::string open_line; // text that did not end with a line break yet
     int32_t open_level = 0;
+    bool is_left_out = false; // what is written now, with all that continues it
 };
 
 Ring & ring() {
@@ -42,11 +43,14 @@ void on_log(ggml_log_level level, const char * text, void * /*user_data*/) {
     Ring & r = ring();
     const std::lock_guard<std::mutex> lock(r.mutex);
     if (level != GGML_LOG_LEVEL_CONT) {
-        r.open_level = static_cast<int32_t>(level);
+        // A thousand for each context, which would push out everything that somebody wants to know.
+        r.is_left_out = level == GGML_LOG_LEVEL_DEBUG;
     }
-    // A thousand for each context, which would push out everything that somebody wants to know.
-    if (r.open_level == GGML_LOG_LEVEL_DEBUG) {
+    if (r.is_left_out) {
         return;
+    }
+    if (level != GGML_LOG_LEVEL_CONT) {
+        r.open_level = static_cast<int32_t>(level);
     }
     for (const char * c = text; *c != '\0'; ++c) {
         if (*c == '\n') {

@@ -145,7 +145,8 @@ def child_pids(server: Server) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):  # it has just ended
-            if f"\nPPid:\t{server.pid}\n" in path.read_text():
+            text = path.read_text()
+            if f"\nPPid:\t{server.pid}\n" in text and "\nState:\tZ" not in text:
                 found.append(int(path.parent.name))
     return found
 

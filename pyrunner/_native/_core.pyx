@@ -36,7 +36,7 @@ def commit():
 
 
 def drain_log():
-    """Take the oldest native log line: ``(level, text)`` with level 1 debug to 4 error, or None."""
+    """Take the oldest native log line: ``(level, text)`` with level 2 info to 4 error, or None."""
     cdef LogLine line
     if not log_ring_take(line):
         return None

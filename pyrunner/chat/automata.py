@@ -29,7 +29,7 @@ class _Step(NamedTuple):
 
 def rewrite(text: str) -> str:
     """Turn all automata of a grammar of llama.cpp's round; one that looks otherwise stays."""
-    lines = text.splitlines()
+    lines = text.rstrip("\n").split("\n")  # other line breaks may stand in a literal
     families: dict[str, dict[str, str]] = {}
     for line in lines:
         if rule := _RULE.fullmatch(line):

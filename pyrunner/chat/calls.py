@@ -29,6 +29,11 @@ MAX_VOCABULARIES = 2
 _NO_ARGUMENTS = '{"type":"object","additionalProperties":false}'
 _CONTENT = re.compile(r" until-\d+\? ")
 """In the rule of a whole answer: text that need not be there. It takes the white space along."""
+_OWN_RULES = ("tool-call", "tool-calls", "tool-call-root")
+"""Of llama.cpp, among those of the tools."""
+_UNTOLD_TRIGGER = rb">>>(?!all)"
+"""Functionary's: the prompt has its mark already, so that it never comes, and its grammar does not
+have it."""
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9-]+")
 """What llama.cpp writes as a hyphen in the name of a rule."""
 
@@ -48,13 +53,14 @@ class CallGrammars:
                 the place; or the whole breaks a limit.
             UnsupportedParameterError: The model has no form of calls for this.
         """
-        if not calls.grammar:
+        if not calls.grammar or (calls.is_lazy and calls.triggers == (_UNTOLD_TRIGGER,)):
             raise _without_grammar(calls)
         _check_size(calls.grammar)
         grammars = self._grammars_for(frozenset(calls.visible))
         vocabulary = grammars.vocabulary  # once for all answers, and not to be blamed on this one
         started_s = time.monotonic()
         schemas = _strict_schemas(calls, grammars)
+        _check_names(calls)
         matcher = _begun(calls, _without_content(calls), schemas, vocabulary)
         if matcher.is_error():  # the prompt has begun the answer with content
             matcher = _begun(calls, calls.grammar, schemas, vocabulary)
@@ -94,7 +100,7 @@ def _without_content(calls: CallFormat) -> str:
     With text in front of it, a model that has nothing to say but may not end goes on for ever, and
     a thought that is never closed would pass for such text.
     """
-    lines = calls.grammar.splitlines()
+    lines = calls.grammar.split("\n")
     if not calls.is_required:
         return calls.grammar
     return "\n".join(
@@ -107,15 +113,16 @@ def _without_grammar(calls: CallFormat) -> UnsupportedParameterError:
         return UnsupportedParameterError(
             param="tool_choice", hint="The chat template of this model knows no tool calls."
         )
+    strict = next((f"tools[{i_tool}].function.strict" for i_tool in calls.strict), "tools")
     return UnsupportedParameterError(
-        param=f"tools[{next(iter(calls.strict))}].function.strict",
+        param=strict,
         hint="Nothing marks where a call of this model begins; make it 'tool_choice' required.",
     )
 
 
 def _strict_schemas(calls: CallFormat, grammars: Grammars) -> dict[str, str]:
     names = [f"tool-{_UNNAMEABLE.sub('-', tool.name)}-schema" for tool in calls.tools.values()]
-    rules = {line.partition(" ")[0] for line in calls.grammar.splitlines()}
+    rules = {line.partition(" ")[0] for line in calls.grammar.split("\n")}
     schemas: dict[str, str] = {}
     for (i_tool, tool), rule in zip(calls.tools.items(), names, strict=True):
         if i_tool not in calls.strict:
@@ -154,6 +161,14 @@ def _check_size(grammar: str) -> None:
         raise _refused(
             f"their grammar has more than {MAX_CALL_RULES} rules or {MAX_CALL_BRACKETS} brackets"
         )
+
+
+def _check_names(calls: CallFormat) -> None:
+    """Refuse names whose rules llama.cpp would take for each other's, or for its own."""
+    names = [_UNNAMEABLE.sub("-", tool.name) for tool in calls.tools.values()]
+    rules = [f"tool-{name}{end}" for name in names for end in ("", "-schema")]
+    if len({*rules, *_OWN_RULES}) < len(rules) + len(_OWN_RULES):
+        raise _refused("the grammar cannot tell two names of tools apart, or one from its own")
 
 
 def _lark(grammar: str, schemas: Mapping[str, str]) -> str:

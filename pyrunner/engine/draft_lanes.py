@@ -206,6 +206,8 @@ class DraftLanes:
     def _run(self, texts: Mapping[Text, int], n_rows: int) -> tuple[float, dict[Text, list[int]]]:
         parts: list[dict[str, int]] = []
         tokens: list[int] = []
+        # llama.cpp splits a batch where a lane does not follow the one before it.
+        texts = dict(sorted(texts.items(), key=lambda item: self._places[item[0]].lane))
         for text, n_most in texts.items():
             n_keep = self._n_kept(text)
             new = text.tail(n_keep)[:n_rows]

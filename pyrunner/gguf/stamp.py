@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 
 class FileStamp(NamedTuple):
-    """What is another number once a file was written to, unless somebody puts it back."""
+    """Numbers of which one is another once a file was written to, or is another file."""
 
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int
+    """Of the last change of anything about it, which nobody can set."""
+    inode: int
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> "FileStamp":
@@ -19,4 +22,4 @@ class FileStamp(NamedTuple):
             OSError: As of `os.stat`.
         """
         status = Path(path).stat()
-        return cls(status.st_size, status.st_mtime_ns)
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

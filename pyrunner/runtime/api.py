@@ -1,6 +1,7 @@
 """The runtime as servers see it: ask for a model, get a runner."""
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -277,9 +278,11 @@ class Runtime:
         ready = self._ready.get(entry.key)
         if ready is not None and ready.entry.socket == entry.socket:
             self._ready.pop(entry.key, None)
+        until_s = time.monotonic() + EXIT_S
         wait_for_end(entry.pid, entry.started, EXIT_S)
         # A process counts as ended when its first thread has; its files are closed with the last.
-        returncode = children.returncode(entry.pid, entry.started, EXIT_S)
+        left_s = max(0.0, until_s - time.monotonic())
+        returncode = children.returncode(entry.pid, entry.started, left_s)
         how = "ended" if returncode is None else how_it_ended(returncode)
         _logger.info("worker %d of %s: %s", entry.pid, entry.reference, how)
         try:

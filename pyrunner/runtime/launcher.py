@@ -90,8 +90,11 @@ class Launcher:
                 listener.listen(_BACKLOG)
                 log_fd = _open_log(self._folder.log_path(plan.model.id, plan.mode))
                 stack.callback(os.close, log_fd)
-                newborn = self._spare.take() or Newborn(self._command, log_fd)
-                _tell(newborn, launch, Descriptors(listener.fileno(), lease.fileno(), log_fd))
+                descriptors = Descriptors(listener.fileno(), lease.fileno(), log_fd)
+                newborn = self._tell_spare(launch, descriptors)
+                if newborn is None:
+                    newborn = Newborn(self._command, log_fd)
+                    _tell(newborn, launch, descriptors)
         except OSError as error:
             path.unlink(missing_ok=True)
             raise StoreIOError(path=str(path), problem=error.strerror or str(error)) from error
@@ -108,6 +111,19 @@ class Launcher:
             last_used=unix_time_s(),
             config_hash=plan.config_hash,
         )
+
+    def _tell_spare(self, launch: bytes, descriptors: Descriptors) -> Newborn | None:
+        """Tell the process that waits, if one does and still lives."""
+        spare = self._spare.take()
+        if spare is None:
+            return None
+        try:
+            spare.tell(launch, descriptors)
+        except OSError as error:
+            _logger.warning("spare worker %d: %s", spare.pid, error)
+            spare.close()
+            return None
+        return spare
 
     def _launch(
         self,

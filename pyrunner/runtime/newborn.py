@@ -43,16 +43,21 @@ class Newborn:
         finally:
             theirs.close()
         self._line = ours
-        self.started = children.add(self._process)
+        try:
+            self.started = children.add(self._process)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:
         """Its number."""
         return self._process.pid
 
-    def is_alive(self) -> bool:
-        """Whether it still waits."""
-        return self._process.poll() is None
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it waits."""
+        return self._process.poll()
 
     def tell(self, launch: bytes, descriptors: Descriptors) -> None:
         """Give it its parameters, as `encode_launch` wrote them, and copies of the descriptors.

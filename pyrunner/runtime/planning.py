@@ -1,7 +1,12 @@
 """Which worker a model gets: its draft model, its context, its memory. Any thread."""
 
 from pyrunner.config import Settings
-from pyrunner.errors import ConfigError, InvalidReferenceError, ModelNotFoundError
+from pyrunner.errors import (
+    ConfigError,
+    InvalidReferenceError,
+    ModelNotFoundError,
+    StoreCorruptError,
+)
 from pyrunner.models.store import Store, StoredModel
 from pyrunner.runtime.budget import budget_bytes
 from pyrunner.runtime.footprint import footprint
@@ -50,14 +55,20 @@ class Planner:
             return None
         for pair in self._settings.runtime.draft_models:
             name, _, draft = pair.partition("=")
-            named = self._found(name)
-            if named is None or named.id != model.id:
+            if not self._is_named(name, model):
                 continue
             found = self._found(draft)
             if found is None:
                 raise self._refused(f"names {draft}, which is not here: pull it, or take it out")
             return found
         return None
+
+    def _is_named(self, name: str, model: StoredModel) -> bool:
+        try:
+            named = self._found(name)
+        except StoreCorruptError:  # of another one, which is nothing to this
+            return False
+        return named is not None and named.id == model.id
 
     def _found(self, name: str) -> StoredModel | None:
         try:

@@ -1,16 +1,18 @@
 """A worker process that is started before anybody needs it."""
 
+import subprocess
 import threading
 from collections.abc import Sequence
 
 from pyrunner import log
 from pyrunner.runtime.newborn import Newborn
+from pyrunner.runtime.processes import how_it_ended
 
 _logger = log.get("runtime")
 
 _REST_S = 1.0
-"""From the end of one spare to the start of the next, which should not share the processor with
-the model that is loading."""
+"""From the moment a spare is taken to the start of the next, which should not share the processor
+with a small model that is loading; beside a large one it makes no difference."""
 
 
 class Spare:
@@ -50,9 +52,11 @@ class Spare:
                 self._timer.name = "spare"
                 self._timer.daemon = True
                 self._timer.start()
-        if newborn is None or newborn.is_alive():
+        if newborn is None or newborn.returncode is None:
             return newborn
         newborn.close()  # the system needed its memory, say
+        how = how_it_ended(newborn.returncode)
+        _logger.warning("spare worker %d ended before it was needed: %s", newborn.pid, how)
         return None
 
     def close(self) -> None:
@@ -72,6 +76,6 @@ class Spare:
                 return
             try:
                 self._newborn = Newborn(self._command, None)
-            except OSError as error:
+            except (OSError, subprocess.SubprocessError) as error:
                 # The next model starts a process itself, and says so if it cannot either.
                 _logger.warning("no spare worker: %s", error)

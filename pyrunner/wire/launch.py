@@ -113,11 +113,13 @@ def send_launch(line: socket.socket, launch: bytes, descriptors: Descriptors) ->
     line.shutdown(socket.SHUT_WR)
 
 
-def receive_launch(line: socket.socket) -> tuple[Launch, Descriptors] | None:
-    """Wait for launch parameters; None when the starter went away instead.
+def receive_launch(line: socket.socket) -> tuple[bytes, Descriptors] | None:
+    """Wait for what `send_launch` sends; None when the starter went away instead.
+
+    Still to be decoded, which can fail and is then to be said in the log that came with it.
 
     Raises:
-        WorkerProtocolError: What came are none.
+        WorkerProtocolError: Descriptors are missing.
     """
     data, numbers, _, _ = socket.recv_fds(line, MAX_LAUNCH_BYTES, len(Descriptors._fields))
     if not data:
@@ -126,4 +128,4 @@ def receive_launch(line: socket.socket) -> tuple[Launch, Descriptors] | None:
         data += piece
     if len(numbers) != len(Descriptors._fields):
         raise WorkerProtocolError(problem=f"{len(numbers)} descriptors came")
-    return decode_launch(data), Descriptors(*numbers)
+    return data, Descriptors(*numbers)

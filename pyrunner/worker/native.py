@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyrunner import log
 from pyrunner.engine.sampling import prepare_sampling
-from pyrunner.errors import ContextLengthError, InvalidParameterError, ModelFileError
+from pyrunner.errors import ContextLengthError, InvalidRequestError, ModelFileError
 from pyrunner.types import (
     MAX_CHAT_TEMPLATE_BYTES,
     ChatRequest,
@@ -146,7 +146,7 @@ class NativePrompts:
         """
         try:
             return self._call_grammars.constraint(calls)
-        except InvalidParameterError as error:
+        except InvalidRequestError as error:
             if calls.is_promised:
                 raise
             _logger.warning("tool calls are not held to their form: %s", error)

@@ -12,7 +12,13 @@ from pathlib import Path
 from types import FrameType
 
 from pyrunner import log
-from pyrunner.wire.launch import MAX_SAVE_S, Descriptors, Launch, receive_launch
+from pyrunner.wire.launch import (
+    MAX_SAVE_S,
+    Descriptors,
+    Launch,
+    decode_launch,
+    receive_launch,
+)
 from pyrunner.wire.server_socket import remove_dead
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.io_loop import IoLoop
@@ -44,8 +50,9 @@ def run(backend: Backend) -> int:
     told = _wait_for_launch(backend)
     if told is None:
         return 0  # a spare that nobody needs any more
-    launch, descriptors = told
+    data, descriptors = told
     _adopt_log(descriptors.log)
+    launch = decode_launch(data)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     log.set_up(launch.log_level)
     threading.current_thread().name = "io"
@@ -111,7 +118,7 @@ def _drain_on_sigterm(service: Service, mailbox: Mailbox) -> None:
     signal.set_wakeup_fd(mailbox.bell_fd, warn_on_full_buffer=False)
 
 
-def _wait_for_launch(backend: Backend) -> tuple[Launch, Descriptors] | None:
+def _wait_for_launch(backend: Backend) -> tuple[bytes, Descriptors] | None:
     """Read the launch parameters, and leave the null device in their place."""
     with socket.socket(fileno=os.dup(0)) as line:
         null = os.open(os.devnull, os.O_RDONLY)
