@@ -15,7 +15,11 @@ MAX_TRIGGER_BYTES = 1024
 
 
 class Thinking(NamedTuple):
-    """The marks around a thought, in which nothing is a trigger."""
+    """The marks around a thought, in which nothing is a trigger.
+
+    An answer has one at most, before anything else: behind it, or behind words, llama.cpp's parser
+    takes the marks for words, and finds calls between them.
+    """
 
     start: bytes = b""
     """Empty where the model has none."""
@@ -46,8 +50,11 @@ class TriggerSearch:
         self._is_thinking = False
         self._tail = b""  # in which the next mark of a thought may have begun
         self._said = b""  # without thoughts, but with their marks
+        self._has_thought = False
+        self._is_in_prompt = True
         while begun:
             _, begun = self._spoken(begun)
+        self._is_in_prompt = False
 
     def feed(self, text: bytes) -> bytes | None:
         """Take the text of a token.
@@ -92,6 +99,12 @@ class TriggerSearch:
             return (b"" if self._is_thinking else text), b""
         end, _, mark = min(found)
         rest = seen[end:]
+        if not self._is_thinking:
+            said = (self._said + text)[: len(self._said) + len(text) - len(rest) - len(mark)]
+            if self._has_thought or (said.strip() and not self._is_in_prompt):
+                self._thinking, self._tail = NO_THINKING, b""
+                return text, b""
+            self._has_thought = True
         spoken = mark if self._is_thinking else text[: len(text) - len(rest)]
         self._is_thinking = not self._is_thinking
         self._tail = b""

@@ -52,10 +52,20 @@ def test_end_of_a_thought_may_be_the_beginning_of_a_call(begun, pieces, found):
 
 def test_call_in_a_thought_is_none():
     thinking = Thinking(b"<think>", (b"</think>",))
-    pieces = (b"<thi", b"nk>x<tool_call>\n</thi", b"nk> <th", b"ink><tool_call>\n")
+    pieces = (b" <thi", b"nk>x<tool_call>\n</thi")
     assert _found(TriggerSearch(WORD, thinking), *pieces) is None
     search = TriggerSearch(WORD, thinking)
-    assert _found(search, *pieces, b"</think><tool_call>\n!") == (4, b"<tool_call>\n!")
+    assert _found(search, *pieces, b"nk><tool_call>\n!") == (2, b"<tool_call>\n!")
+
+
+@pytest.mark.parametrize(
+    ("begun", "words"),
+    [(b"", b"Well, "), (b"", b"<think>x</think>"), (b"x<think>", b"y</think>"), (b"x", b"y")],
+)
+def test_thought_that_does_not_come_first_is_none(begun, words):
+    thinking = Thinking(b"<think>", (b"</think>",))
+    pieces = (words, b" <th", b"ink><tool_call>\n")
+    assert _found(TriggerSearch(WORD, thinking, begun), *pieces) == (2, b"<tool_call>\n")
 
 
 def test_marks_of_a_thought_are_text_that_a_pattern_sees():
