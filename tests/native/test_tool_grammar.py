@@ -20,7 +20,6 @@ from pyrunner.worker.native import NativePrompts
 pytestmark = pytest.mark.native
 
 QWEN = "Qwen-Qwen2.5-7B-Instruct"
-FUNCTIONARY = "meetkai-functionary-medium-v3.2"
 QWEN3 = "Qwen-Qwen3-0.6B"
 LAMP = Tool(
     name="set_lamp",
@@ -355,35 +354,6 @@ def test_calls_that_cannot_be_held_to_a_grammar_are_refused_where_they_were_prom
 ):
     with pytest.raises(InvalidRequestError, match="longer than"):
         _without_promise(prompts, _rendered(QWEN, (DEEP,), **fields))
-
-
-def test_template_whose_trigger_is_in_no_rule_is_free_and_can_promise_nothing(prompts):
-    free = _rendered(FUNCTIONARY)
-    assert _without_promise(prompts, free) is None
-    promised = _rendered(FUNCTIONARY, (replace(LAMP, is_strict=True),))
-    with pytest.raises(UnsupportedParameterError, match=r"tools\[0\]\.function\.strict"):
-        _without_promise(prompts, promised)
-
-
-@pytest.mark.parametrize("names", [("get", "get_schema"), ("a_b", "a-b"), ("x", "call")])
-def test_names_that_a_grammar_cannot_tell_apart_are_free_or_refused(prompts, names):
-    tools = tuple(replace(LAMP, name=name) for name in names)
-    assert _without_promise(prompts, _rendered(QWEN, tools)) is None
-    with pytest.raises(InvalidParameterError, match="cannot tell"):
-        _without_promise(prompts, _rendered(QWEN, tools, tool_choice=ToolChoice.REQUIRED))
-
-
-def test_line_separator_of_unicode_in_a_value_stays_one():
-    lamp = Tool(
-        name="set_lamp",
-        parameters='{"type":"object","properties":{"on":{"enum":["a\u2028b"]}},"required":["on"]}',
-    )
-    constraint = _constraint(QWEN, (lamp,), tool_choice=ToolChoice.REQUIRED)
-    _say(
-        constraint,
-        '<tool_call>\n{"name": "set_lamp", "arguments": {"on": "a\u2028b"}}\n</tool_call>',
-    )
-    assert _may_end(constraint)
 
 
 @pytest.mark.parametrize(
