@@ -123,7 +123,7 @@ class RuntimeConfig:
     max_queue: int = _between(256, 1, 2**16)
     """Requests one worker holds, running and waiting; one more gets 503."""
     spare_worker: bool = True
-    """``pyrunner serve`` has a process ready for the next model, which is loaded 0.1 s sooner."""
+    """``pyrunner serve`` has a process ready for the next model, which is loaded sooner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
