@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 from llguidance import LLMatcher
 
@@ -58,16 +58,7 @@ class CallGrammars:
         _check_size(calls.grammar)
         grammars = self._grammars_for(frozenset(calls.visible))
         vocabulary = grammars.vocabulary  # once for all answers, and not to be blamed on this one
-        started_s = time.monotonic()
-        schemas = _strict_schemas(calls, grammars)
-        _check_names(calls)
-        matcher = _begun(calls, _without_content(calls), schemas, vocabulary)
-        if matcher.is_error():  # the prompt has begun the answer with content
-            matcher = _begun(calls, calls.grammar, schemas, vocabulary)
-        if matcher.is_error():
-            raise _refused("the beginning of the answer in the prompt does not match it")
-        if time.monotonic() - started_s > MAX_COMPILE_S:
-            raise _refused("it is too complex")
+        matcher = grammars.compiled.copy(_key(calls), lambda: _compiled(calls, grammars))
         if not calls.is_lazy:
             return TokenConstraint(matcher, "tools", vocabulary.n_mask_words)
         search = TriggerSearch(calls.triggers, calls.thinking, calls.begun)
@@ -79,6 +70,25 @@ class CallGrammars:
         while len(self._grammars) > MAX_VOCABULARIES:
             del self._grammars[next(iter(self._grammars))]
         return grammars
+
+
+def _key(calls: CallFormat) -> Hashable:
+    held = (calls.is_lazy, calls.is_required, calls.begun)
+    return (calls.grammar, *held, tuple(calls.tools.items()))
+
+
+def _compiled(calls: CallFormat, grammars: Grammars) -> LLMatcher:
+    started_s = time.monotonic()
+    schemas = _strict_schemas(calls, grammars)
+    _check_names(calls)
+    matcher = _begun(calls, _without_content(calls), schemas, grammars.vocabulary)
+    if matcher.is_error():  # the prompt has begun the answer with content
+        matcher = _begun(calls, calls.grammar, schemas, grammars.vocabulary)
+    if matcher.is_error():
+        raise _refused("the beginning of the answer in the prompt does not match it")
+    if time.monotonic() - started_s > MAX_COMPILE_S:
+        raise _refused("it is too complex")
+    return matcher
 
 
 def _begun(

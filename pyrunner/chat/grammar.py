@@ -14,6 +14,7 @@ import msgspec
 from llguidance import LLMatcher
 
 from pyrunner import _native
+from pyrunner.chat.compiled import CompiledGrammars
 from pyrunner.chat.gbnf import to_lark
 from pyrunner.chat.matching import TokenConstraint, new_matcher, problem_of, short
 from pyrunner.chat.schema import Problem, locate, parse_schema
@@ -61,6 +62,7 @@ class Grammars:
     def __init__(self, model: _native.Model, visible: Collection[int] = ()) -> None:
         self._model = model
         self._visible = visible
+        self.compiled = CompiledGrammars()
 
     def constraint(self, output: OutputFormat) -> TokenConstraint:
         """Compile a format for one answer.
@@ -70,15 +72,8 @@ class Grammars:
                 the place.
         """
         vocabulary = self.vocabulary  # once for all answers, and not to be blamed on this one
-        started_s = time.monotonic()
-        if output.kind is OutputKind.JSON_SCHEMA:
-            matcher = self._schema_matcher(output)
-        else:
-            matcher = self._text_matcher(output)
-        constraint = TokenConstraint(matcher, output.param, vocabulary.n_mask_words)
-        if time.monotonic() - started_s > MAX_COMPILE_S:
-            raise _refused(output, "it is too complex")
-        return constraint
+        matcher = self.compiled.copy((output.kind, output.text), lambda: self._compile(output))
+        return TokenConstraint(matcher, output.param, vocabulary.n_mask_words)
 
     def embedded_schema(self, output: OutputFormat) -> str:
         """Check a JSON schema, and write it as ``%json`` in a grammar needs it.
@@ -89,6 +84,18 @@ class Grammars:
         self._schema_matcher(output)
         schema = msgspec.json.decode(output.text, type=dict[str, object])
         return msgspec.json.encode({"x-guidance": _JSON, **schema}).decode()
+
+    def _compile(self, output: OutputFormat) -> LLMatcher:
+        started_s = time.monotonic()
+        if output.kind is OutputKind.JSON_SCHEMA:
+            matcher = self._schema_matcher(output)
+        else:
+            matcher = self._text_matcher(output)
+        # With the first mask, which is in every copy then.
+        TokenConstraint(matcher, output.param, self.vocabulary.n_mask_words)
+        if time.monotonic() - started_s > MAX_COMPILE_S:
+            raise _refused(output, "it is too complex")
+        return matcher
 
     def _text_matcher(self, output: OutputFormat) -> LLMatcher:
         _check_text(output)

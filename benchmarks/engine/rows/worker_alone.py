@@ -1,7 +1,7 @@
 """Decodes one stream in a worker that nothing but this process talks to.
 
-``python worker_alone.py MODEL PROMPT N_OUT`` prints tokens per second after the first; the
-environment says which store and which settings.
+``python worker_alone.py MODEL N_OUT`` reads prompts, one a line, and prints for each the tokens per
+second after the first; the environment says which store and which settings.
 """
 
 import sys
@@ -16,17 +16,18 @@ _N_WARM_UP = 4
 
 
 def main() -> None:
-    """Start the worker, warm it up, measure, and let it go."""
-    model, prompt, n_out = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    """Start the worker, warm it up, measure until there are no more prompts, and let it go."""
+    model, n_out = sys.argv[1], int(sys.argv[2])
     settings = config.load()
     runtime = Runtime(settings, Store(settings.store_path, settings.registry))
     try:
         _rate(runtime, model, "the", _N_WARM_UP)
-        rate = _rate(runtime, model, prompt, n_out)
+        for line in sys.stdin:
+            sys.stdout.write(f"{_rate(runtime, model, line.strip(), n_out)}\n")
+            sys.stdout.flush()
     finally:
         runtime.unload(only_idle=False)
         runtime.close(0.0)
-    sys.stdout.write(f"{rate}\n")
 
 
 def _rate(runtime: Runtime, model: str, prompt: str, n_out: int) -> float:
