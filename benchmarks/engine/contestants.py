@@ -64,6 +64,9 @@ class Own:
     is_thread_count_its_own: bool = False
     cache_mib: int | None = None
     """Host memory for parked prefixes; None is the default, as much as the lanes take."""
+    has_spare: bool = False
+    """Has a process for the next model, which starts within seconds of the last; a row that is not
+    about loading has no use for it."""
     more: tuple[str, ...] = ()
     """Further settings, such as ``engine.speculation=off``."""
 
@@ -91,6 +94,7 @@ class Own:
             "PYRUNNER_ENGINE_N_THREADS": str(n_threads),
             # Random weights repeat themselves, and a row would be about guessing that.
             "PYRUNNER_ENGINE_SPECULATION": "off",
+            "PYRUNNER_RUNTIME_SPARE_WORKER": str(self.has_spare).lower(),
             # A race that is given up waits for nobody.
             "PYRUNNER_RUNTIME_DRAIN_S": "0",
             "PYRUNNER_RUNTIME_ORPHAN_GRACE_S": "1",

@@ -66,13 +66,13 @@ class Runtime:
         self._folder = RuntimeFolder(settings.runtime_dir)
         self._ledger = Ledger(self._folder)
         command = command or module_command("pyrunner.worker")
-        self._spare = Spare(command)
+        self._streams = OpenStreams()
+        self._spare = Spare(command, lambda: self._streams.n_open == 0)
         self._launcher = Launcher(settings, self._folder, command, self._spare)
         self._planner = Planner(settings, store)
         budget = self._planner.budget_bytes
         self._admission = Admission(store, self._ledger, self._launcher, budget)
         self._supervisor = Supervisor(self._on_ended)
-        self._streams = OpenStreams()
         # Written and read without a lock: a stale entry only costs a second look.
         self._ready: dict[tuple[str, ModelMode], Ready] = {}
 

@@ -2,7 +2,8 @@
 
 import subprocess
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from pyrunner import log
 from pyrunner.runtime.newborn import Newborn
@@ -12,7 +13,10 @@ _logger = log.get("runtime")
 
 _REST_S = 1.0
 """From the moment a spare is taken to the start of the next, which should not share the processor
-with a small model that is loading; beside a large one it makes no difference."""
+with a small model that is loading; beside a large one it makes no difference. Nor with an answer:
+where one is on its way, it is looked for again after as long."""
+_LATEST_S = 30.0
+"""A server that never rests has one after this."""
 
 
 class Spare:
@@ -22,10 +26,12 @@ class Spare:
 
     Args:
         command: As for `Newborn`.
+        is_at_rest: Whether no answer is on its way, which a start would slow down.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], is_at_rest: Callable[[], bool]) -> None:
         self._command = tuple(command)
+        self._is_at_rest = is_at_rest
         self._lock = threading.Lock()
         self._newborn: Newborn | None = None
         self._timer: threading.Timer | None = None
@@ -41,17 +47,14 @@ class Spare:
         """Start one, and another whenever one was taken."""
         with self._lock:
             self._is_kept = True
-        self._start()
+            self._start()
 
     def take(self) -> Newborn | None:
         """The one that waits, from now on the caller's; None when there is none."""
         with self._lock:
             newborn, self._newborn = self._newborn, None
             if self._is_kept and self._timer is None:
-                self._timer = threading.Timer(_REST_S, self._start)
-                self._timer.name = "spare"
-                self._timer.daemon = True
-                self._timer.start()
+                self._wait(time.monotonic() + _LATEST_S)
         if newborn is None or newborn.returncode is None:
             return newborn
         newborn.close()  # the system needed its memory, say
@@ -69,13 +72,26 @@ class Spare:
         if newborn is not None:
             newborn.close()
 
-    def _start(self) -> None:
+    def _wait(self, latest_s: float) -> None:
+        self._timer = threading.Timer(_REST_S, self._start_at_rest, [latest_s])
+        self._timer.name = "spare"
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _start_at_rest(self, latest_s: float) -> None:
+        is_due = self._is_at_rest() or time.monotonic() >= latest_s
         with self._lock:
             self._timer = None
-            if not self._is_kept or self._newborn is not None:
-                return
-            try:
-                self._newborn = Newborn(self._command, None)
-            except (OSError, subprocess.SubprocessError) as error:
-                # The next model starts a process itself, and says so if it cannot either.
-                _logger.warning("no spare worker: %s", error)
+            if is_due:
+                self._start()
+            elif self._is_kept:
+                self._wait(latest_s)
+
+    def _start(self) -> None:
+        if not self._is_kept or self._newborn is not None:
+            return
+        try:
+            self._newborn = Newborn(self._command, None)
+        except (OSError, subprocess.SubprocessError) as error:
+            # The next model starts a process itself, and says so if it cannot either.
+            _logger.warning("no spare worker: %s", error)

@@ -29,6 +29,11 @@ class OpenStreams:
         self._streams: set[WorkerStream] = set()
         self._refusal: PyrunnerError | None = None
 
+    @property
+    def n_open(self) -> int:
+        """How many there are."""
+        return len(self._streams)
+
     def check_open(self) -> None:
         """Raise what `refuse` said, once it did."""
         if self._refusal is not None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.workshop import Workshop, conversation, is_gone, kill, pid_of
 from pyrunner.runtime.api import Runtime
 from pyrunner.runtime.newborn import Newborn
 from pyrunner.runtime.processes import children
+from pyrunner.runtime.spare import Spare
 
 A, B = (f"docker.io/ai/{name}:latest" for name in "ab")
 
@@ -38,6 +40,29 @@ def test_next_model_is_loaded_by_the_process_that_waits_and_another_takes_its_pl
     second = runtime._spare.pid
     _say_something(runtime, "ai/b")
     assert pid_of(runtime, B) == second != first
+
+
+def test_next_spare_starts_when_no_answer_is_on_its_way():
+    is_over, asked = threading.Event(), threading.Event()
+
+    def is_at_rest() -> bool:
+        asked.set()
+        return is_over.is_set()
+
+    spare = Spare((sys.executable, "-c", "import time; time.sleep(60)"), is_at_rest)
+    try:
+        spare.keep()
+        taken = spare.take()
+        assert taken is not None
+        taken.close()
+        assert asked.wait(10)
+        assert spare.pid is None
+        is_over.set()
+        until(lambda: spare.pid is not None)
+    finally:
+        spare.close()
+        children.reap()
+    assert spare.pid is None
 
 
 def test_spare_becomes_a_worker_like_any_other(shop):

@@ -11,7 +11,7 @@ from engine.contestants import Endpoint, LlamaServer, Own, described, unload
 from engine.models import Model
 from engine.race import OWN, Figures, Turn, in_turns
 
-_OWN = Own(n_lanes=4, n_ctx=2048)
+_OWN = Own(n_lanes=4, n_ctx=2048, has_spare=True)
 _OTHERS = (
     LlamaServer(),
     LlamaServer(("-c", "8192", "--no-warmup", "--fit", "off")),

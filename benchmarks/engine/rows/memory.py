@@ -15,7 +15,7 @@ from engine.contestants import (
 )
 from engine.race import Figures, Sides, race, warm_up
 
-_OWN = Own(n_lanes=4, n_ctx=2048)
+_OWN = Own(n_lanes=4, n_ctx=2048, has_spare=True)
 _OTHERS = (
     LlamaServer(("-np", "4", "-c", "8192", "--no-kv-unified")),
     LlamaServer(("-np", "4", "-c", "8192", "--kv-unified")),
