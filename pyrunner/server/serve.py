@@ -15,7 +15,6 @@ from pyrunner.config import Settings
 from pyrunner.models.collection import sweep
 from pyrunner.models.layout import Layout
 from pyrunner.server.app import Application, create_application, open_dependencies
-from pyrunner.server.heaps import share_heaps
 from pyrunner.server.http import HttpServer
 from pyrunner.server.logfile import log_file, log_path
 from pyrunner.server.sockets import open_tcp, open_unix, remove_unix
@@ -60,7 +59,6 @@ def run(
         ConfigError: An address that cannot be listened on.
         StoreError: The runtime folder cannot be used.
     """
-    share_heaps()
     log.set_up(settings.log.level)
     _adopt_waitress_log()
     with ExitStack() as stack:

@@ -112,14 +112,12 @@ def _paired(
 
 def _alternated(sides: Mapping[str, _Rate], model: Model, i_pair: int) -> dict[str, float]:
     """The rates of one pair, over all tokens of its turns; every second turn, the last begins."""
-    turns = take_turns(
-        {
-            label: lambda i_turn, rate=rate: rate(_prompt(model, i_pair, i_turn))
-            for label, rate in sides.items()
-        },
-        _N_TURNS,
-        lambda _: None,
-    )
+
+    def asked(rate: _Rate) -> Callable[[int], float]:
+        return lambda i_turn: rate(_prompt(model, i_pair, i_turn))
+
+    runs = {label: asked(rate) for label, rate in sides.items()}
+    turns = take_turns(runs, _N_TURNS, lambda _: None)
     return {label: statistics.harmonic_mean(rates) for label, rates in turns.items()}
 
 
