@@ -96,7 +96,7 @@ def _package(reference: str, path: Path, variables: Mapping[str, str]) -> None:
 def _share(path: Path, variables: Mapping[str, str]) -> None:
     """Make a model's file that of our store, so that both sides map the same pages.
 
-    Where the pages of a copy lie in memory decides up to a tenth of the time of a pass.
+    Where the pages of a copy lie in memory decides how fast a pass is.
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

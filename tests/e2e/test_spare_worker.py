@@ -15,6 +15,8 @@ from pyrunner.runtime.newborn import Newborn
 from pyrunner.runtime.processes import children
 from pyrunner.runtime.spare import Spare
 
+_DEAF = (sys.executable, "-c", "import time; time.sleep(60)")
+"""Waits, as a spare does, but for nothing: the tests end it long before."""
 A, B = (f"docker.io/ai/{name}:latest" for name in "ab")
 
 
@@ -49,7 +51,7 @@ def test_next_spare_starts_when_no_answer_is_on_its_way():
         asked.set()
         return is_over.is_set()
 
-    spare = Spare((sys.executable, "-c", "import time; time.sleep(60)"), is_at_rest)
+    spare = Spare(_DEAF, is_at_rest)
     try:
         spare.keep()
         taken = spare.take()
@@ -108,7 +110,7 @@ def test_spare_ends_with_a_server_that_is_killed(shop):
 
 
 def test_process_that_never_hears_is_ended():
-    newborn = Newborn((sys.executable, "-c", "import time; time.sleep(60)"), None)
+    newborn = Newborn(_DEAF, None)
     newborn.close()
     assert is_gone(newborn.pid)
     children.reap()

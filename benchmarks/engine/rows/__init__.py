@@ -40,12 +40,12 @@ class Workload:
 ROWS: dict[int, Workload] = {
     1: Workload(
         title="One stream",
-        minutes=12,
+        minutes=23,
         measure=lambda bench: [*decode.rows(bench)],
     ),
     2: Workload(
         title="Distinct chats at once",
-        minutes=13,
+        minutes=23,
         measure=lambda bench: [*crowd.rows(bench)],
     ),
     3: Workload(
@@ -55,7 +55,7 @@ ROWS: dict[int, Workload] = {
     ),
     4: Workload(
         title="More conversations than lanes",
-        minutes=8,
+        minutes=17,
         measure=lambda bench: [*conversations.rows(bench)],
     ),
     5: Workload(
@@ -70,7 +70,7 @@ ROWS: dict[int, Workload] = {
     ),
     7: Workload(
         title="JSON schema",
-        minutes=5,
+        minutes=9.5,
         measure=lambda bench: [*structured.rows(bench)],
     ),
     8: Workload(
@@ -86,7 +86,7 @@ ROWS: dict[int, Workload] = {
     ),
     10: Workload(
         title="Cancelling",
-        minutes=6,
+        minutes=8.5,
         measure=lambda bench: [*cancelling.rows(bench)],
         has_peers=False,
     ),
