@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyrunner import config
-from pyrunner.cli import scratch
+from pyrunner.cli import one_heap, scratch
 from pyrunner.cli.address import Address
 from pyrunner.cli.client import Client
 from pyrunner.errors import ServerAnswerError, ServerUnreachableError, StoreIOError
@@ -79,7 +79,12 @@ def _start(socket: Path, log: int) -> "subprocess.Popen[bytes]":
     command = (sys.executable, "-P", "-m", "pyrunner", "serve", "--no-tcp", "--until-eof")
     chosen = ("--socket", str(socket), "--set", f"runtime.orphan_grace_s={ORPHAN_GRACE_S}")
     return subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
-        (*command, *chosen), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        (*command, *chosen),
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        env=one_heap.environment(),
     )
 
 

@@ -5,7 +5,11 @@ Only this package reads the environment.
 
 from typing import TYPE_CHECKING, Any
 
-from pyrunner.config.environment import child_environment, environment_value
+from pyrunner.config.environment import (
+    child_environment,
+    environment_value,
+    own_environment,
+)
 from pyrunner.config.settings import (
     DEFAULT_N_LANES,
     MAX_DEFAULT_CACHE_SHARE,
@@ -40,6 +44,7 @@ __all__ = [
     "environment_value",
     "known_keys",
     "load",
+    "own_environment",
 ]
 
 

@@ -9,6 +9,11 @@ def environment_value(name: str) -> str | None:
     return os.environ.get(name) or None
 
 
+def own_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """All of our environment, plus `extra`: for this program as another process."""
+    return os.environ | dict(extra)
+
+
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The little of our environment that a worker process needs, plus `extra`.
 

@@ -1,8 +1,10 @@
 """The command line, a real server and a real worker: a model is packaged, served and asked."""
 
 import json
+import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from support.command_line import (
@@ -127,6 +129,32 @@ def test_inspect_says_the_same_with_and_without_a_server(home, model):
 
 def test_logs_hold_what_the_server_said(home, server):
     assert f"process {server.pid} listens" in run("logs", home=home).stdout
+
+
+def test_threads_of_a_server_share_one_heap(server):
+    variables = _variables(server.pid)
+    assert "GLIBC_TUNABLES=glibc.malloc.arena_max=1" in variables
+    assert "glibc.malloc.tcache_count=0" in variables
+
+
+def test_heaps_that_a_person_chose_for_a_server_stay(home):
+    chosen = "glibc.malloc.arena_max=3"
+    with subprocess.Popen(
+        (*PYRUNNER, "serve", "--no-tcp"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(home, {"GLIBC_TUNABLES": chosen}),
+        cwd=home,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"Listening on")
+        assert f"GLIBC_TUNABLES={chosen}" in _variables(process.pid)
+        process.kill()
+
+
+def _variables(pid: int) -> list[str]:
+    # glibc ends each of its tunables with a NUL where it reads them.
+    return re.split("[\0:]", Path(f"/proc/{pid}/environ").read_text())
 
 
 def test_serve_stops_well_on_ctrl_c(home, server):

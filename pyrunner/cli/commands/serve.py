@@ -8,6 +8,7 @@ import threading
 import click
 
 from pyrunner import config
+from pyrunner.cli import one_heap
 
 _SETTINGS = {
     "host": "server.host",
@@ -66,6 +67,7 @@ def serve_command(
     Settings come from these options, then the environment (PYRUNNER_SERVER_PORT), then
     config.toml, then the defaults.
     """
+    one_heap.start_again()
     settings = config.load(_overrides(pairs, options))
     if until_eof:
         _stop_at_eof()
