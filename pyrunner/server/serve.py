@@ -14,6 +14,7 @@ from pyrunner import log
 from pyrunner.config import Settings
 from pyrunner.models.collection import sweep
 from pyrunner.models.layout import Layout
+from pyrunner.process_name import take_name
 from pyrunner.server.app import Application, create_application, open_dependencies
 from pyrunner.server.http import HttpServer
 from pyrunner.server.logfile import log_file, log_path
@@ -59,6 +60,7 @@ def run(
         ConfigError: An address that cannot be listened on.
         StoreError: The runtime folder cannot be used.
     """
+    take_name("pyrunner")
     log.set_up(settings.log.level)
     _adopt_waitress_log()
     with ExitStack() as stack:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from pyrunner import log
+from pyrunner.process_name import take_name
 from pyrunner.wire.launch import (
     MAX_SAVE_S,
     Descriptors,
@@ -37,9 +38,6 @@ STOP_S = 2.0
 """How long the engine, and then the prompt thread, may take to notice that it is over; after that
 the process ends without them. Twice this and `MAX_SAVE_S` are less than `EXIT_S`."""
 
-_MAX_NAME_BYTES = 15
-"""Of a process, under Linux."""
-
 
 def run(backend: Backend) -> int:
     """Be a worker: wait for the launch parameters on standard input and serve until it is over.
@@ -56,7 +54,7 @@ def run(backend: Backend) -> int:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     log.set_up(launch.log_level)
     threading.current_thread().name = "io"
-    _take_name(launch.reference)
+    take_name(launch.reference.rpartition("/")[2])
     _logger.info("worker %d for %s (%s)", os.getpid(), launch.reference, launch.mode)
     mailbox = Mailbox()
     engine = EngineThread(backend, launch, mailbox)
@@ -134,10 +132,3 @@ def _adopt_log(log_fd: int) -> None:
     for standard_fd in (1, 2):
         os.dup2(log_fd, standard_fd)
     os.close(log_fd)
-
-
-def _take_name(reference: str) -> None:
-    """Tell those who look at ``ps -o comm`` or ``top`` which model this is, where that is easy."""
-    name = reference.rpartition("/")[2]
-    with contextlib.suppress(OSError):
-        Path("/proc/self/comm").write_bytes(name.encode()[:_MAX_NAME_BYTES])

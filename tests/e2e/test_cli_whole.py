@@ -137,6 +137,10 @@ def test_threads_of_a_server_share_one_heap(server):
     assert "glibc.malloc.tcache_count=0" in variables
 
 
+def test_a_server_is_called_pyrunner(server):
+    assert Path(f"/proc/{server.pid}/comm").read_text() == "pyrunner\n"
+
+
 def test_heaps_that_a_person_chose_for_a_server_stay(home):
     chosen = "glibc.malloc.arena_max=3"
     with subprocess.Popen(
