@@ -6,17 +6,23 @@ alone in large ones.
 
 A chunk is of one prompt, whose turn it is (`pyrunner.engine.reading_order`), because llama.cpp
 splits a batch where lanes have unequal numbers of tokens, and each part is a pass over all weights.
-The chunks of a prompt are of equal length, because a token costs more in a short one ("Passes" in
-docs/benchmarks.md) and the longest is the pause of running sequences.
+A prompt is read in as few chunks as the pause of running sequences allows: each token costs more
+in a short one ("Passes" in docs/benchmarks.md), and more behind many others.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 N_CHUNK_SHARED = 96
-"""Prompt tokens read in a step beside running sequences, usually. What they take is the pause that
-a running stream sees; fewer cost more each in short lanes ("Passes" in docs/benchmarks.md), and the
-running sequences take a pass of their own beside each chunk."""
+"""Prompt tokens read in a step beside running sequences, behind `N_DEEP` tokens of their prompt.
+What they take is the pause that a running stream sees; fewer cost more each in short lanes
+("Passes" in docs/benchmarks.md), and the running sequences take a pass of their own beside each
+chunk."""
+N_DEEP = 3584
+"""Tokens of a prompt behind which its chunks are the shortest. Before, a token costs less, so more
+of them make the same pause and fewer passes."""
+N_TWICE = 2048
+"""Tokens behind which one costs about twice what the first does."""
 N_EFFICIENT = 64
 """Tokens below which a chunk takes the next prompts with it: what one costs still falls a lot up to
 here ("Passes" in docs/benchmarks.md)."""
@@ -29,18 +35,18 @@ class SchedulerConfig:
     n_chunk_alone: int
     """Prompt tokens of a step in which nothing else runs, at least 1."""
     n_chunk_shared: int
-    """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`; up to half as many
-    again where that reads a prompt to its end. Bounds the gap that a running stream sees."""
+    """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`, deep in a prompt; up to
+    half as many again where that reads it to its end. Bounds the gap that a running stream sees."""
 
     @classmethod
     def of(cls, n_batch: int) -> "SchedulerConfig":
         """The usual budgets of a session whose steps have at most `n_batch` prompt tokens."""
         return cls(n_batch, min(N_CHUNK_SHARED, n_batch))
 
-    @property
-    def n_most_shared(self) -> int:
-        """Prompt tokens of a step beside running sequences at most."""
-        return min(self.n_chunk_shared * 3 // 2, self.n_chunk_alone)
+    def shared(self, n_read: int) -> int:
+        """Prompt tokens beside running sequences behind `n_read`, that take about equally long."""
+        n_rows = self.n_chunk_shared * (N_DEEP + N_TWICE) // (min(n_read, N_DEEP) + N_TWICE)
+        return min(n_rows, self.n_chunk_alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +94,18 @@ def schedule_step(
     Returns:
         A schedule without rows exactly when there is nothing to do.
     """
-    usual = config.n_chunk_shared if running_lanes else config.n_chunk_alone
-    most = config.n_most_shared if running_lanes else config.n_chunk_alone
-    parts = _parts(prompts, usual, most, n_block)
+    parts = _parts(prompts, config, n_block, is_shared=bool(running_lanes))
     chunk = sorted(parts, key=lambda part: part.lane)
     return StepSchedule(tuple(sorted(running_lanes)), tuple(chunk))
 
 
 def _parts(
-    prompts: Sequence[PromptState], usual: int, most: int, n_block: int
+    prompts: Sequence[PromptState], config: SchedulerConfig, n_block: int, *, is_shared: bool
 ) -> Iterator[ChunkPart]:
     n_rows = 0
     for prompt in prompts:
+        usual = config.shared(prompt.n_read) if is_shared else config.n_chunk_alone
+        most = min(usual * 3 // 2, config.n_chunk_alone)
         if n_rows >= min(N_EFFICIENT, most):
             return
         stop = prompt.n_tokens

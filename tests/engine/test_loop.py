@@ -18,7 +18,6 @@ from pyrunner.engine.loading import context_length
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
-from pyrunner.engine.scheduler import N_CHUNK_SHARED
 from pyrunner.engine.sequence import Sequence
 from pyrunner.errors import (
     ContextLengthError,
@@ -96,7 +95,7 @@ def test_a_running_stream_gets_a_token_in_every_step_while_a_long_prompt_is_read
         events = loop.step()
         assert [event.request_id for event in events].count(1) == 1
         n_steps_while_reading += 1
-    assert n_steps_while_reading >= 600 // N_CHUNK_SHARED
+    assert n_steps_while_reading >= 600 // loop.session.n_batch
 
 
 def test_cancel_frees_the_lane_in_the_next_step_and_says_so(loop: EngineLoop) -> None:

@@ -97,11 +97,7 @@ class ReferenceLoop:
 
     def _step(self) -> None:
         running = sorted(lane for lane, each in self._lanes.items() if not each.is_reading)
-        usual = most = self._shape.n_batch
-        if running:
-            usual = self._n_chunk_shared
-            most = min(most, usual + usual // 2)
-        chunk = self._chunk(usual, most)
+        chunk = self._chunk(is_shared=bool(running))
         if running:
             rows = [self._running_row(lane) for lane in running]
             self._take(running, self._reference.decode(rows))
@@ -113,9 +109,19 @@ class ReferenceLoop:
         each = self._lanes[lane]
         return Row(lane, len(each.request.prompt) + len(each.tokens) - 1, None, "sample")
 
-    def _chunk(self, usual: int, most: int) -> list[Row]:
+    def _budget(self, n_read: int, *, is_shared: bool) -> tuple[int, int]:
+        """How many rows a chunk usually has, and how many at most."""
+        n_batch = self._shape.n_batch
+        if not is_shared:
+            return n_batch, n_batch
+        rate = Fraction(3584 + 2048, min(n_read, 3584) + 2048)
+        usual = min(math.floor(self._n_chunk_shared * rate), n_batch)
+        return usual, min(usual + usual // 2, n_batch)
+
+    def _chunk(self, *, is_shared: bool) -> list[Row]:
         rows: list[Row] = []
         for lane, each in sorted(self._lanes.items(), key=lambda item: self._place(item[1])):
+            usual, most = self._budget(each.n_read, is_shared=is_shared)
             prompt = each.request.prompt
             n_left = len(prompt) - each.n_read
             if self._n_block:
