@@ -1,12 +1,11 @@
 #include "draft_model.h"
 
+#include "draft_token.h"
 #include "kv.h"
 #include "log_ring.h"
-#include "logits.h"
 #include "session.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -187,7 +186,11 @@ Status DraftModel::draft(const std::vector<DraftPart> & parts,
         rows_.clear();
         for (size_t i = 0; i < drafting.size(); i++) {
             const DraftPart & part = parts[drafting[i]];
-            const int32_t token = guess(i_rows[i], p_min);
+            const int32_t token = guess_token(llama_get_logits_ith(context_, i_rows[i]),
+                                              model_.n_vocab(),
+                                              session_.model(),
+                                              p_min,
+                                              likeliest_);
             if (token < 0) {
                 continue;
             }
@@ -267,19 +270,6 @@ bool DraftModel::decode() {
         lengths_[static_cast<size_t>(row.lane)] = row.position + 1;
     }
     return true;
-}
-
-// The likeliest token behind a row of the last pass, or -1 where the draft ends.
-int32_t DraftModel::guess(int32_t i_row, float p_min) {
-    const float * logits = llama_get_logits_ith(context_, i_row);
-    const float log_sum = top_k_and_log_sum(logits, model_.n_vocab(), 1, likeliest_);
-    const llama_token_data & best = likeliest_.front();
-    const Model & target = session_.model();
-    if (std::exp(best.logit - log_sum) < p_min || best.id >= target.n_vocab() ||
-        target.is_end_of_generation(best.id)) {
-        return -1;
-    }
-    return best.id;
 }
 
 } // namespace pyrunner

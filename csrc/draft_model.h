@@ -85,7 +85,6 @@ private:
     bool is_valid(const std::vector<DraftPart> & parts, size_t n_tokens) const;
     bool read(const std::vector<DraftPart> & parts, const std::vector<int32_t> & tokens);
     bool decode();
-    int32_t guess(int32_t i_row, float p_min);
 
     const Model & model_;
     const Session & session_;

@@ -67,6 +67,7 @@ Status Model::load(const std::vector<std::string> & paths, const ModelParams & p
     is_offloaded_ = params.n_gpu_layers != 0 && llama_supports_gpu_offload();
     native.load_mode = params.use_mmap ? LLAMA_LOAD_MODE_AUTO : LLAMA_LOAD_MODE_NONE;
     native.vocab_only = params.vocab_only;
+    native.load_mtp = params.load_draft_heads;
     native.progress_callback = on_progress;
     native.progress_callback_user_data = this;
 
@@ -83,6 +84,7 @@ Status Model::load(const std::vector<std::string> & paths, const ModelParams & p
         error_ = log_ring_errors_since(mark);
         return kLoadFailed;
     }
+    n_draft_heads_ = params.load_draft_heads ? llama_model_n_layer_nextn(model_) : 0;
     scan_vocab();
     progress_ = 1.0F;
     return kOk;

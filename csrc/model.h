@@ -20,6 +20,8 @@ struct ModelParams {
     int32_t n_gpu_layers = -1; // -1: all
     bool use_mmap = true;
     bool vocab_only = false; // tokenizer and metadata, no weights
+    // Whether to load the blocks that guess what follows the next token, where the file has any.
+    bool load_draft_heads = false;
 };
 
 class Model {
@@ -47,7 +49,8 @@ public:
     uint64_t size_bytes() const noexcept;
     std::string description() const;
     bool has_encoder() const noexcept;
-    bool is_offloaded() const noexcept { return is_offloaded_; } // layers may be on a GPU
+    bool is_offloaded() const noexcept { return is_offloaded_; }      // layers may be on a GPU
+    int32_t n_draft_heads() const noexcept { return n_draft_heads_; } // that were loaded
     std::vector<int32_t> key_lengths() const; // numbers of a head of K, by kind of layer
     bool is_causal() const;                   // false for embedding models and diffusion models
     // llama_pooling_type of the metadata: 0 none or unspecified, 1 mean, 2 first, 3 last, 4 rank.
@@ -89,6 +92,7 @@ private:
     int32_t n_vocab_ = 0;
     int32_t max_piece_bytes_ = 0;
     bool is_offloaded_ = false;
+    int32_t n_draft_heads_ = 0;
     bool has_bounded_runs_ = false; // tokenize() refuses texts with very long runs
     std::vector<int32_t> eog_tokens_;
     mutable DrySamplers dry_samplers_; // has its own lock

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <new>
 
+#include "llama-ext.h"
 #include "llama.h"
 
 namespace pyrunner {
@@ -67,6 +68,7 @@ Status Session::open(const SessionParams & params) noexcept try {
     params_ = params;
     if (!drops_tails()) {
         params_.n_drafts = 0; // a wrong guess leaves a tail
+        params_.keeps_hidden = false;
     }
     params_.n_batch = std::max(params.n_batch, n_running_max());
     n_lanes_max_ = params.n_lanes;
@@ -127,6 +129,10 @@ Status Session::make_context() {
     set_threads(params_.n_threads);
     lanes_.resize(n_lanes);
     lengths_.assign(n_lanes, 0);
+    if (params_.keeps_hidden) {
+        llama_set_embeddings_nextn(context_, true, /*masked*/ false);
+        hidden_.reset(params_.n_lanes, model_.n_embd());
+    }
     return kOk;
 }
 
@@ -230,6 +236,7 @@ Status Session::begin(int32_t n_decode, int32_t n_chunk) noexcept try {
         return kBadArgument;
     }
     output_rows_.clear(); // each decode overwrites the logits of the one before
+    hidden_.clear();
     is_chunk_running_ = false;
     if (n_decode > 0) {
         const int status = decode(plan, 0, n_decode);
@@ -259,8 +266,11 @@ Status Session::finish() noexcept try {
     StepResult & result = results_[i_result_];
     result.clear();
     i_mask_ = 0;
-    if (n_decode_ > 0 && !collect(plan, 0, n_decode_, true)) {
-        return kDecodeFailed;
+    if (n_decode_ > 0) {
+        keep_hidden(plan, 0, n_decode_);
+        if (!collect(plan, 0, n_decode_, true)) {
+            return kDecodeFailed;
+        }
     }
     if (n_chunk_ == 0) {
         return kOk;
@@ -279,6 +289,7 @@ Status Session::finish() noexcept try {
         return status == 2 ? kAborted : status == 1 ? kNoRoom : kDecodeFailed;
     }
     result.n_chunk_committed = n_chunk_;
+    keep_hidden(plan, n_decode_, n_decode_ + n_chunk_);
     collect(plan, n_decode_, n_decode_ + n_chunk_, false);
     return kOk;
 } catch (const std::bad_alloc &) {
@@ -286,6 +297,13 @@ Status Session::finish() noexcept try {
 } catch (const std::exception & error) {
     error_ = error.what();
     return kDecodeFailed;
+}
+
+// Of the last decode, before the next one overwrites it, and before collect() drops wrong guesses.
+void Session::keep_hidden(const StepPlan & plan, int32_t begin, int32_t end) {
+    if (params_.keeps_hidden) {
+        hidden_.add(context_, plan, begin, end);
+    }
 }
 
 // Adds the results of the rows [begin, end), those of the last decode. False when the cells behind
@@ -443,8 +461,13 @@ Status Session::clear_lane(int32_t lane) noexcept {
         return kBadArgument;
     }
     kv_clear(context_, lane);
-    lengths_[static_cast<size_t>(lane)] = 0;
+    set_length(lane, 0);
     return kOk;
+}
+
+void Session::set_length(int32_t lane, int32_t length) noexcept {
+    hidden_.cut(lane, length);
+    lengths_[static_cast<size_t>(lane)] = length;
 }
 
 Status Session::truncate_lane(int32_t lane, int32_t n_keep) noexcept {
@@ -453,7 +476,7 @@ Status Session::truncate_lane(int32_t lane, int32_t n_keep) noexcept {
     }
     const Status status = kv_truncate(context_, lane, n_keep);
     if (status == kOk) {
-        lengths_[static_cast<size_t>(lane)] = n_keep;
+        set_length(lane, n_keep);
     }
     return status;
 }

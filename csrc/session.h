@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "choosing.h"
+#include "hidden_rows.h"
 #include "model.h"
 #include "sampler.h"
 #include "status.h"
@@ -30,6 +31,7 @@ struct SessionParams {
     int32_t type_v = 1;
     int32_t flash_attention = -1; // -1 llama.cpp decides, 0 off, 1 on
     int32_t n_drafts = 0;         // rows of running lanes beyond one for each, in one step
+    bool keeps_hidden = false;    // hidden_rows() is filled, for draft heads
 };
 
 // What makes a lane an open one, beside its cells: how its tokens are chosen and become text.
@@ -100,6 +102,10 @@ public:
     // freed before it: threads of its own would have to wait for the same cores.
     void lend_threads(llama_context * context) const noexcept;
     const Model & model() const noexcept { return model_; }
+    const SessionParams & params() const noexcept { return params_; } // of the layout there is
+    // Of the last step, and what became of the lanes since; empty unless it keeps them.
+    HiddenRows & hidden_rows() noexcept { return hidden_; }
+    const HiddenRows & hidden_rows() const noexcept { return hidden_; }
 
     // Lanes change between steps only: from begin() to finish() all of these are kBadArgument.
     // Prepares a lane for a new sequence: its sampler and its text state; cells are untouched.
@@ -148,6 +154,9 @@ private:
     }
     bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) const;
     int decode(const StepPlan & plan, int32_t begin, int32_t end);
+    void keep_hidden(const StepPlan & plan, int32_t begin, int32_t end);
+    // Less than it held, or other tokens, which are filled in afterwards.
+    void set_length(int32_t lane, int32_t length) noexcept;
     bool collect(const StepPlan & plan, int32_t begin, int32_t end, bool is_running);
     void list_lanes(const StepPlan & plan, int32_t begin, int32_t end, bool is_running);
     void add_output(int32_t i_lane, const Choice & choice);
@@ -174,6 +183,7 @@ private:
 
     std::vector<OpenLane> lanes_;
     std::vector<int32_t> lengths_; // tokens per lane, kept beside llama.cpp's to check plans
+    HiddenRows hidden_;
     Chooser chooser_;
     std::vector<int32_t> output_rows_; // batch row of each output of the last decode
     int32_t i_first_output_ = 0;       // index of the first of them among the step's outputs

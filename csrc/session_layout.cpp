@@ -21,8 +21,8 @@ Status Session::move_lane(int32_t from, int32_t to) noexcept {
         kv_clear(context_, to);
         status = kv_restore(context_, to, blob_);
     }
+    set_length(to, 0);
     if (status != kOk) {
-        lengths_[static_cast<size_t>(to)] = 0;
         return status;
     }
     std::swap(lanes_[static_cast<size_t>(to)], lanes_[static_cast<size_t>(from)]);
@@ -41,7 +41,7 @@ Status Session::restore_lane(int32_t lane,
         return kBadArgument;
     }
     kv_clear(context_, lane);
-    lengths_[static_cast<size_t>(lane)] = 0;
+    set_length(lane, 0);
     const bool is_foreign = n_lanes != params_.n_lanes;
     if (is_foreign && !convert_kv_blob(blob, n_lanes, params_.n_lanes, blob_)) {
         return kUnsupported;

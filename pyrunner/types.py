@@ -364,4 +364,5 @@ class ModelInfo:
     """Sequences that run at once, in the layout there is now; 0 where it was loaded for
     embeddings."""
     kv_bytes: int
-    """Of the cells of all lanes, used or not; those of a draft model too."""
+    """Of the cells of all lanes, used or not; those of a draft model, or of its own draft
+    heads, too."""

@@ -8,10 +8,10 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from pyrunner._native.core cimport (
-    CppDraftModel, CppEmbedder, CppModel, CppOpenLane, CppSession, DraftParams, DraftPart,
-    DryParams, LogLine, ModelParams, SamplerParams, SessionParams, Status, StepPlan, StepResult,
-    backend_commit, backend_devices, backend_init, draft_obstacle, is_kv_blob, log_ring_take,
-    native_quantize,
+    CppDraftHeads, CppDraftModel, CppEmbedder, CppModel, CppOpenLane, CppSession, DraftParams,
+    DraftPart, DryParams, HeadPart, LogLine, ModelParams, SamplerParams, SessionParams, Status,
+    StepPlan, StepResult, backend_commit, backend_devices, backend_init, draft_obstacle, is_kv_blob,
+    log_ring_take, native_quantize,
 )
 
 from pyrunner._native.status import check
@@ -75,4 +75,5 @@ include "_model.pxi"
 include "_lanes.pxi"
 include "_session.pxi"
 include "_draft.pxi"
+include "_heads.pxi"
 include "_chat.pxi"

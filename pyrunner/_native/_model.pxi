@@ -25,10 +25,13 @@ cdef class Model:
         del self.native
 
     def load(self, list paths not None, int32_t n_gpu_layers=-1, bint use_mmap=True,
-             bint vocab_only=False):
+             bint vocab_only=False, bint load_draft_heads=False):
         """Load the shards in `paths` (bytes, file-system encoding), in their order.
 
         Takes seconds and releases the GIL; `progress` and `cancel` work from other threads.
+
+        SAFETY(native): `load_draft_heads` is for files that have whole ones of a known kind, as
+        `pyrunner.gguf.n_draft_heads` says: llama.cpp aborts where a head that is used is not there.
 
         Returns:
             The csrc status: OK, CANCELLED, LOAD_FAILED or OUT_OF_MEMORY. `error` has llama.cpp's
@@ -40,6 +43,7 @@ cdef class Model:
         params.n_gpu_layers = n_gpu_layers
         params.use_mmap = use_mmap
         params.vocab_only = vocab_only
+        params.load_draft_heads = load_draft_heads
         with nogil:
             status = self.native.load(native_paths, params)
         return <int> status
@@ -102,6 +106,11 @@ cdef class Model:
     def is_offloaded(self):
         """Whether layers may be on a GPU."""
         return self.loaded().is_offloaded()
+
+    @property
+    def n_draft_heads(self):
+        """Blocks that guess what follows the next token, of those that were loaded."""
+        return self.loaded().n_draft_heads()
 
     @property
     def description(self):

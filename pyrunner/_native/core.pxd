@@ -50,6 +50,7 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         int32_t n_gpu_layers
         bool use_mmap
         bool vocab_only
+        bool load_draft_heads
 
     cdef cppclass CppModel "pyrunner::Model":
         CppModel() noexcept
@@ -65,6 +66,7 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         uint64_t size_bytes() noexcept
         int32_t max_piece_bytes() noexcept
         bool is_offloaded() noexcept
+        int32_t n_draft_heads() noexcept
         bool is_causal() except +
         string description() except +
         string meta(const string & key) except +
@@ -144,6 +146,7 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         int32_t type_v
         int32_t flash_attention
         int32_t n_drafts
+        bool keeps_hidden
 
     cdef cppclass CppOpenLane "pyrunner::OpenLane":
         CppOpenLane() noexcept
@@ -167,6 +170,7 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status begin(int32_t n_decode, int32_t n_chunk) noexcept
         Status finish() noexcept
         void interrupt() noexcept
+        const SessionParams & params() noexcept
         Status set_threads(int32_t n_threads) noexcept
         Status open_lane(int32_t lane, const SamplerParams & params,
                          const vector[int32_t] & bias_tokens, const vector[float] & biases,
@@ -214,6 +218,26 @@ cdef extern from "draft_model.h" namespace "pyrunner" nogil:
         size_t lanes_bytes() noexcept
         Status draft(const vector[DraftPart] & parts, const vector[int32_t] & tokens,
                      float p_min, vector[int32_t] & counts, vector[int32_t] & guesses) noexcept
+
+
+cdef extern from "draft_heads.h" namespace "pyrunner" nogil:
+    cdef struct HeadPart:
+        int32_t lane
+        int32_t n_tokens
+        int32_t token
+        int32_t n_most
+
+    cdef cppclass CppDraftHeads "pyrunner::DraftHeads":
+        CppDraftHeads(CppSession & session) noexcept
+        Status open() noexcept
+        const string & error() noexcept
+        int32_t n_ctx() noexcept
+        int32_t n_most() noexcept
+        size_t lanes_bytes() noexcept
+        Status feed(int32_t & n_rows) noexcept
+        bool is_ready(int32_t lane, int32_t n_tokens) noexcept
+        Status guess(const vector[HeadPart] & parts, float p_min, vector[int32_t] & counts,
+                     vector[int32_t] & guesses) noexcept
 
 
 cdef extern from "embedder.h" namespace "pyrunner" nogil:

@@ -6,43 +6,20 @@ one that holds most of its beginning, and reads what is missing there. For the l
 
 import math
 from array import array
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pyrunner.engine.draft_length import PassCosts
+from pyrunner.engine.draft_length import Choice, PassCosts
+from pyrunner.engine.guesser import MAX_DRAFTED, P_MIN, Text, or_0
 from pyrunner.engine.prefix_index import n_shared
 
 READ_ROWS = 256
 """Tokens of a text that are read in one go: everybody else waits meanwhile."""
 N_NEAR = 64
 """Tokens that may be missing for a guess; of more than these, reading is a step of its own."""
-P_MIN = 0.0
-"""A draft ends before a guess less probable than this; llama.cpp's own default. What is seen of
-their acceptance shortens drafts that are too bold."""
-
-
-class Text(Protocol):
-    """A sequence, as far as it goes. Compared by identity."""
-
-    @property
-    def n_tokens(self) -> int:
-        """Prompt and answer."""
-        ...
-
-    @property
-    def n_generated(self) -> int:
-        """Those of the answer."""
-        ...
-
-    @property
-    def n_left(self) -> int:
-        """Tokens it may still be given."""
-        ...
-
-    def tail(self, start: int) -> "array[int]":
-        """Its tokens from `start` on."""
-        ...
+LEAST_ANSWER = 128
+"""Tokens that an answer is expected to go on for, when it has not said more than that."""
 
 
 class Layout(Protocol):
@@ -93,7 +70,7 @@ class _Place:
 
 
 class DraftLanes:
-    """The lanes of one draft model.
+    """The lanes of one draft model, a `Guesser`.
 
     Args:
         native: Its lanes are as the session's are now.
@@ -117,9 +94,19 @@ class DraftLanes:
         self._reading = PassCosts()  # by tokens
 
     @property
-    def n_bytes(self) -> int:
+    def name(self) -> str:
+        """For the log."""
+        return "the draft model"
+
+    @property
+    def lanes_bytes(self) -> int:
         """Memory of the cells."""
         return self._native.lanes_bytes
+
+    @property
+    def n_most(self) -> int:
+        """Tokens of a draft at most."""
+        return MAX_DRAFTED
 
     def follow(self, texts: Collection[Text]) -> None:
         """Take what runs now; the places of all others are free, and what is there stays.
@@ -147,13 +134,13 @@ class DraftLanes:
         # The last guess needs no cell.
         return self._layout[0] - text.n_tokens + 1
 
-    def guessing_s(self, n_lanes: int) -> float:
-        """Seconds of one more guess for so many texts; 0 until that is known, to try it."""
-        return _or_0(self._guessing.expected_s(n_lanes)) if n_lanes else 0.0
+    def drafting_s(self, n_texts: int, n_guesses: int) -> float:
+        """Seconds of so many guesses for so many texts; 0 until that is known, to try it."""
+        return n_guesses * or_0(self._guessing.expected_s(n_texts)) if n_texts else 0.0
 
     def reading_s(self, n_tokens: int) -> float:
         """Seconds until so many tokens of a text are read; 0 until that is known."""
-        return math.ceil(n_tokens / READ_ROWS) * _or_0(self._reading.expected_s(READ_ROWS))
+        return math.ceil(n_tokens / READ_ROWS) * or_0(self._reading.expected_s(READ_ROWS))
 
     def note_none(self) -> None:
         """A pass went by without a guess: what was slow once may be faster now."""
@@ -170,6 +157,19 @@ class DraftLanes:
                 n_rows += n_missing
                 chosen.append(text)
         return chosen
+
+    def catch_up(self, behind: Sequence[Text], now: Choice, then: Choice) -> None:
+        """Read on in the text that is best known, if that will have been worth it."""
+        if not behind or then.length == 0 or then.rate <= now.rate or now.rate == 0.0:
+            return
+        text = min(behind, key=self.n_missing)
+        n_more = min(text.n_left, max(text.n_generated, LEAST_ANSWER))
+        saved_s = n_more / now.rate - n_more / then.rate
+        if self.reading_s(self.n_missing(text)) < saved_s:
+            self.read(text)
+
+    def note_step(self) -> None:
+        """Nothing: it reads texts, not what the session reads."""
 
     def read(self, text: Text) -> None:
         """Read on in a text that is far behind, `READ_ROWS` at most.
@@ -245,7 +245,3 @@ class DraftLanes:
 
 def _empty(n_lanes: int) -> list["array[int]"]:
     return [array("i") for _ in range(n_lanes)]
-
-
-def _or_0(seconds: float) -> float:
-    return 0.0 if math.isnan(seconds) else seconds

@@ -1,4 +1,4 @@
-"""Making a loop's speculation, with a draft model or without."""
+"""Making a loop's speculation: with a draft model, with the model's own heads, or with neither."""
 
 import os
 import time
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyrunner import log
-from pyrunner._native import DraftModel, Model, Session
+from pyrunner._native import DraftHeads, DraftModel, Model, Session
 from pyrunner.config import EngineConfig
 from pyrunner.engine.draft_lanes import READ_ROWS, DraftLanes
+from pyrunner.engine.head_lanes import HeadLanes
 from pyrunner.engine.loading import attention, known_context, load_model
 from pyrunner.engine.speculation import Speculation
-from pyrunner.errors import ModelFileError
+from pyrunner.errors import ModelFileError, NativeError
 from pyrunner.gguf import FileStamp
 from pyrunner.user_files import printable
 
@@ -39,15 +40,18 @@ def load_models(
     config: EngineConfig,
     on_progress: Callable[[float], bool] | None = None,
     checked: Sequence[FileStamp] = (),
+    *,
+    has_draft_heads: bool | None = None,
 ) -> Models | None:
-    """Load a model, and the one that guesses for it.
+    """Load a model, and what guesses for it: another model, or else its own heads.
 
     Args:
         paths: GGUF files, in shard order.
         draft_paths: Those of the draft model; none where there is none.
-        config: As for `load_model`; without speculation no draft model is loaded.
+        config: As for `load_model`; without speculation nothing is loaded that guesses.
         on_progress: As for `load_model`, over both models' bytes.
         checked: As for `load_model`, of all files: the draft model's last.
+        has_draft_heads: As for `load_model`, where heads may guess.
 
     Returns:
         The models, or None when `on_progress` cancelled.
@@ -61,7 +65,8 @@ def load_models(
     """
     checked_drafts = checked[len(paths) :]
     if not draft_paths or config.speculation == "off":
-        model = load_model(paths, config, on_progress, checked)
+        heads = False if config.speculation == "off" else has_draft_heads
+        model = load_model(paths, config, on_progress, checked, has_draft_heads=heads)
         return None if model is None else Models(model, None)
     share = _first_share(paths, draft_paths)
     model = load_model(paths, config, _part_of(on_progress, 0.0, share), checked)
@@ -110,7 +115,7 @@ def open_speculation(
     Args:
         session: With its first lanes.
         config: `speculation` is read, and what shapes the draft model's lanes.
-        draft: Of `load_models`.
+        draft: Of `load_models`. It guesses rather than the heads of the session's own model.
         clock: Monotonic seconds.
 
     Raises:
@@ -125,7 +130,7 @@ def open_speculation(
             _logger.warning("this model cannot take guesses back: its draft model is not used")
         return None
     if draft is None:
-        return Speculation()
+        return Speculation(_own_heads(session, clock))
     n_ctx_most = known_context(draft)
     n_ctx = min(session.n_ctx, n_ctx_most)
     shape = replace(config, n_ctx=n_ctx, n_lanes=session.n_lanes, n_batch=READ_ROWS)
@@ -139,3 +144,14 @@ def open_speculation(
         flash_attention=flash_attention,
     )
     return Speculation(DraftLanes(native, session, n_ctx_most, clock))
+
+
+def _own_heads(session: Session, clock: Callable[[], float]) -> HeadLanes | None:
+    if not session.keeps_hidden:  # the model has none, or they were not loaded
+        return None
+    try:
+        return HeadLanes(DraftHeads(session), clock)
+    except NativeError as error:
+        # Nobody chose them, and the model answers as well without.
+        _logger.warning("this model's own draft heads are not used: %s", error)
+        return None

@@ -59,7 +59,8 @@ class Engine:
         path: A GGUF file, or the shards of one in order.
         config: How to load it.
         draft: A smaller model with the same tokens, as `path`: it guesses what comes next, which
-            makes answers faster where that pays, never different.
+            makes answers faster where that pays, never different. Without one the model's own draft
+            heads do so, where it has any.
         on_progress: Called about ten times a second while loading with a share in 0..1; returning
             False cancels, and the constructor raises `KeyboardInterrupt`.
 

@@ -17,7 +17,14 @@ from pyrunner.config import (
 )
 from pyrunner.engine.speculation import N_DRAFTS
 from pyrunner.errors import ModelLoadError, OutOfMemoryError
-from pyrunner.gguf import CACHE_TYPES, FileStamp, is_quantized, read_header
+from pyrunner.gguf import (
+    CACHE_TYPES,
+    FileStamp,
+    GgufHeader,
+    is_quantized,
+    n_draft_heads,
+    read_header,
+)
 from pyrunner.types import ModelInfo
 from pyrunner.user_files import printable
 
@@ -38,6 +45,8 @@ def load_model(
     config: EngineConfig,
     on_progress: Callable[[float], bool] | None = None,
     checked: Sequence[FileStamp] = (),
+    *,
+    has_draft_heads: bool | None = False,
 ) -> Model | None:
     """Load the shards of a model.
 
@@ -51,6 +60,8 @@ def load_model(
             cancels.
         checked: Of files whose headers have passed that reader already, in the same order. Who is
             still the same is not read again, which takes longer than all else before loading.
+        has_draft_heads: Whether to load heads of the model's own that draft, which
+            `pyrunner.gguf.n_draft_heads` has found in the files; None asks it.
 
     Returns:
         The model, or None when `on_progress` cancelled.
@@ -63,11 +74,20 @@ def load_model(
     """
     check_engine(config)
     stamps = chain(checked, repeat(None))
-    encoded = [_checked(Path(path), stamp) for path, stamp in zip(paths, stamps, strict=False)]
+    files = [Path(path) for path in paths]
+    known = [_checked(file, stamp) for file, stamp in zip(files, stamps, strict=False)]
+    if has_draft_heads is None or (has_draft_heads and any(known)):
+        headers = [header or read_header(file) for header, file in zip(known, files, strict=True)]
+        has_draft_heads = n_draft_heads(headers) > 0
     model = Model()
 
     def load() -> int:
-        return model.load(encoded, n_gpu_layers=config.n_gpu_layers, use_mmap=config.use_mmap)
+        return model.load(
+            [os.fsencode(file) for file in files],
+            n_gpu_layers=config.n_gpu_layers,
+            use_mmap=config.use_mmap,
+            load_draft_heads=has_draft_heads,
+        )
 
     code = load() if on_progress is None else _load_watched(model, load, on_progress)
     match Status(code):
@@ -100,10 +120,9 @@ def _load_watched(
     return codes[0]
 
 
-def _checked(path: Path, stamp: FileStamp | None) -> bytes:
-    if not _is_still(path, stamp):
-        read_header(path)
-    return os.fsencode(path)
+def _checked(path: Path, stamp: FileStamp | None) -> GgufHeader | None:
+    """The header, if it had to be read again."""
+    return None if _is_still(path, stamp) else read_header(path)
 
 
 def _is_still(path: Path, stamp: FileStamp | None) -> bool:
@@ -114,7 +133,7 @@ def _is_still(path: Path, stamp: FileStamp | None) -> bool:
 
 
 def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Session:
-    """Make the lanes of a model.
+    """Make the lanes of a model, and what its own draft heads read where they are loaded.
 
     Raises:
         ContextRefusedError: llama.cpp refused their size or type; the sentence has its words.
@@ -131,6 +150,7 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
         type_v=CACHE_TYPES[config.cache_type_v],
         flash_attention=flash_attention,
         n_drafts=N_DRAFTS if config.speculation == "auto" else 0,
+        keeps_hidden=config.speculation == "auto" and model.n_draft_heads > 0,
     )
 
 

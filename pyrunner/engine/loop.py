@@ -210,8 +210,9 @@ class EngineLoop:
         if schedule.chunk:
             n_read = [self._note_read(part, is_done=done.is_chunk_done) for part in schedule.chunk]
             self._lanes.note_read(sum(n_read))
-        elif self._speculation is not None:
-            self._speculation.note_pass(len(schedule.running_lanes), drafts, now - began_s)
+        if self._speculation is not None:
+            seconds = None if schedule.chunk else now - began_s
+            self._speculation.note_step(len(schedule.running_lanes), drafts, seconds)
         # A draft may go on behind the end of its answer.
         events.extend(
             self._advance(sampled, now)

@@ -4,14 +4,13 @@ A sequence has a `Drafter`; the loop has one `Speculation`. Both for the loop's 
 """
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pyrunner import log
 from pyrunner.engine.constraint import Constraint
-from pyrunner.engine.draft_lanes import DraftLanes, Text
 from pyrunner.engine.draft_length import (
     LENGTHS,
     Acceptance,
@@ -23,16 +22,14 @@ from pyrunner.engine.draft_length import (
     is_one_pass,
 )
 from pyrunner.engine.drafts import Prediction, PromptLookup
+from pyrunner.engine.guesser import Guesser, Text
 from pyrunner.errors import NativeError
 
 _logger = log.get("engine")
+_T = TypeVar("_T")
 
 N_DRAFTS = 64
 """Rows of drafts in one step at most; each may need a row of logits."""
-MAX_DRAFTED = 16
-"""Tokens of a draft model's draft at most: each takes a pass of it."""
-LEAST_ANSWER = 128
-"""Tokens that an answer is expected to go on for, when it has not said more than that."""
 
 
 class Source(enum.Enum):
@@ -43,7 +40,7 @@ class Source(enum.Enum):
     PREDICTED = 0.8
     """The client expects it."""
     DRAFTED = 0.6
-    """A draft model says so."""
+    """A draft model says so, or the model's own heads."""
     LOOKED_UP = 0.4
     """It stood behind the same tokens before."""
 
@@ -77,7 +74,7 @@ class Drafter:
         prompt: Its tokens.
         prediction: What the client expects the answer to be; empty when it said nothing.
         constraint: What the answer has to follow.
-        trust: How often the draft model has been right lately.
+        trust: How often the guesser has been right lately.
     """
 
     def __init__(
@@ -149,22 +146,22 @@ class Speculation:
     """Chooses drafts by what passes take on this machine.
 
     Args:
-        model: The lanes of a draft model, where there is one.
+        guesser: A draft model, or the model's own heads, where there is one of them.
     """
 
-    def __init__(self, model: DraftLanes | None = None) -> None:
+    def __init__(self, guesser: Guesser | None = None) -> None:
         self._costs = PassCosts()
-        self._model = model
+        self._guesser = guesser
         self._trust = Acceptance(Source.DRAFTED.value)
 
     @property
     def lanes_bytes(self) -> int:
-        """Memory of the draft model's cells."""
-        return 0 if self._model is None else self._model.n_bytes
+        """Memory of the guesser's cells."""
+        return 0 if self._guesser is None else self._guesser.lanes_bytes
 
     @property
     def trust(self) -> float:
-        """How often the draft model is right, whatever the sequence."""
+        """How often the guesser is right, whatever the sequence."""
         return self._trust.rate
 
     def drafts(
@@ -178,7 +175,7 @@ class Speculation:
         Args:
             drafters: By lane, with how many tokens its draft may have.
             n_running: Running sequences, at least as many.
-            texts: By lane, for the draft model.
+            texts: By lane, for the guesser.
 
         Returns:
             By lane; none where going on without is faster.
@@ -188,13 +185,10 @@ class Speculation:
             draft = drafter.guess(min(n_most, LENGTHS[-1]))
             if draft is not None:
                 found[lane] = draft
-        if self._model is not None and texts:
-            try:
-                found |= self._drafted(self._model, drafters, texts, found, n_running)
-            except NativeError as error:
-                # It is there to save time, and nothing depends on it.
-                _logger.warning("going on without the draft model: %s", error)
-                self._model = None
+        if texts:
+            found |= self._asked(
+                lambda guesser: self._drafted(guesser, drafters, texts, found, n_running), {}
+            )
         candidates = [_candidate(drafters[lane][0], draft) for lane, draft in found.items()]
         length = choose_length(n_running, candidates, self._costs, N_DRAFTS)
         if length == 0:
@@ -213,6 +207,18 @@ class Speculation:
         else:
             self._trust.note_none()
 
+    def note_step(self, n_running: int, drafts: Mapping[int, Draft], seconds: float | None) -> None:
+        """A step of the session is over.
+
+        Args:
+            n_running: Running sequences of it.
+            drafts: Of them, by lane.
+            seconds: What it took; None where it did not take it for these alone.
+        """
+        if seconds is not None:
+            self.note_pass(n_running, drafts, seconds)
+        self._asked(lambda guesser: guesser.note_step(), None)
+
     def note_pass(self, n_running: int, drafts: Mapping[int, Draft], seconds: float) -> None:
         """What a pass over running sequences took, without anything else in the step."""
         lengths = [len(draft.tokens) for draft in drafts.values()]
@@ -223,22 +229,35 @@ class Speculation:
         if rest_s > 0:  # else the first of the two was faster than usual, and that is all
             self._costs.note(sum(lengths), rest_s)
 
+    def _asked(self, ask: Callable[[Guesser], _T], otherwise: _T) -> _T:
+        """What the guesser says, while there is one."""
+        if self._guesser is None:
+            return otherwise
+        try:
+            return ask(self._guesser)
+        except NativeError as error:
+            # It is there to save time, and nothing depends on it.
+            _logger.warning("going on without %s: %s", self._guesser.name, error)
+            self._guesser = None
+            return otherwise
+
     def _drafted(
         self,
-        model: DraftLanes,
+        guesser: Guesser,
         drafters: Mapping[int, tuple[Drafter, int]],
         texts: Mapping[int, Text],
         found: Mapping[int, Draft],
         n_running: int,
     ) -> dict[int, Draft]:
-        """What the draft model says, where asking it promises more than what was found."""
-        model.follow(texts.values())
+        """What the guesser says, where asking it promises more than what was found."""
+        guesser.follow(texts.values())
         without = [_candidate(drafters[lane][0], draft) for lane, draft in found.items()]
         kept = {lane: draft for lane, draft in found.items() if _is_kept(drafters[lane][0], draft)}
         asking = {
             texts[lane]: (drafter, n)
             for lane, (drafter, n_most) in drafters.items()
-            if lane not in kept and (n := min(n_most, model.n_room(texts[lane]), MAX_DRAFTED)) > 0
+            if lane not in kept
+            and (n := min(n_most, guesser.n_room(texts[lane]), guesser.n_most)) > 0
         }
         if not asking:
             return {}
@@ -246,7 +265,6 @@ class Speculation:
         beside = [_candidate(drafters[lane][0], draft) for lane, draft in kept.items()]
 
         def promise(chosen: Collection[Text]) -> Choice:
-            guessing_s = model.guessing_s(len(chosen))
             candidates = [
                 Candidate(asking[text][1], asking[text][0].rate(Source.DRAFTED)) for text in chosen
             ]
@@ -255,16 +273,16 @@ class Speculation:
                 beside + candidates,
                 self._costs,
                 N_DRAFTS,
-                lambda length: guessing_s * min(length, MAX_DRAFTED),
+                lambda length: guesser.drafting_s(len(chosen), min(length, guesser.n_most)),
             )
 
-        near = model.select(asking)
-        self._read_on(model, [each for each in asking if each not in near], best, promise(asking))
+        near = guesser.select(asking)
+        guesser.catch_up([each for each in asking if each not in near], best, promise(asking))
         choice = promise(near) if near else best
         if choice.length == 0 or choice.rate <= best.rate:
-            model.note_none()
+            guesser.note_none()
             return {}
-        said = model.guess({text: min(asking[text][1], choice.length) for text in near})
+        said = guesser.guess({text: min(asking[text][1], choice.length) for text in near})
         for text, tokens in said.items():
             if not tokens:
                 self._note_useless(asking[text][0])
@@ -274,18 +292,8 @@ class Speculation:
             if said.get(text)
         }
 
-    def _read_on(self, model: DraftLanes, behind: Tokens[Text], now: Choice, then: Choice) -> None:
-        """Let the draft model read the text that it knows best, if that will have been worth it."""
-        if not behind or then.length == 0 or then.rate <= now.rate or now.rate == 0.0:
-            return
-        text = min(behind, key=model.n_missing)
-        n_more = min(text.n_left, max(text.n_generated, LEAST_ANSWER))
-        saved_s = n_more / now.rate - n_more / then.rate
-        if model.reading_s(model.n_missing(text)) < saved_s:
-            model.read(text)
-
     def _note_useless(self, drafter: Drafter) -> None:
-        """The draft model was asked and said nothing that could be read."""
+        """The guesser was asked and said nothing that could be read."""
         drafter.note_wrong(Source.DRAFTED)
         self._trust.note(1, 0)
 
@@ -295,6 +303,6 @@ def _candidate(drafter: Drafter, draft: Draft) -> Candidate:
 
 
 def _is_kept(drafter: Drafter, draft: Draft) -> bool:
-    """Whether a draft that costs nothing is better than one of the draft model."""
+    """Whether a draft that costs nothing is better than one of the guesser."""
     is_lookup = draft.source is Source.LOOKED_UP
     return not is_lookup or drafter.rate(draft.source) >= drafter.rate(Source.DRAFTED)

@@ -6,6 +6,7 @@ from pyrunner.gguf.facts import (
     is_quantized,
     kv_bytes,
     kv_bytes_per_token,
+    n_draft_heads,
     parameters_text,
 )
 from pyrunner.gguf.header import GgufArray, GgufHeader, TensorInfo
@@ -25,6 +26,7 @@ __all__ = [
     "is_quantized",
     "kv_bytes",
     "kv_bytes_per_token",
+    "n_draft_heads",
     "parameters_text",
     "read_header",
 ]

@@ -10,6 +10,11 @@ CELL_PADDING = 256
 """llama.cpp rounds the cells of a lane up to this."""
 _UNKNOWN_N_EMBD = 8192
 """Taken where a header does not say: that of a model of 70 billion parameters."""
+_MOST_DRAFT_HEADS = {"glm4moe": 1, "hy_v3": 8}
+"""By architecture, of those whose heads a test has draft here. Of most others that llama.cpp knows
+heads of, the memory cannot take a guess back, so that nothing drafts for them."""
+_HEAD_TENSORS = ("nextn.eh_proj", "nextn.enorm", "nextn.hnorm")
+"""llama.cpp aborts where one that it needs is missing; it looks for the others when it loads."""
 _MAX_JOINED_ELEMENTS = 50
 _MAX_TEXT_BYTES = 256 * 1024
 """Longer strings are left out of the config: it has to stay readable."""
@@ -20,11 +25,35 @@ def is_quantized(cache_type: str) -> bool:
     return TENSOR_TYPES[CACHE_TYPES[cache_type]].n_per_block > 1
 
 
+def n_draft_heads(headers: Sequence[GgufHeader]) -> int:
+    """How many blocks of its own a model has that can guess what follows the next token.
+
+    Args:
+        headers: Of all shards, in order.
+
+    Returns:
+        0 where it has none, where they are in another file, or of a kind that is not known.
+    """
+    first = headers[0]
+    n_heads = first.integer(f"{first.architecture}.nextn_predict_layers")
+    n_blocks = first.integer(f"{first.architecture}.block_count")
+    if not 0 < n_heads <= min(_MOST_DRAFT_HEADS.get(first.architecture, 0), n_blocks - 1):
+        return 0
+    if any(first.integers(f"{first.architecture}.rope.dimension_sections")):
+        return 0  # positions in pictures, which llama.cpp's graph of a head does not have
+    names = {each.name for header in headers for each in header.tensors}
+    needed = _HEAD_TENSORS if first.architecture == "hy_v3" else (*_HEAD_TENSORS, "ffn_gate_inp")
+    heads = range(n_blocks - n_heads, n_blocks)
+    is_whole = all(f"blk.{i}.{name}.weight" in names for i in heads for name in needed)
+    return n_heads if is_whole else 0
+
+
 def kv_bytes_per_token(header: GgufHeader, type_k: str = "f16", type_v: str = "f16") -> int:
     """Bytes of K and V that one token takes in all layers, in cells of one of `CACHE_TYPES` each.
 
     Sliding windows are not taken into account and unknown shapes are assumed to be as large as
-    the embedding, so the estimate is too high rather than too low.
+    the embedding, so the estimate is too high rather than too low. A model's own draft heads are
+    blocks like the others: their cells, in lanes of their own, count whether they are used or not.
     """
     prefix = header.architecture
     n_embd = _n_embd(header)

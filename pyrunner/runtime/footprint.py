@@ -11,7 +11,7 @@ from pyrunner.config import (
     EngineConfig,
 )
 from pyrunner.errors import ModelFileError, StoreCorruptError
-from pyrunner.gguf import FileStamp, GgufHeader, kv_bytes, read_header
+from pyrunner.gguf import FileStamp, GgufHeader, kv_bytes, n_draft_heads, read_header
 from pyrunner.models import runnable
 from pyrunner.models.artifact import ModelConfig
 from pyrunner.models.store import StoredModel
@@ -30,6 +30,8 @@ class Footprint:
     size_bytes: int
     stamps: tuple[FileStamp, ...]
     """Of the files whose headers were read: the model's, then those of the one that guesses."""
+    has_draft_heads: bool = False
+    """Whether heads of the model itself guess; their cells are part of `size_bytes` in any case."""
 
 
 def footprint(
@@ -90,6 +92,10 @@ def footprint(
         replace(engine, n_ctx=layout.n_ctx, n_lanes=layout.n_lanes, cache_bytes=cache_bytes),
         loaded_bytes + cache_bytes,
         tuple(stamps[path] for path in (*paths, *draft_paths)),
+        has_draft_heads=is_generating
+        and engine.speculation != "off"
+        and draft is None
+        and n_draft_heads(headers) > 0,
     )
 
 

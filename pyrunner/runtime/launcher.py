@@ -140,6 +140,7 @@ class Launcher:
             mode=plan.mode,
             weight_paths=_all_absolute(model.weight_paths),
             draft_paths=() if plan.draft is None else _all_absolute(plan.draft.weight_paths),
+            has_draft_heads=plan.footprint.has_draft_heads,
             stamps=plan.footprint.stamps,
             mmproj_path=_absolute(model.mmproj_path),
             chat_template_path=_absolute(model.chat_template_path),

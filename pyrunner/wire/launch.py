@@ -52,6 +52,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """GGUF files in shard order, absolute."""
     draft_paths: tuple[str, ...] = ()
     """Those of the model that guesses for this one."""
+    has_draft_heads: bool = False
+    """Whether the model has heads of its own that are to guess."""
     stamps: tuple[FileStamp, ...] = ()
     """Of all these files, when the server read their headers; none where it did not."""
     mmproj_path: str | None = None

@@ -71,6 +71,7 @@ class NativeBackend:
             launch.engine,
             on_progress,
             checked=launch.stamps,
+            has_draft_heads=launch.has_draft_heads,
         )
         if loaded is None:
             return None

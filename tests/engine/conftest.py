@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.headed_model import HeadedCase
 from support.model_cases import LLAMA_BPE
 from support.reference import Reference
 from support.sides import Sides
@@ -54,6 +55,7 @@ def sides(request: pytest.FixtureRequest) -> Iterator[Sides]:
     assert request.config.cache is not None
     path = request.param.file(request.config.cache.mkdir("pyrunner-models"))
     loaded = Model()
-    assert loaded.load([os.fsencode(path)]) == 0, loaded.error
+    has_heads = isinstance(request.param, HeadedCase) and request.param.has_head_tensors
+    assert loaded.load([os.fsencode(path)], load_draft_heads=has_heads) == 0, loaded.error
     with Reference(path) as reference:
         yield Sides(path=path, model=loaded, reference=reference)

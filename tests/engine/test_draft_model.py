@@ -12,7 +12,7 @@ from support.talks import CONFIG, GREEDY, Talks, draw
 
 from pyrunner import Engine
 from pyrunner._native import Model
-from pyrunner.engine.draft_lanes import Native
+from pyrunner.engine.draft_lanes import DraftLanes, Native
 from pyrunner.engine.draft_length import PassCosts
 from pyrunner.engine.drafting import load_models
 from pyrunner.engine.speculation import Speculation
@@ -67,17 +67,21 @@ class _Counted:
 def _talks(sides: Sides, draft: Model | None, **changes: object) -> tuple[Talks, _Counted]:
     config = replace(SPECULATING, **changes)  # type: ignore[arg-type]  # fields of it
     talks = Talks(sides.model, config, draft=draft)
-    speculation = _speculation(talks)
-    speculation._costs = _Costs()
-    assert speculation._model is not None
-    counted = _Counted(speculation._model._native)
-    speculation._model._native = counted
+    _speculation(talks)._costs = _Costs()
+    lanes = _lanes(talks)
+    counted = lanes._native = _Counted(lanes._native)
     return talks, counted
 
 
 def _speculation(talks: Talks) -> Speculation:
     assert talks.loop._speculation is not None
     return talks.loop._speculation
+
+
+def _lanes(talks: Talks) -> DraftLanes:
+    lanes = _speculation(talks)._guesser
+    assert isinstance(lanes, DraftLanes)
+    return lanes
 
 
 def _loaded(case: ModelCase, request: pytest.FixtureRequest) -> Model:
@@ -125,9 +129,7 @@ def test_a_draft_model_that_is_wrong_is_soon_not_asked_any_more(sides: Sides, ot
 @on_models([LLAMA_BPE])
 def test_a_draft_model_that_costs_more_than_it_saves_is_not_asked(sides: Sides) -> None:
     talks, counted = _talks(sides, sides.model)
-    model = _speculation(talks)._model
-    assert model is not None
-    model._guessing = _Costs()  # a guess takes as long as what it would save
+    _lanes(talks)._guessing = _Costs()  # a guess takes as long as what it would save
     talks.ask(draw(20, seed=4), max_tokens=N_SAID)
     assert counted.n_guessed == 0
 
@@ -135,9 +137,7 @@ def test_a_draft_model_that_costs_more_than_it_saves_is_not_asked(sides: Sides) 
 @on_models([LLAMA_BPE])
 def test_a_text_that_takes_longer_to_read_than_drafts_save_is_not_read(sides: Sides) -> None:
     talks, counted = _talks(sides, sides.model)
-    model = _speculation(talks)._model
-    assert model is not None
-    model._reading = _Slow()
+    _lanes(talks)._reading = _Slow()
     talks.ask(draw(650, seed=5), max_tokens=8)
     assert (counted.n_read, counted.n_guessed) == (0, 0)
 
@@ -206,7 +206,7 @@ def test_a_draft_model_that_breaks_is_done_without(
     talks.run()
     talks.judge(sides.reference)
     assert len(answer.tokens) == N_SAID
-    assert _speculation(talks)._model is None
+    assert _speculation(talks)._guesser is None
     assert "without the draft model" in caplog.text
 
 

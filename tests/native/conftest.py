@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.headed_model import HeadedCase
 from support.reference import Reference
 from support.sides import Sides
 
@@ -24,7 +25,8 @@ def sides(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[Sides]
     """One model loaded by us and by llama.cpp; ``parametrize("sides", [CASE], indirect=True)``."""
     path = request.param.file(model_folder)
     model = Model()
-    assert model.load([os.fsencode(path)]) == 0, model.error
+    has_heads = isinstance(request.param, HeadedCase) and request.param.has_head_tensors
+    assert model.load([os.fsencode(path)], load_draft_heads=has_heads) == 0, model.error
     with Reference(path) as reference:
         yield Sides(path=path, model=model, reference=reference)
 

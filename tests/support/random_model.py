@@ -89,7 +89,7 @@ def write_random_model(
     path = Path(path)
     arch = shape.get("arch", "llama")
     writer = gguf.GGUFWriter(path, arch, split_max_tensors=n_shard_tensors)
-    n_vocab = _copy_tokenizer(writer, vocabulary_path(vocab))
+    n_vocab = copy_tokenizer(writer, vocabulary_path(vocab))
     _write_parameters(writer, shape, n_vocab)
     writer.add_file_type(_FILE_TYPES[quantize])
     rng = np.random.default_rng(seed)
@@ -122,7 +122,8 @@ def vocabulary_path(vocab: Path | str) -> Path:
     return VOCABULARIES / f"ggml-vocab-{vocab}.gguf"
 
 
-def _copy_tokenizer(writer: gguf.GGUFWriter, source: Path) -> int:
+def copy_tokenizer(writer: gguf.GGUFWriter, source: Path) -> int:
+    """Copy the ``tokenizer.*`` keys of a file; returns how many tokens there are."""
     n_vocab = 0
     for name, kind, sub_kind, value in _read_fields(source.read_bytes()):
         if name == gguf.Keys.Tokenizer.LIST:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 @dataclass(eq=False)
 class ScriptedText:
     tokens: list[int]
+    lane: int = 0
     n_generated: int = 0
     n_left: int = 1000
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyrunner._native import Model
+from support.headed_model import HeadedCase
 from support.model_cases import ModelCase, ShippedCase
 from support.reference import Reference
 
@@ -20,7 +21,7 @@ class Sides:
     reference: Reference
 
 
-def on_models(cases: Sequence[ModelCase | ShippedCase]) -> pytest.MarkDecorator:
+def on_models(cases: Sequence[ModelCase | ShippedCase | HeadedCase]) -> pytest.MarkDecorator:
     """Run a test once per case, with the fixture `sides`."""
     return pytest.mark.parametrize(
         "sides", cases, ids=[case.name for case in cases], indirect=True, scope="module"

@@ -127,10 +127,10 @@ def test_the_first_pass_of_a_context_says_nothing_about_the_next(lanes: DraftLan
     text = ScriptedText([1, 2, 3])
     lanes.follow([text])
     lanes.guess({text: 4})
-    assert lanes.guessing_s(1) == 0
+    assert lanes.drafting_s(1, 1) == 0
     lanes.guess({text: 4})
-    assert lanes.guessing_s(1) == pytest.approx(1 / 4)  # the clock ticks once a call
-    assert lanes.guessing_s(0) == 0
+    assert lanes.drafting_s(1, 1) == pytest.approx(1 / 4)  # the clock ticks once a call
+    assert lanes.drafting_s(0, 1) == 0
 
 
 def test_reading_is_as_long_as_its_parts(lanes: DraftLanes) -> None:
@@ -147,6 +147,6 @@ def test_what_was_slow_is_hoped_to_be_faster_some_day(lanes: DraftLanes) -> None
     lanes.follow([text])
     for _ in range(2):
         lanes.guess({text: 1})
-    before = lanes.guessing_s(1)
+    before = lanes.drafting_s(1, 1)
     lanes.note_none()
-    assert 0 < lanes.guessing_s(1) < before
+    assert 0 < lanes.drafting_s(1, 1) < before

@@ -6,7 +6,8 @@ import pytest
 from support.scripted_draft import ScriptedDraft, ScriptedLayout, ScriptedText
 
 from pyrunner.engine.draft_lanes import DraftLanes
-from pyrunner.engine.speculation import MAX_DRAFTED, Draft, Drafter, Source, Speculation
+from pyrunner.engine.guesser import MAX_DRAFTED
+from pyrunner.engine.speculation import Draft, Drafter, Source, Speculation
 
 
 class _Wall:

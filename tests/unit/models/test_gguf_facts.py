@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 from support.gguf_files import GgufBytes
 
@@ -5,6 +7,7 @@ from pyrunner.gguf import (
     config_metadata,
     kv_bytes,
     kv_bytes_per_token,
+    n_draft_heads,
     parameters_text,
     read_header,
 )
@@ -187,3 +190,72 @@ def test_config_metadata_is_text_with_long_things_left_out(header_of):
         "f": "0.000000",
         "few": "1, 2, 3",
     }
+
+
+_WHOLE = ("nextn.eh_proj", "nextn.enorm", "nextn.hnorm", "ffn_gate_inp")
+
+
+def _headed(
+    arch: str, n_heads: int, names: Sequence[str] = _WHOLE, n_blocks: int = 4, **numbers: list[int]
+) -> GgufBytes:
+    """Blocks of which the last are heads with tensors of these names."""
+    parts = GgufBytes().text("general.architecture", arch)
+    parts.number(f"{arch}.block_count", n_blocks)
+    parts.number(f"{arch}.nextn_predict_layers", n_heads)
+    for key, values in numbers.items():
+        parts.numbers(f"{arch}.{key.replace('__', '.')}", values)
+    for i in range(max(0, n_blocks - n_heads), n_blocks):
+        for name in names:
+            parts.tensor(f"blk.{i}.{name}.weight", (32,))
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (_headed("hy_v3", 1), 1),
+        (_headed("hy_v3", 3, _WHOLE[:3]), 3),
+        (_headed("glm4moe", 1), 1),
+        (_headed("hy_v3", 0), 0),
+        (_headed("hy_v3", 9, n_blocks=20), 0),
+        (_headed("hy_v3", 4), 0),
+        (_headed("hy_v3", 2**31), 0),
+        (_headed("glm4moe", 2), 0),
+        (_headed("glm4moe", 1, _WHOLE[:3]), 0),
+        (_headed("glm4moe", 1, rope__dimension_sections=[16, 24, 24, 0]), 0),
+        (_headed("glm4moe", 1, rope__dimension_sections=[0, 0, 0, 0]), 1),
+        (_headed("hy_v3", 1, ()), 0),
+        (_headed("hy_v3", 1, _WHOLE[1:]), 0),
+        (_headed("qwen35", 1), 0),
+        (_headed("llama", 1), 0),
+        (GgufBytes(), 0),
+    ],
+    ids=[
+        "one",
+        "several",
+        "glm",
+        "none",
+        "more than there may be",
+        "heads without a model",
+        "a number that lies",
+        "more than its graph has",
+        "a dense block where the graph wants experts",
+        "positions in pictures",
+        "no positions in pictures",
+        "in another file",
+        "one without its projection",
+        "of a model that cannot go back",
+        "of a kind that has none",
+        "nothing known",
+    ],
+)
+def test_draft_heads_count_where_they_are_whole_and_known(header_of, parts, expected):
+    assert n_draft_heads([header_of(parts)]) == expected
+
+
+def test_draft_heads_may_be_in_any_shard(header_of):
+    first = header_of(_headed("hy_v3", 1, ()))
+    second = header_of(GgufBytes().tensor("blk.3.nextn.eh_proj.weight", (32,)))
+    third = header_of(_headed("hy_v3", 1, _WHOLE[1:]))
+    assert n_draft_heads([first, second]) == 0
+    assert n_draft_heads([first, second, third]) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 from support import artifacts
-from support.gguf_files import write_tiny_gguf
+from support.gguf_files import GgufBytes, write_tiny_gguf
 
 from pyrunner.config import MAX_DEFAULT_N_CTX, EngineConfig
 from pyrunner.errors import ModelFileError, StoreCorruptError
@@ -252,3 +252,33 @@ def test_footprint_of_a_draft_model_without_weights_is_refused(model, tmp_path):
     other = artifacts.add(artifacts.new_store(tmp_path), "ai/x", b"nonsense")
     with pytest.raises(ModelFileError):
         footprint(model, EngineConfig(), ModelMode.COMPLETION, BUDGET, other)
+
+
+@pytest.fixture
+def headed_model(tmp_path):
+    parts = GgufBytes().text("general.architecture", "hy_v3").number("hy_v3.block_count", 3)
+    parts.number("hy_v3.nextn_predict_layers", 1).number("hy_v3.embedding_length", 64)
+    parts.number("hy_v3.context_length", 512)
+    for name in ("eh_proj", "enorm", "hnorm"):
+        parts.tensor(f"blk.2.nextn.{name}.weight", (64,))
+    return artifacts.add(artifacts.new_store(tmp_path), "ai/headed", parts.build())
+
+
+def test_footprint_has_draft_heads_where_they_may_guess(model, headed_model):
+    def has_heads(asked: StoredModel, mode: ModelMode, speculation: str, *drafts: StoredModel):
+        engine = EngineConfig(speculation=speculation)
+        return footprint(asked, engine, mode, BUDGET, *drafts).has_draft_heads
+
+    assert has_heads(headed_model, ModelMode.COMPLETION, "auto")
+    assert not has_heads(headed_model, ModelMode.COMPLETION, "off")
+    assert not has_heads(headed_model, ModelMode.COMPLETION, "auto", model)
+    assert not has_heads(headed_model, ModelMode.EMBEDDING, "auto")
+    assert not has_heads(model, ModelMode.COMPLETION, "auto")
+
+
+def test_footprint_counts_the_cells_of_draft_heads(headed_model):
+    engine = EngineConfig(n_lanes=2, n_ctx=512, cache_bytes=0)
+    header = read_header(headed_model.weight_paths[0])
+    found = footprint(headed_model, engine, ModelMode.COMPLETION, BUDGET)
+    # Three blocks of which one is a head: K and V of 64 numbers of two bytes each.
+    assert found.size_bytes == header.file_bytes + 2 * 512 * 3 * 64 * 2 * 2
