@@ -27,7 +27,7 @@ Status DraftHeads::open() noexcept try {
     }
     n_heads_ = session_.model().n_draft_heads();
     // GGML_ASSERT cannot be caught: llama.cpp's graph of a head that is not there aborts.
-    if (n_heads_ < 1 || !session_.params().keeps_hidden) {
+    if (!session_.keeps_hidden()) {
         return kUnsupported;
     }
     return make_context();

@@ -36,14 +36,14 @@ struct HeadPart {
 
 class DraftHeads {
 public:
-    // The session keeps hidden rows, and outlives it; its model has heads loaded.
+    // The session outlives it.
     explicit DraftHeads(Session & session) noexcept;
     ~DraftHeads();
     DraftHeads(const DraftHeads &) = delete;
     DraftHeads & operator=(const DraftHeads &) = delete;
 
-    // Allocates the context, with lanes and cells like the session's. kUnsupported (there are no
-    // heads, or no rows to feed them), kOutOfMemory or kLoadFailed with error().
+    // Allocates the context, with lanes and cells like the session's. kUnsupported (the
+    // session keeps no hidden rows), kOutOfMemory or kLoadFailed with error().
     Status open() noexcept;
     const std::string & error() const noexcept { return error_; }
 

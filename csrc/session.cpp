@@ -68,7 +68,6 @@ Status Session::open(const SessionParams & params) noexcept try {
     params_ = params;
     if (!drops_tails()) {
         params_.n_drafts = 0; // a wrong guess leaves a tail
-        params_.keeps_hidden = false;
     }
     params_.n_batch = std::max(params.n_batch, n_running_max());
     n_lanes_max_ = params.n_lanes;
@@ -129,7 +128,7 @@ Status Session::make_context() {
     set_threads(params_.n_threads);
     lanes_.resize(n_lanes);
     lengths_.assign(n_lanes, 0);
-    if (params_.keeps_hidden) {
+    if (keeps_hidden()) {
         llama_set_embeddings_nextn(context_, true, /*masked*/ false);
         hidden_.reset(params_.n_lanes, model_.n_embd());
     }
@@ -301,7 +300,7 @@ Status Session::finish() noexcept try {
 
 // Of the last decode, before the next one overwrites it, and before collect() drops wrong guesses.
 void Session::keep_hidden(const StepPlan & plan, int32_t begin, int32_t end) {
-    if (params_.keeps_hidden) {
+    if (keeps_hidden()) {
         hidden_.add(context_, plan, begin, end);
     }
 }

@@ -31,7 +31,6 @@ struct SessionParams {
     int32_t type_v = 1;
     int32_t flash_attention = -1; // -1 llama.cpp decides, 0 off, 1 on
     int32_t n_drafts = 0;         // rows of running lanes beyond one for each, in one step
-    bool keeps_hidden = false;    // hidden_rows() is filled, for draft heads
 };
 
 // What makes a lane an open one, beside its cells: how its tokens are chosen and become text.
@@ -103,6 +102,10 @@ public:
     void lend_threads(llama_context * context) const noexcept;
     const Model & model() const noexcept { return model_; }
     const SessionParams & params() const noexcept { return params_; } // of the layout there is
+    // Whether draft heads may guess: the model was loaded with some, and there may be drafts.
+    bool keeps_hidden() const noexcept {
+        return params_.n_drafts > 0 && model_.n_draft_heads() > 0;
+    }
     // Of the last step, and what became of the lanes since; empty unless it keeps them.
     HiddenRows & hidden_rows() noexcept { return hidden_; }
     const HiddenRows & hidden_rows() const noexcept { return hidden_; }

@@ -82,7 +82,6 @@ class Session:
         type_v: int = 1,
         flash_attention: int = -1,
         n_drafts: int = 0,
-        keeps_hidden: bool = False,
     ) -> None: ...
     @property
     def error(self) -> str: ...

@@ -2,8 +2,8 @@
 cdef class DraftHeads:
     """A model's own draft heads, in lanes that follow those of a session. The session's thread.
 
-    The session was made with `keeps_hidden`, of a model that was loaded with heads; else the
-    constructor raises `UnsupportedParameterError`.
+    The session may have drafts, and its model was loaded with heads; else the constructor raises
+    `UnsupportedParameterError`.
     """
 
     cdef CppDraftHeads * native

@@ -58,7 +58,7 @@ cdef class Session:
 
     def __cinit__(self, Model model not None, *, int32_t n_ctx, int32_t n_lanes, int32_t n_batch,
                   int32_t n_threads, int32_t type_k=1, int32_t type_v=1,
-                  int32_t flash_attention=-1, int32_t n_drafts=0, bint keeps_hidden=False):
+                  int32_t flash_attention=-1, int32_t n_drafts=0):
         cdef SessionParams params
         cdef Status status
         params.n_ctx = n_ctx
@@ -69,7 +69,6 @@ cdef class Session:
         params.type_v = type_v
         params.flash_attention = flash_attention
         params.n_drafts = n_drafts
-        params.keeps_hidden = keeps_hidden
         self.counter = _LendCounter()
         self.memory = _SessionMemory()
         self.memory.model = model
@@ -368,8 +367,8 @@ cdef class Session:
 
     @property
     def keeps_hidden(self):
-        """Whether it keeps what `DraftHeads` read of each step."""
-        return self.memory.native.params().keeps_hidden
+        """Whether it keeps what `DraftHeads` read of each step: heads are loaded, and `n_drafts`."""
+        return self.memory.native.keeps_hidden()
 
     @property
     def lanes_bytes(self):

@@ -146,7 +146,6 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         int32_t type_v
         int32_t flash_attention
         int32_t n_drafts
-        bool keeps_hidden
 
     cdef cppclass CppOpenLane "pyrunner::OpenLane":
         CppOpenLane() noexcept
@@ -170,7 +169,7 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status begin(int32_t n_decode, int32_t n_chunk) noexcept
         Status finish() noexcept
         void interrupt() noexcept
-        const SessionParams & params() noexcept
+        bool keeps_hidden() noexcept
         Status set_threads(int32_t n_threads) noexcept
         Status open_lane(int32_t lane, const SamplerParams & params,
                          const vector[int32_t] & bias_tokens, const vector[float] & biases,

@@ -67,7 +67,11 @@ def load_models(
     if not draft_paths or config.speculation == "off":
         heads = False if config.speculation == "off" else has_draft_heads
         model = load_model(paths, config, on_progress, checked, has_draft_heads=heads)
-        return None if model is None else Models(model, None)
+        if model is None:
+            return None
+        if config.speculation != "off":
+            _note_idle_heads(model)
+        return Models(model, None)
     share = _first_share(paths, draft_paths)
     model = load_model(paths, config, _part_of(on_progress, 0.0, share), checked)
     if model is None:
@@ -83,6 +87,16 @@ def load_models(
             remedy=_REMEDY,
         )
     return Models(model, draft)
+
+
+def _note_idle_heads(model: Model) -> None:
+    n_heads = model.meta(f"{model.meta('general.architecture')}.nextn_predict_layers")
+    if n_heads not in {"", "0"} and model.n_draft_heads == 0:
+        _logger.info(
+            "draft heads that this model has (%s) are not used: they are in another file, or of a "
+            "kind that is not known here",
+            n_heads,
+        )
 
 
 def _first_share(

@@ -5,11 +5,13 @@ heads. Whether it is asked is decided in `pyrunner.engine.speculation`. For the 
 """
 
 import math
-from array import array
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pyrunner.engine.draft_length import Choice
+
+if TYPE_CHECKING:
+    from array import array
 
 MAX_DRAFTED = 16
 """Tokens of a draft at most: each takes a pass."""

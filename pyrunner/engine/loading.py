@@ -150,7 +150,6 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
         type_v=CACHE_TYPES[config.cache_type_v],
         flash_attention=flash_attention,
         n_drafts=N_DRAFTS if config.speculation == "auto" else 0,
-        keeps_hidden=config.speculation == "auto" and model.n_draft_heads > 0,
     )
 
 

@@ -186,8 +186,9 @@ class Speculation:
             if draft is not None:
                 found[lane] = draft
         if texts:
+            said: dict[int, Draft] = {}
             found |= self._asked(
-                lambda guesser: self._drafted(guesser, drafters, texts, found, n_running), {}
+                lambda guesser: self._drafted(guesser, drafters, texts, found, n_running), said
             )
         candidates = [_candidate(drafters[lane][0], draft) for lane, draft in found.items()]
         length = choose_length(n_running, candidates, self._costs, N_DRAFTS)

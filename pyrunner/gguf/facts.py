@@ -41,6 +41,8 @@ def n_draft_heads(headers: Sequence[GgufHeader]) -> int:
         return 0
     if any(first.integers(f"{first.architecture}.rope.dimension_sections")):
         return 0  # positions in pictures, which llama.cpp's graph of a head does not have
+    if first.integer(f"{first.architecture}.embedding_length_out"):
+        return 0  # llama.cpp would take the states, which are of `embedding_length`, for as long
     names = {each.name for header in headers for each in header.tensors}
     needed = _HEAD_TENSORS if first.architecture == "hy_v3" else (*_HEAD_TENSORS, "ffn_gate_inp")
     heads = range(n_blocks - n_heads, n_blocks)

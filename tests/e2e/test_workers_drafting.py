@@ -1,7 +1,8 @@
-"""Worker processes with a draft model beside the model."""
+"""Worker processes with a draft model beside the model, or with draft heads in it."""
 
 import pytest
 from support import artifacts
+from support.headed_model import RIGHT_HEAD
 from support.model_cases import LLAMA_SPM, SMALL_BPE
 from support.waits import until
 from support.workshop import Workshop, pids
@@ -22,17 +23,18 @@ def shop(home, request):
         for name in ("ai/large", "ai/small", "ai/other"):
             # A byte behind the last tensor makes it another model.
             artifacts.add(made.store, name, weights + name.encode())
+        artifacts.add(made.store, "ai/headed", RIGHT_HEAD.file(folder).read_bytes())
         artifacts.add(made.store, "ai/foreign", LLAMA_SPM.file(folder).read_bytes())
         yield made
 
 
-def _said(runtime: Runtime) -> str:
+def _said(runtime: Runtime, name: str = "ai/large") -> str:
     request = CompletionRequest(
         prompt=tuple(range(300, 950)),
         sampling=SamplingParams(temperature=0),
         limits=Limits(max_tokens=40, ignore_eos=True),
     )
-    with runtime.ensure_ready("ai/large").complete(request) as stream:
+    with runtime.ensure_ready(name).complete(request) as stream:
         return "".join(each.text for each in stream if isinstance(each, TextEvent))
 
 
@@ -61,6 +63,26 @@ def test_a_draft_model_makes_another_worker_that_says_the_same_and_is_counted(sh
     # The same model twice: as much again, but for the cache of prefixes.
     assert both == alone + weights.stat().st_size + cells
     assert _kv_bytes(drafting) == 2 * cells
+
+
+def test_a_model_with_draft_heads_says_the_same_and_their_cells_are_shown(shop):
+    plain = shop.runtime(engine__speculation="off")
+    expected = _said(plain, "ai/headed")
+    cells = _kv_bytes(plain)
+    first = pids(plain)
+    headed = shop.runtime()
+    assert _said(headed, "ai/headed") == expected
+    until(lambda: len(headed.running()) == 1)
+    assert pids(headed) != first
+    # Two blocks and a head.
+    assert 2 * _kv_bytes(headed) == 3 * cells
+
+
+def test_a_draft_model_guesses_for_a_model_with_draft_heads(shop):
+    expected = _said(shop.runtime(engine__speculation="off"), "ai/headed")
+    assert (
+        _said(shop.runtime(runtime__draft_models="ai/headed=ai/foreign"), "ai/headed") == expected
+    )
 
 
 def test_the_draft_models_blobs_stay_while_it_guesses(shop):

@@ -35,7 +35,6 @@ class _Rig:
             n_batch=N_BATCH,
             n_threads=1,
             n_drafts=8,
-            keeps_hidden=True,
         )
         self.player = SessionPlayer(self.session)
         self.heads = DraftHeads(self.session)
@@ -268,7 +267,7 @@ def test_a_session_that_keeps_no_states_feeds_no_heads(sides: Sides) -> None:
 
 @on_models([NO_HEAD])
 def test_heads_that_were_not_loaded_are_refused(sides: Sides) -> None:
-    session = Session(sides.model, n_ctx=64, n_lanes=1, n_batch=8, n_threads=1, keeps_hidden=True)
+    session = Session(sides.model, n_ctx=64, n_lanes=1, n_batch=8, n_threads=1, n_drafts=8)
     assert sides.model.n_draft_heads == 0
     with pytest.raises(UnsupportedParameterError):
         DraftHeads(session)

@@ -57,13 +57,19 @@ class Talks:
         self.answers: list[Answer] = []
 
     def submit(
-        self, prompt: Sequence[int], *, max_tokens: int = 8, salt: str = "", priority: int = 0
+        self,
+        prompt: Sequence[int],
+        *,
+        max_tokens: int = 8,
+        salt: str = "",
+        priority: int = 0,
+        sampling: SamplingParams = GREEDY,
     ) -> Answer:
         self.answers.append(Answer(list(prompt)))
         request = GenerationRequest(
             request_id=len(self.answers) - 1,
             tokens=prompt,
-            sampling=GREEDY,
+            sampling=sampling,
             limits=Limits(max_tokens=max_tokens, ignore_eos=True),
             salt=salt,
             priority=priority,

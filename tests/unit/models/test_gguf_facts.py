@@ -196,14 +196,22 @@ _WHOLE = ("nextn.eh_proj", "nextn.enorm", "nextn.hnorm", "ffn_gate_inp")
 
 
 def _headed(
-    arch: str, n_heads: int, names: Sequence[str] = _WHOLE, n_blocks: int = 4, **numbers: list[int]
+    arch: str,
+    n_heads: int,
+    names: Sequence[str] = _WHOLE,
+    n_blocks: int = 4,
+    **numbers: int | list[int],
 ) -> GgufBytes:
     """Blocks of which the last are heads with tensors of these names."""
     parts = GgufBytes().text("general.architecture", arch)
     parts.number(f"{arch}.block_count", n_blocks)
     parts.number(f"{arch}.nextn_predict_layers", n_heads)
     for key, values in numbers.items():
-        parts.numbers(f"{arch}.{key.replace('__', '.')}", values)
+        name = f"{arch}.{key.replace('__', '.')}"
+        if isinstance(values, int):
+            parts.number(name, values)
+        else:
+            parts.numbers(name, values)
     for i in range(max(0, n_blocks - n_heads), n_blocks):
         for name in names:
             parts.tensor(f"blk.{i}.{name}.weight", (32,))
@@ -224,6 +232,7 @@ def _headed(
         (_headed("glm4moe", 1, _WHOLE[:3]), 0),
         (_headed("glm4moe", 1, rope__dimension_sections=[16, 24, 24, 0]), 0),
         (_headed("glm4moe", 1, rope__dimension_sections=[0, 0, 0, 0]), 1),
+        (_headed("hy_v3", 1, embedding_length_out=128), 0),
         (_headed("hy_v3", 1, ()), 0),
         (_headed("hy_v3", 1, _WHOLE[1:]), 0),
         (_headed("qwen35", 1), 0),
@@ -242,6 +251,7 @@ def _headed(
         "a dense block where the graph wants experts",
         "positions in pictures",
         "no positions in pictures",
+        "states of another length",
         "in another file",
         "one without its projection",
         "of a model that cannot go back",
