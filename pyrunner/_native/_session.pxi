@@ -367,7 +367,7 @@ cdef class Session:
 
     @property
     def keeps_hidden(self):
-        """Whether it keeps what `DraftHeads` read of each step: heads are loaded, and `n_drafts`."""
+        """Whether it keeps what `DraftHeads` read: there are heads, and `n_drafts` is not 0."""
         return self.memory.native.keeps_hidden()
 
     @property
