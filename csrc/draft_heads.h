@@ -47,7 +47,8 @@ public:
     Status open() noexcept;
     const std::string & error() const noexcept { return error_; }
 
-    int32_t n_ctx() const noexcept { return n_ctx_; } // tokens one lane really holds
+    // Tokens a lane holds, or will when it is fed: the session may have other lanes by now.
+    int32_t n_ctx() const noexcept { return session_.n_ctx(); }
     // Guesses of one draft at most: as many as there are heads, each of which was made for its own
     // distance. 0: one head says them all, as many as one likes.
     int32_t n_most() const noexcept { return n_heads_ > 1 ? n_heads_ : 0; }

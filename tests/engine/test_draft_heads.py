@@ -174,6 +174,16 @@ def test_heads_that_rested_go_on_from_what_they_are_fed_then(sides: Sides) -> No
     assert counted.n_guessed > n_guessed
 
 
+@on_models([RIGHT_HEAD, RIGHT_HEADS])
+def test_heads_that_rested_while_lanes_became_longer_go_on_there(sides: Sides) -> None:
+    talks, counted = _talks(sides)
+    _lanes(talks)._is_resting = True
+    answer = talks.ask(draw(1500, seed=12), max_tokens=N_SAID)
+    assert talks.loop.info.n_lanes < CONFIG.n_lanes
+    assert answer.tokens == _plain(sides, answer)
+    assert counted.n_guessed > 0
+
+
 @on_models(EITHER)
 def test_lanes_that_read_and_answer_at_once_all_say_what_they_would(sides: Sides) -> None:
     talks, counted = _talks(sides)
