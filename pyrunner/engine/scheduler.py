@@ -6,10 +6,13 @@ alone in large ones.
 
 A chunk is of one prompt, whose turn it is (`pyrunner.engine.reading_order`), because llama.cpp
 splits a batch where lanes have unequal numbers of tokens, and each part is a pass over all weights.
-A prompt is read in as few chunks as the pause of running sequences allows: each token costs more
-in a short one ("Passes" in docs/benchmarks.md), and more behind many others.
+Beside running sequences the chunks of a prompt take about equally long, because the longest is the
+pause that a stream sees: a token takes the longer the more are before it, so the first chunks have
+the most tokens. Alone they are of equal length, because a token costs more in a short one ("Passes"
+in docs/benchmarks.md).
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,8 +22,7 @@ What they take is the pause that a running stream sees; fewer cost more each in 
 ("Passes" in docs/benchmarks.md), and the running sequences take a pass of their own beside each
 chunk."""
 N_DEEP = 3584
-"""Tokens of a prompt behind which its chunks are the shortest. Before, a token costs less, so more
-of them make the same pause and fewer passes."""
+"""Tokens of a prompt behind which its chunks become no shorter."""
 N_TWICE = 2048
 """Tokens behind which one costs about twice what the first does."""
 N_EFFICIENT = 64
@@ -35,18 +37,19 @@ class SchedulerConfig:
     n_chunk_alone: int
     """Prompt tokens of a step in which nothing else runs, at least 1."""
     n_chunk_shared: int
-    """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`, deep in a prompt; up to
-    half as many again where that reads it to its end. Bounds the gap that a running stream sees."""
+    """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`, deep in a prompt, or
+    what takes about as long before; up to half as much again where that reads it to its end. Bounds
+    the gap that a running stream sees."""
 
     @classmethod
     def of(cls, n_batch: int) -> "SchedulerConfig":
         """The usual budgets of a session whose steps have at most `n_batch` prompt tokens."""
         return cls(n_batch, min(N_CHUNK_SHARED, n_batch))
 
-    def shared(self, n_read: int) -> int:
-        """Prompt tokens beside running sequences behind `n_read`, that take about equally long."""
-        n_rows = self.n_chunk_shared * (N_DEEP + N_TWICE) // (min(n_read, N_DEEP) + N_TWICE)
-        return min(n_rows, self.n_chunk_alone)
+    @property
+    def work(self) -> int:
+        """Of a step beside running sequences, usually, as `_work` counts it."""
+        return self.n_chunk_shared * (N_DEEP + N_TWICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +105,45 @@ def schedule_step(
 def _parts(
     prompts: Sequence[PromptState], config: SchedulerConfig, n_block: int, *, is_shared: bool
 ) -> Iterator[ChunkPart]:
-    n_rows = 0
+    n_most = config.n_chunk_alone
+    n_rows = n_worked = 0
     for prompt in prompts:
-        usual = config.shared(prompt.n_read) if is_shared else config.n_chunk_alone
-        most = min(usual * 3 // 2, config.n_chunk_alone)
-        if n_rows >= min(N_EFFICIENT, most):
+        if n_rows >= min(N_EFFICIENT, n_most):
             return
-        stop = prompt.n_tokens
+        begin, stop = prompt.n_read, prompt.n_tokens
         if n_block > 1:
-            stop = min(stop, (prompt.n_read // n_block + 1) * n_block)
-        n_left = stop - prompt.n_read
-        end = prompt.n_read + min(_share(n_left, usual, most), most - n_rows)
-        n_rows += end - prompt.n_read
-        yield ChunkPart(prompt.lane, prompt.n_read, end, is_last=end == prompt.n_tokens)
+            stop = min(stop, (begin // n_block + 1) * n_block)
+        end = min(_end(begin, stop, n_most), begin + n_most - n_rows)
+        if is_shared:
+            end = min(end, _shared_end(begin, stop, config.work, n_worked))
+        if end == begin:
+            return
+        n_rows += end - begin
+        n_worked += _work(end) - _work(begin)
+        yield ChunkPart(prompt.lane, begin, end, is_last=end == prompt.n_tokens)
 
 
-def _share(n_left: int, usual: int, most: int) -> int:
-    """The length of equal chunks that are as near to `usual` as they can be, at most `most`."""
-    n_chunks = max(1, (2 * n_left + usual) // (2 * usual), -(-n_left // most))
-    return -(-n_left // n_chunks)
+def _end(begin: int, stop: int, n_most: int) -> int:
+    """Where the first of as few equally long chunks as there can be ends."""
+    n_left = stop - begin
+    n_chunks = -(-n_left // n_most)
+    return begin + -(-n_left // n_chunks)
+
+
+def _shared_end(begin: int, stop: int, usual: int, n_worked: int) -> int:
+    """Where the first of chunks of equal work, near to `usual`, ends.
+
+    With what was `n_worked` before in this step it is at most half as much again.
+    """
+    done = _work(begin)
+    left = _work(stop) - done
+    n_chunks = max(1, (2 * left + usual) // (2 * usual))
+    end = bisect_left(range(stop), done + -(-left // n_chunks), begin + 1, key=_work)
+    room = done + usual * 3 // 2 - n_worked
+    return end if _work(end) <= room else bisect_right(range(end), room, begin, key=_work) - 1
+
+
+def _work(n_tokens: int) -> int:
+    """What reading so many tokens of a prompt takes: each `N_TWICE`, and one for each before it."""
+    n_near = min(n_tokens, N_DEEP)
+    return n_tokens * N_TWICE + n_near * (n_near - 1) // 2 + (n_tokens - n_near) * N_DEEP

@@ -190,6 +190,8 @@ class Speculation:
             found |= self._asked(
                 lambda guesser: self._drafted(guesser, drafters, texts, found, n_running), said
             )
+        if not found:
+            return {}
         candidates = [_candidate(drafters[lane][0], draft) for lane, draft in found.items()]
         length = choose_length(n_running, candidates, self._costs, N_DRAFTS)
         if length == 0:

@@ -7,7 +7,6 @@ something runs, and the next ones with it where that would be fewer than 64 toke
 prompt that would be done first if all took turns, token by token.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -109,37 +108,39 @@ class ReferenceLoop:
         each = self._lanes[lane]
         return Row(lane, len(each.request.prompt) + len(each.tokens) - 1, None, "sample")
 
-    def _budget(self, n_read: int, *, is_shared: bool) -> tuple[int, int]:
-        """How many rows a chunk usually has, and how many at most."""
-        n_batch = self._shape.n_batch
-        if not is_shared:
-            return n_batch, n_batch
-        rate = Fraction(3584 + 2048, min(n_read, 3584) + 2048)
-        usual = min(math.floor(self._n_chunk_shared * rate), n_batch)
-        return usual, min(usual + usual // 2, n_batch)
-
     def _chunk(self, *, is_shared: bool) -> list[Row]:
+        n_batch = self._shape.n_batch
         rows: list[Row] = []
+        n_worked = 0
         for lane, each in sorted(self._lanes.items(), key=lambda item: self._place(item[1])):
-            usual, most = self._budget(each.n_read, is_shared=is_shared)
-            prompt = each.request.prompt
-            n_left = len(prompt) - each.n_read
+            prompt, begin = each.request.prompt, each.n_read
+            n_left = len(prompt) - begin
             if self._n_block:
-                n_left = min(n_left, self._n_block - each.n_read % self._n_block)
-            if n_left == 0 or len(rows) >= min(64, most):
+                n_left = min(n_left, self._n_block - begin % self._n_block)
+            if n_left == 0 or len(rows) >= min(64, n_batch):
                 continue
-            n_chunks = next(
-                n
-                for n in itertools.count(1)
-                if math.ceil(n_left / n) <= most and 2 * n_left < usual * (2 * n + 1)
-            )
-            for _ in range(min(math.ceil(n_left / n_chunks), most - len(rows))):
-                pos = each.n_read
+            n_more = min(math.ceil(n_left / math.ceil(n_left / n_batch)), n_batch - len(rows))
+            work = [2048 + min(i, 3584) for i in range(begin, begin + n_left)]
+            if is_shared:
+                n_more = min(n_more, self._n_shared(work, n_worked))
+            if n_more == 0:
+                break
+            n_worked += sum(work[:n_more])
+            for pos in range(begin, begin + n_more):
                 want: Want = "sample" if pos == len(prompt) - 1 else "-"
                 rows.append(Row(lane, pos, prompt[pos], want))
-                each.n_read += 1
+            each.n_read += n_more
         self._take_turns(Fraction(len(rows)))
         return sorted(rows, key=lambda row: (row.lane, row.pos))
+
+    def _n_shared(self, work: Sequence[int], n_worked: int) -> int:
+        """Of tokens with so much work each, how many are read beside running sequences."""
+        usual = self._n_chunk_shared * (2048 + 3584)
+        n_chunks = max(1, math.floor(Fraction(sum(work), usual) + Fraction(1, 2)))
+        n = next(n for n in range(1, len(work) + 1) if sum(work[:n]) * n_chunks >= sum(work))
+        while n_worked + sum(work[:n]) > usual * 3 // 2:
+            n -= 1
+        return n
 
     def _place(self, running: _Running) -> tuple[bool, Fraction, int]:
         i_admitted = running.i_admitted

@@ -39,6 +39,8 @@ _FREE = (
 )
 _N_DEMO_OUT = 160
 """More than its answers have."""
+_N_TIMES = 8
+"""That each of its requests is made: they are over in hundredths of a second."""
 
 _Requests = dict[str, list[Ask]]
 
@@ -52,8 +54,8 @@ def demo_rows(bench: Bench, model: Model) -> list[Row]:
     """A prediction, an edit and free text of the demo model."""
     edits = [_chat(_EDIT.format(old=w, new=_NEW_WORD, text=text)) for w, text in _TEXTS.items()]
     free = [_chat(each) for each in _FREE]
-    n_asked = bench.sized(len(_FREE), 2)
-    edits, free = edits[:n_asked], free[:n_asked]
+    n_asked, n_times = bench.sized(len(_FREE), 2), bench.sized(_N_TIMES, 1)
+    edits, free = edits[:n_asked] * n_times, free[:n_asked] * n_times
     outcome = _in_turns(bench, model, {"edit": edits, "free": free}, predicted=free)
     return [
         _row(outcome, "prediction", "a `prediction` of which 9 in 10 words are right", "demo", 1.8),
