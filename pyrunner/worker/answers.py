@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyrunner import log
-from pyrunner.engine.request import Errored, Finished, StepEvent, Text
+from pyrunner.engine.request import Errored, Finished, StepEvent
 from pyrunner.engine.token_trace import TokenTrace
 from pyrunner.errors import PyrunnerError, WorkerProtocolError
 from pyrunner.types import EmbeddingResult
@@ -133,19 +133,17 @@ class Answers:
 
     def stepped(self, events: Sequence[StepEvent]) -> None:
         """Pass on what one step brought: at most one `Delta` per request."""
-        pieces: dict[int, list[Piece]] = {}
+        by_request: dict[int, list[StepEvent]] = {}
         for event in events:
-            answer = self._by_id.get(event.request_id)
+            by_request.setdefault(event.request_id, []).append(event)
+        for request_id, found in by_request.items():
+            answer = self._by_id.get(request_id)
             if answer is not None:  # the others were cancelled in the meantime
                 try:
-                    self._take(answer, event, pieces.setdefault(event.request_id, []))
+                    self._take(answer, found)
                 except PyrunnerError as error:
                     self._stop(answer)
                     self._end(answer, failed(error))
-        for request_id, found in pieces.items():
-            answer = self._by_id.get(request_id)
-            if answer is not None:
-                self._deliver(answer, found)
 
     def embedded(self, request_id: int, result: EmbeddingResult | PyrunnerError) -> None:
         """Pass on vectors."""
@@ -161,19 +159,26 @@ class Answers:
         # Asked by the prompt thread: what is gone does not come back.
         self._preparer.prepare(request_id, answer.frame, prompts, lambda: request_id in self._by_id)
 
-    def _take(self, answer: Answer, event: StepEvent, pieces: list[Piece]) -> None:
-        if answer.parser is None:
+    def _take(self, answer: Answer, events: Sequence[StepEvent]) -> None:
+        """What one step brought for one request: several tokens where guesses were right."""
+        parser, trace, last = answer.parser, answer.trace, events[-1]
+        if parser is None:
             raise AssertionError("an event before the submission")
-        match event:
-            case Text():
-                pieces.extend(_read(answer.parser, answer.trace, event))
-            case Finished():
-                pieces.extend(_read(answer.parser, answer.trace, event))
-                rest, finish = answer.parser.finish(event.finish)
-                if self._deliver(answer, [*pieces, *answer.trace.attach(rest)]):
-                    self._end(answer, Done(finish=finish))
-            case Errored():
-                self._end(answer, failed(event.error))
+        if isinstance(last, Errored):
+            self._end(answer, failed(last.error))
+            return
+        # PERF(worker): one piece for all of them. Whoever reads it pays for pieces, not for text.
+        said = [event for event in events if not isinstance(event, Errored)]
+        for event in said:
+            trace.add(event.traced)
+        text = "".join(event.text for event in said)
+        pieces = trace.attach(parser.feed(text)) if text else []
+        if isinstance(last, Finished):
+            rest, finish = parser.finish(last.finish)
+            if self._deliver(answer, [*pieces, *trace.attach(rest)]):
+                self._end(answer, Done(finish=finish))
+        else:
+            self._deliver(answer, pieces)
 
     def _deliver(self, answer: Answer, pieces: Sequence[Piece]) -> bool:
         if not pieces or answer.peer.send(Delta(events=tuple(pieces))):
@@ -200,11 +205,6 @@ class Answers:
         del self._by_id[answer.request_id]
         del self._by_peer[answer.peer]
         self._on_end()
-
-
-def _read(parser: Parser, trace: TokenTrace, event: Text | Finished) -> Sequence[Piece]:
-    trace.add(event.traced)
-    return trace.attach(parser.feed(event.text)) if event.text else ()
 
 
 def failed(error: PyrunnerError) -> Failed:

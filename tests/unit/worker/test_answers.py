@@ -38,6 +38,16 @@ class ThoughtParser:
         return (TextEvent(text=self._held),), finish
 
 
+class PlainParser:
+    """All of it is content."""
+
+    def feed(self, text: str) -> tuple[Piece, ...]:
+        return (TextEvent(text=text),)
+
+    def finish(self, finish: FinishEvent) -> tuple[tuple[Piece, ...], FinishEvent]:
+        return (), finish
+
+
 class _Nobody:
     def order(self, order: object) -> None:
         pass
@@ -85,3 +95,18 @@ def test_logprobs_are_on_the_content_they_belong_to(peer):
 def test_without_logprobs_events_are_as_the_parser_made_them(peer):
     said = _said(peer, "Hm|", "Yes", has_logprobs=False)
     assert said == [ReasoningEvent(text="Hm"), TextEvent(text="Yes"), TextEvent(text="!")]
+
+
+def test_tokens_of_one_step_are_one_piece_with_the_logprobs_of_all(peer):
+    nobody = _Nobody()
+    answers = Answers(nobody, nobody, lambda: None)
+    answers.start(peer, chat("hello"), None)
+    request = GenerationRequest(request_id=1, tokens=[1])
+    answers.prepared(Prepared(1, Submit(request), PlainParser()))
+    texts = ("Y", "es", ".")
+    traced = [Traced(_logprobs(text), text) for text in texts]
+    pairs = zip(texts, traced, strict=True)
+    answers.stepped([Text(request_id=1, text=text, token=1, traced=each) for text, each in pairs])
+    [delta] = peer.frames
+    logprobs = tuple(_logprobs(text) for text in texts)
+    assert delta == Delta(events=(TextEvent(text="Yes.", logprobs=logprobs),))
