@@ -1,4 +1,4 @@
-"""The environment that is not ours: variables of other products, and what a worker is given."""
+"""The environment that is not ours: variables of other products, and what a process inherits."""
 
 import os
 from collections.abc import Mapping

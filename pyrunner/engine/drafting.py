@@ -67,11 +67,7 @@ def load_models(
     if not draft_paths or config.speculation == "off":
         heads = False if config.speculation == "off" else has_draft_heads
         model = load_model(paths, config, on_progress, checked, has_draft_heads=heads)
-        if model is None:
-            return None
-        if config.speculation != "off":
-            _note_idle_heads(model)
-        return Models(model, None)
+        return None if model is None else Models(model, None)
     share = _first_share(paths, draft_paths)
     model = load_model(paths, config, _part_of(on_progress, 0.0, share), checked)
     if model is None:
@@ -87,16 +83,6 @@ def load_models(
             remedy=_REMEDY,
         )
     return Models(model, draft)
-
-
-def _note_idle_heads(model: Model) -> None:
-    n_heads = model.meta(f"{model.meta('general.architecture')}.nextn_predict_layers")
-    if n_heads not in {"", "0"} and model.n_draft_heads == 0:
-        _logger.info(
-            "draft heads that this model has (%s) are not used: they are in another file, or of a "
-            "kind that is not known here",
-            n_heads,
-        )
 
 
 def _first_share(
@@ -119,6 +105,7 @@ def _part_of(
 
 
 def open_speculation(
+    model: Model,
     session: Session | None,
     config: EngineConfig,
     draft: Model | None = None,
@@ -127,6 +114,7 @@ def open_speculation(
     """What drafts for the sequences of a session; None where there are to be none.
 
     Args:
+        model: The session's.
         session: With its first lanes.
         config: `speculation` is read, and what shapes the draft model's lanes.
         draft: Of `load_models`. It guesses rather than the heads of the session's own model.
@@ -144,7 +132,7 @@ def open_speculation(
             _logger.warning("this model cannot take guesses back: its draft model is not used")
         return None
     if draft is None:
-        return Speculation(_own_heads(session, clock))
+        return Speculation(_own_heads(model, session, clock))
     n_ctx_most = known_context(draft)
     n_ctx = min(session.n_ctx, n_ctx_most)
     shape = replace(config, n_ctx=n_ctx, n_lanes=session.n_lanes, n_batch=READ_ROWS)
@@ -160,8 +148,9 @@ def open_speculation(
     return Speculation(DraftLanes(native, session, n_ctx_most, clock))
 
 
-def _own_heads(session: Session, clock: Callable[[], float]) -> HeadLanes | None:
+def _own_heads(model: Model, session: Session, clock: Callable[[], float]) -> HeadLanes | None:
     if not session.keeps_hidden:  # the model has none, or they were not loaded
+        _note_idle_heads(model)
         return None
     try:
         return HeadLanes(DraftHeads(session), clock)
@@ -169,3 +158,13 @@ def _own_heads(session: Session, clock: Callable[[], float]) -> HeadLanes | None
         # Nobody chose them, and the model answers as well without.
         _logger.warning("this model's own draft heads are not used: %s", error)
         return None
+
+
+def _note_idle_heads(model: Model) -> None:
+    n_heads = model.meta(f"{model.meta('general.architecture')}.nextn_predict_layers")
+    if n_heads not in {"", "0"}:
+        _logger.info(
+            "draft heads that this model has (%s) are not used: they are in another file, or of a "
+            "kind that is not known here",
+            n_heads,
+        )

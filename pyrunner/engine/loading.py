@@ -183,6 +183,19 @@ def _n_heads(model: Model) -> int:
     return int(text) if text.isdecimal() and int(text) else max(1, model.n_embd // 64)
 
 
+def n_twice(model: Model) -> int:
+    """Tokens behind which reading one more takes about twice as long as reading the first.
+
+    The weights take 2 operations for each parameter, attention takes 4 for each token before, in
+    each layer, for each number of the embedding; those count twice, because ggml's attention
+    is the slower of the two ("Passes" in docs/benchmarks.md). Of experts all count, so that it is
+    too large rather than too small.
+    """
+    text = model.meta(f"{model.meta('general.architecture')}.block_count")
+    n_layers = int(text) if text.isdecimal() else 0
+    return max(1, model.n_params // (4 * model.n_embd * max(1, n_layers)))
+
+
 def context_length(model: Model, config: EngineConfig) -> int:
     """Tokens one sequence gets: as configured, else as trained up to `MAX_DEFAULT_N_CTX`."""
     return config.n_ctx or min(known_context(model), MAX_DEFAULT_N_CTX)

@@ -23,6 +23,7 @@ from pyrunner.engine.loading import (
     context_length,
     describe,
     longest_lane,
+    n_twice,
     open_session,
 )
 from pyrunner.engine.prefix_cache import PrefixCache
@@ -97,15 +98,15 @@ class EngineLoop:
         self._embeddings = Embeddings(model, n_ctx=n_ctx, n_threads=n_threads)
         users = [each for each in (self._session, self._embeddings) if each is not None]
         self._governor = ThreadGovernor(n_threads, () if config.n_threads else users)
-        self._speculation = open_speculation(self._session, config, draft, clock)
+        self._speculation = open_speculation(model, self._session, config, draft, clock)
         n_batch = config.n_batch if self._session is None else self._session.n_batch
-        self._budgets = SchedulerConfig.of(n_batch)
+        self._budgets = SchedulerConfig.of(n_batch, n_twice(model))
         self._urgency = Urgency(self.interrupt)
         self._cancelled: set[int] = set()
         n_ctx_max = self._admission.n_ctx_max if self._admission else n_ctx
-        self._draft_bytes = 0 if self._speculation is None else self._speculation.lanes_bytes
-        info = describe(model, self._session, n_ctx=n_ctx, n_ctx_max=n_ctx_max)
-        self.info: ModelInfo = replace(info, kv_bytes=info.kv_bytes + self._draft_bytes)
+        self._draft_bytes = 0
+        self.info: ModelInfo = describe(model, self._session, n_ctx=n_ctx, n_ctx_max=n_ctx_max)
+        self._note_layout()
 
     @property
     def session(self) -> Session:
@@ -281,14 +282,13 @@ class EngineLoop:
         return events
 
     def _note_layout(self) -> None:
-        session = self.session
-        if session.n_lanes != self.info.n_lanes:
-            self.info = replace(
-                self.info,
-                n_ctx=session.n_ctx,
-                n_lanes=session.n_lanes,
-                kv_bytes=session.lanes_bytes + self._draft_bytes,
-            )
+        session = self._session
+        draft_bytes = 0 if self._speculation is None else self._speculation.lanes_bytes
+        if session and (session.n_lanes, draft_bytes) != (self.info.n_lanes, self._draft_bytes):
+            self._draft_bytes = draft_bytes
+            n_lanes, n_ctx = session.n_lanes, session.n_ctx
+            n_bytes = session.lanes_bytes + draft_bytes
+            self.info = replace(self.info, n_lanes=n_lanes, n_ctx=n_ctx, kv_bytes=n_bytes)
 
     def _drafts(self, running_lanes: Tokens[int]) -> dict[int, Draft]:
         if self._speculation is None or not running_lanes:

@@ -8,8 +8,8 @@ A chunk is of one prompt, whose turn it is (`pyrunner.engine.reading_order`), be
 splits a batch where lanes have unequal numbers of tokens, and each part is a pass over all weights.
 Beside running sequences the chunks of a prompt take about equally long, because the longest is the
 pause that a stream sees: a token takes the longer the more are before it, so the first chunks have
-the most tokens. Alone they are of equal length, because a token costs more in a short one ("Passes"
-in docs/benchmarks.md).
+more tokens, up to all that a step can have. Alone they are of equal length, because a token costs
+more in a short one ("Passes" in docs/benchmarks.md).
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,8 +23,6 @@ What they take is the pause that a running stream sees; fewer cost more each in 
 chunk."""
 N_DEEP = 3584
 """Tokens of a prompt behind which its chunks become no shorter."""
-N_TWICE = 2048
-"""Tokens behind which one costs about twice what the first does."""
 N_EFFICIENT = 64
 """Tokens below which a chunk takes the next prompts with it: what one costs still falls a lot up to
 here ("Passes" in docs/benchmarks.md)."""
@@ -38,18 +36,26 @@ class SchedulerConfig:
     """Prompt tokens of a step in which nothing else runs, at least 1."""
     n_chunk_shared: int
     """Prompt tokens of a step beside running sequences, 1..`n_chunk_alone`, deep in a prompt, or
-    what takes about as long before; up to half as much again where that reads it to its end. Bounds
-    the gap that a running stream sees."""
+    what takes about as long before; up to half as much again where that reads it to its end, or
+    where the next prompt joins. Bounds the gap that a running stream sees."""
+    n_twice: int
+    """Tokens of a prompt behind which one takes about twice as long as the first, at least 1."""
 
     @classmethod
-    def of(cls, n_batch: int) -> "SchedulerConfig":
+    def of(cls, n_batch: int, n_twice: int) -> "SchedulerConfig":
         """The usual budgets of a session whose steps have at most `n_batch` prompt tokens."""
-        return cls(n_batch, min(N_CHUNK_SHARED, n_batch))
+        return cls(n_batch, min(N_CHUNK_SHARED, n_batch), n_twice)
 
     @property
-    def work(self) -> int:
-        """Of a step beside running sequences, usually, as `_work` counts it."""
-        return self.n_chunk_shared * (N_DEEP + N_TWICE)
+    def usual_work(self) -> int:
+        """Of a step beside running sequences, as `work` counts it."""
+        return self.n_chunk_shared * (N_DEEP + self.n_twice)
+
+    def work(self, n_tokens: int) -> int:
+        """What reading so many tokens takes: each `n_twice`, and one for each before it."""
+        n_near = min(n_tokens, N_DEEP)
+        n_far = n_tokens - n_near
+        return n_tokens * self.n_twice + n_near * (n_near - 1) // 2 + n_far * N_DEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +121,11 @@ def _parts(
             stop = min(stop, (begin // n_block + 1) * n_block)
         end = min(_end(begin, stop, n_most), begin + n_most - n_rows)
         if is_shared:
-            end = min(end, _shared_end(begin, stop, config.work, n_worked))
+            end = min(end, _shared_end(begin, stop, config, n_worked))
         if end == begin:
             return
         n_rows += end - begin
-        n_worked += _work(end) - _work(begin)
+        n_worked += config.work(end) - config.work(begin)
         yield ChunkPart(prompt.lane, begin, end, is_last=end == prompt.n_tokens)
 
 
@@ -130,20 +136,15 @@ def _end(begin: int, stop: int, n_most: int) -> int:
     return begin + -(-n_left // n_chunks)
 
 
-def _shared_end(begin: int, stop: int, usual: int, n_worked: int) -> int:
-    """Where the first of chunks of equal work, near to `usual`, ends.
+def _shared_end(begin: int, stop: int, config: SchedulerConfig, n_worked: int) -> int:
+    """Where the first of chunks of equal work, near to the usual, ends.
 
     With what was `n_worked` before in this step it is at most half as much again.
     """
-    done = _work(begin)
-    left = _work(stop) - done
+    work, usual = config.work, config.usual_work
+    done = work(begin)
+    left = work(stop) - done
     n_chunks = max(1, (2 * left + usual) // (2 * usual))
-    end = bisect_left(range(stop), done + -(-left // n_chunks), begin + 1, key=_work)
+    end = bisect_left(range(stop), done + -(-left // n_chunks), begin + 1, key=work)
     room = done + usual * 3 // 2 - n_worked
-    return end if _work(end) <= room else bisect_right(range(end), room, begin, key=_work) - 1
-
-
-def _work(n_tokens: int) -> int:
-    """What reading so many tokens of a prompt takes: each `N_TWICE`, and one for each before it."""
-    n_near = min(n_tokens, N_DEEP)
-    return n_tokens * N_TWICE + n_near * (n_near - 1) // 2 + (n_tokens - n_near) * N_DEEP
+    return end if work(end) <= room else bisect_right(range(end), room, begin, key=work) - 1

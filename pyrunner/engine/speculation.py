@@ -186,9 +186,9 @@ class Speculation:
             if draft is not None:
                 found[lane] = draft
         if texts:
-            said: dict[int, Draft] = {}
+            nothing: dict[int, Draft] = {}
             found |= self._asked(
-                lambda guesser: self._drafted(guesser, drafters, texts, found, n_running), said
+                lambda guesser: self._drafted(guesser, drafters, texts, found, n_running), nothing
             )
         if not found:
             return {}

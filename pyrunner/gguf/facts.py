@@ -14,7 +14,7 @@ _MOST_DRAFT_HEADS = {"glm4moe": 1, "hy_v3": 8}
 """By architecture, of those whose heads a test has draft here. Of most others that llama.cpp knows
 heads of, the memory cannot take a guess back, so that nothing drafts for them."""
 _HEAD_TENSORS = ("nextn.eh_proj", "nextn.enorm", "nextn.hnorm")
-"""llama.cpp aborts where one that it needs is missing; it looks for the others when it loads."""
+"""llama.cpp takes a file without them, and aborts when it computes a head."""
 _MAX_JOINED_ELEMENTS = 50
 _MAX_TEXT_BYTES = 256 * 1024
 """Longer strings are left out of the config: it has to stay readable."""

@@ -167,12 +167,16 @@ class Answers:
         if isinstance(last, Errored):
             self._end(answer, failed(last.error))
             return
-        # PERF(worker): one piece for all of them. Whoever reads it pays for pieces, not for text.
         said = [event for event in events if not isinstance(event, Errored)]
-        for event in said:
-            trace.add(event.traced)
-        text = "".join(event.text for event in said)
-        pieces = trace.attach(parser.feed(text)) if text else []
+        pieces: list[Piece] = []
+        if any(event.traced for event in said):
+            # One after the other: what a parser leaves out is where the trace looks for it.
+            for event in said:
+                trace.add(event.traced)
+                pieces += trace.attach(parser.feed(event.text)) if event.text else ()
+        elif text := "".join(event.text for event in said):
+            # PERF(worker): one piece for all of them. Who reads it pays for pieces, not for text.
+            pieces += trace.attach(parser.feed(text))
         if isinstance(last, Finished):
             rest, finish = parser.finish(last.finish)
             if self._deliver(answer, [*pieces, *trace.attach(rest)]):

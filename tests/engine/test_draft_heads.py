@@ -311,7 +311,10 @@ def test_heads_that_cannot_be_used_are_in_the_log(
     is_said: bool,
 ) -> None:
     caplog.set_level("INFO")
-    assert load_models([case.file(folder)], [], replace(CONFIG, speculation=speculation))
+    config = replace(CONFIG, speculation=speculation)
+    loaded = load_models([case.file(folder)], [], config)
+    assert loaded is not None
+    Talks(loaded.model, config)
     assert ("draft heads that this model has (1) are not used" in caplog.text) is is_said
 
 

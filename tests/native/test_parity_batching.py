@@ -9,7 +9,7 @@ from support.reference_loop import Planned, ReferenceLoop
 from support.sides import Sides, on_models
 
 from pyrunner.config import EngineConfig
-from pyrunner.engine.loading import N_BATCH_PLAIN
+from pyrunner.engine.loading import N_BATCH_PLAIN, n_twice
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent
 from pyrunner.engine.scheduler import N_CHUNK_SHARED
@@ -73,6 +73,7 @@ def _run_both(
         sides.reference,
         shape,
         n_chunk_shared=min(N_CHUNK_SHARED, n_batch),
+        n_twice=n_twice(sides.model),
         n_block=0 if loop.session.drops_tails else BLOCK,
     )
     return _run_engine(loop, requests), reference.run(requests)

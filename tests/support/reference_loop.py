@@ -43,11 +43,18 @@ class ReferenceLoop:
     """Plays requests to their end; end-of-generation tokens are never chosen."""
 
     def __init__(
-        self, reference: Reference, shape: ContextShape, *, n_chunk_shared: int, n_block: int = 0
+        self,
+        reference: Reference,
+        shape: ContextShape,
+        *,
+        n_chunk_shared: int,
+        n_twice: int,
+        n_block: int = 0,
     ) -> None:
         self._reference = reference
         self._shape = shape
         self._n_chunk_shared = n_chunk_shared
+        self._n_twice = n_twice
         self._n_block = n_block  # no chunk goes over a multiple of it
         self._lanes: dict[int, _Running] = {}
         self._n_admitted = 0
@@ -120,7 +127,7 @@ class ReferenceLoop:
             if n_left == 0 or len(rows) >= min(64, n_batch):
                 continue
             n_more = min(math.ceil(n_left / math.ceil(n_left / n_batch)), n_batch - len(rows))
-            work = [2048 + min(i, 3584) for i in range(begin, begin + n_left)]
+            work = [self._n_twice + min(i, 3584) for i in range(begin, begin + n_left)]
             if is_shared:
                 n_more = min(n_more, self._n_shared(work, n_worked))
             if n_more == 0:
@@ -135,7 +142,7 @@ class ReferenceLoop:
 
     def _n_shared(self, work: Sequence[int], n_worked: int) -> int:
         """Of tokens with so much work each, how many are read beside running sequences."""
-        usual = self._n_chunk_shared * (2048 + 3584)
+        usual = self._n_chunk_shared * (self._n_twice + 3584)
         n_chunks = max(1, math.floor(Fraction(sum(work), usual) + Fraction(1, 2)))
         n = next(n for n in range(1, len(work) + 1) if sum(work[:n]) * n_chunks >= sum(work))
         while n_worked + sum(work[:n]) > usual * 3 // 2:

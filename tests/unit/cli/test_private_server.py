@@ -13,7 +13,8 @@ def test_a_server_that_does_not_start_is_one_sentence_and_the_path_of_its_log(
     tmp_path, monkeypatch
 ):
     broken = tmp_path / "python"
-    broken.write_text("#!/bin/sh\necho 'Traceback (most recent call last):' >&2\nexit 1\n")
+    says = "echo 'Traceback (most recent call last):' >&2\necho $GLIBC_TUNABLES >&2\n"
+    broken.write_text(f"#!/bin/sh\n{says}exit 1\n")
     broken.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(broken))
     settings = config.load(environment={"PYRUNNER_HOME": str(tmp_path)})
@@ -25,4 +26,5 @@ def test_a_server_that_does_not_start_is_one_sentence_and_the_path_of_its_log(
     kept = tmp_path / "run" / "failed-start.log"
     assert caught.value.message == (f"The server for this command did not start; {kept} says why.")
     assert "Traceback" in kept.read_text()
+    assert "glibc.malloc.tcache_count=0" in kept.read_text()  # it need not start itself again
     assert list(kept.parent.iterdir()) == [kept]

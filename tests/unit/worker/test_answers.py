@@ -4,7 +4,8 @@ import pytest
 from support.scripted_runtime import FINISH
 from unit.worker.rig import RecordingPeer, chat
 
-from pyrunner.engine.request import Finished, GenerationRequest, Text, Traced
+from pyrunner.engine.request import Errored, Finished, GenerationRequest, Text, Traced
+from pyrunner.errors import OutOfMemoryError
 from pyrunner.types import (
     Event,
     FinishEvent,
@@ -14,9 +15,9 @@ from pyrunner.types import (
     TokenLogprobs,
 )
 from pyrunner.wire.frames import Delta
-from pyrunner.worker.answers import Answers
+from pyrunner.worker.answers import Answers, failed
 from pyrunner.worker.messages import Prepared, Submit
-from pyrunner.worker.ports import Piece
+from pyrunner.worker.ports import Parser, Piece
 
 
 class ThoughtParser:
@@ -65,16 +66,37 @@ def peer() -> RecordingPeer:
 
 
 def _said(peer: RecordingPeer, *tokens: str, has_logprobs: bool) -> list[Event]:
+    answers = _answers(peer, ThoughtParser())
+    for text in tokens:
+        answers.stepped([_token(text, has_logprobs=has_logprobs)])
+    last = Traced(_logprobs("!"), "!") if has_logprobs else None
+    answers.stepped([Finished(request_id=1, text="!", token=1, finish=FINISH, traced=last)])
+    return _events(peer)
+
+
+def _said_at_once(
+    peer: RecordingPeer, parser: Parser, *tokens: str, has_logprobs: bool
+) -> list[Event]:
+    answers = _answers(peer, parser)
+    answers.stepped([_token(text, has_logprobs=has_logprobs) for text in tokens])
+    assert len(peer.frames) == 1
+    return _events(peer)
+
+
+def _answers(peer: RecordingPeer, parser: Parser) -> Answers:
     nobody = _Nobody()
     answers = Answers(nobody, nobody, lambda: None)
     answers.start(peer, chat("hello"), None)
-    request = GenerationRequest(request_id=1, tokens=[1])
-    answers.prepared(Prepared(1, Submit(request), ThoughtParser()))
-    for text in tokens:
-        traced = Traced(_logprobs(text), text) if has_logprobs else None
-        answers.stepped([Text(request_id=1, text=text, token=1, traced=traced)])
-    last = Traced(_logprobs("!"), "!") if has_logprobs else None
-    answers.stepped([Finished(request_id=1, text="!", token=1, finish=FINISH, traced=last)])
+    answers.prepared(Prepared(1, Submit(GenerationRequest(request_id=1, tokens=[1])), parser))
+    return answers
+
+
+def _token(text: str, *, has_logprobs: bool) -> Text:
+    traced = Traced(_logprobs(text), text) if has_logprobs else None
+    return Text(request_id=1, text=text, token=1, traced=traced)
+
+
+def _events(peer: RecordingPeer) -> list[Event]:
     return [event for frame in peer.frames if isinstance(frame, Delta) for event in frame.events]
 
 
@@ -97,16 +119,23 @@ def test_without_logprobs_events_are_as_the_parser_made_them(peer):
     assert said == [ReasoningEvent(text="Hm"), TextEvent(text="Yes"), TextEvent(text="!")]
 
 
-def test_tokens_of_one_step_are_one_piece_with_the_logprobs_of_all(peer):
-    nobody = _Nobody()
-    answers = Answers(nobody, nobody, lambda: None)
-    answers.start(peer, chat("hello"), None)
-    request = GenerationRequest(request_id=1, tokens=[1])
-    answers.prepared(Prepared(1, Submit(request), PlainParser()))
-    texts = ("Y", "es", ".")
-    traced = [Traced(_logprobs(text), text) for text in texts]
-    pairs = zip(texts, traced, strict=True)
-    answers.stepped([Text(request_id=1, text=text, token=1, traced=each) for text, each in pairs])
-    [delta] = peer.frames
-    logprobs = tuple(_logprobs(text) for text in texts)
-    assert delta == Delta(events=(TextEvent(text="Yes.", logprobs=logprobs),))
+def test_tokens_of_one_step_are_one_piece(peer):
+    assert _said_at_once(peer, PlainParser(), "Y", "es", ".", has_logprobs=False) == [
+        TextEvent(text="Yes.")
+    ]
+
+
+def test_logprobs_of_tokens_of_one_step_are_on_the_content_they_belong_to(peer):
+    said = _said_at_once(peer, ThoughtParser(), "ok|", "ok", "!", "?", has_logprobs=True)
+    assert said == [
+        ReasoningEvent(text="ok"),
+        TextEvent(text="ok", logprobs=(_logprobs("ok"),)),
+        TextEvent(text="!", logprobs=(_logprobs("!"),)),
+    ]
+
+
+def test_an_error_takes_the_place_of_what_its_step_had_said(peer):
+    answers = _answers(peer, PlainParser())
+    error = OutOfMemoryError(during="a test")
+    answers.stepped([Text(request_id=1, text="Yes", token=1), Errored(request_id=1, error=error)])
+    assert peer.frames == [failed(error)]
