@@ -186,10 +186,10 @@ def _n_heads(model: Model) -> int:
 def n_twice(model: Model) -> int:
     """Tokens behind which reading one more takes about twice as long as reading the first.
 
-    The weights take 2 operations for each parameter, attention takes 4 for each token before, in
-    each layer, for each number of the embedding; those count twice, because ggml's attention
-    is the slower of the two ("Passes" in docs/benchmarks.md). Of experts all count, so that it is
-    too large rather than too small.
+    An estimate. The weights take 2 operations for each parameter, attention takes 4 for each token
+    before, in each layer, for each number of the embedding; those count twice, because they are
+    on floats and weights have fewer bits. Of experts all count, so that it is too large rather
+    than too small.
     """
     text = model.meta(f"{model.meta('general.architecture')}.block_count")
     n_layers = int(text) if text.isdecimal() else 0

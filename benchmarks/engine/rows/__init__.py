@@ -75,7 +75,7 @@ ROWS: dict[int, Workload] = {
     ),
     8: Workload(
         title="Drafts",
-        minutes=2,
+        minutes=3,
         measure=speculating.rows,
         has_peers=False,
     ),
