@@ -1,0 +1,284 @@
+#include "q8_0_product.h"
+
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) &&                   \
+    defined(__AVX512VL__)
+
+#include "scratch.h"
+#include "sixteen.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <immintrin.h>
+#include <utility>
+
+namespace pyrunner {
+
+namespace {
+
+constexpr int64_t kPanelBlocks = 48; // of a panel, which is 27 KiB then: the first-level cache
+constexpr int kColumns = 12;         // activation rows at a time: two registers for each, of 32
+constexpr int64_t kPanelColumns = 10 * kColumns; // prepared at once: the second-level cache
+constexpr int64_t kSteps = Q8Block::kSize / 4;   // the instruction adds four products at a time
+constexpr int64_t kAhead = 64 << 10;             // bytes: what memory gives while as many are used
+
+using WeightRows = SixteenRows<Q8Block>;
+
+thread_local Scratch scratch;
+
+// The instruction's first factor has no sign, so weights have 128 more in it: one bit flipped.
+__m512i bias() noexcept {
+    return _mm512_set1_epi8(static_cast<char>(0x80));
+}
+
+__m256i quants_of(const Q8Block & block) noexcept {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(block.quants));
+}
+
+[[gnu::always_inline]] inline __m512 scales_of(const WeightRows & rows) noexcept {
+    alignas(32) uint16_t halves[kSixteen];
+#pragma GCC unroll 16
+    for (int row = 0; row < kSixteen; row++) {
+        halves[row] = rows[row]->scale;
+    }
+    return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i *>(halves)));
+}
+
+// Asks for what lies kAhead behind one block of each of 16 rows, the first of them at `block`:
+// sixteen rows at once are more than a processor foresees, but they lie behind each other. Does no
+// harm where they do not, or where there is nothing.
+[[gnu::always_inline]] inline void fetch(const Q8Block * block) noexcept {
+    constexpr size_t kLine = 64;
+    const auto * ahead = reinterpret_cast<const char *>(block) + kAhead;
+#pragma GCC unroll 16
+    for (size_t at = 0; at < kSixteen * sizeof(Q8Block); at += kLine) {
+        _mm_prefetch(ahead + at, _MM_HINT_T1);
+    }
+}
+
+// One block of each of 16 weight rows: four bytes of the first row, of the second, and so on.
+struct alignas(64) WeightBlock {
+    uint8_t quants[kSteps][kSixteen * 4]; // plus 128
+    float scales[kSixteen];
+};
+
+// One block of each of N activation rows. What they take lies close together, so that the members'
+// places depend on N and the size per row does not.
+template <int N> struct ColumnBlock {
+    int8_t quants[N][Q8Block::kSize];
+    int32_t offsets[N]; // -128 times the sum of the quants
+    float scales[N];
+};
+constexpr int64_t kColumnBytes = sizeof(ColumnBlock<1>);
+static_assert(sizeof(ColumnBlock<kColumns>) == kColumns * kColumnBytes);
+
+// Rows `first` and `first + 4`, the one in the lower half.
+__m512i two_rows(const WeightRows & rows, int first) noexcept {
+    return _mm512_inserti64x4(
+        _mm512_castsi256_si512(quants_of(*rows[first])), quants_of(*rows[first + 4]), 1);
+}
+
+// Dword c (lanes 0 and 2) and 4 + c (lanes 1 and 3) of eight rows, for c = 0..3.
+[[gnu::always_inline]] inline void
+transpose_eight(const WeightRows & rows, int first, __m512i (&out)[4]) noexcept {
+    const __m512i a = two_rows(rows, first);
+    const __m512i b = two_rows(rows, first + 1);
+    const __m512i c = two_rows(rows, first + 2);
+    const __m512i d = two_rows(rows, first + 3);
+    const __m512i ab_low = _mm512_unpacklo_epi32(a, b);
+    const __m512i ab_high = _mm512_unpackhi_epi32(a, b);
+    const __m512i cd_low = _mm512_unpacklo_epi32(c, d);
+    const __m512i cd_high = _mm512_unpackhi_epi32(c, d);
+    out[0] = _mm512_unpacklo_epi64(ab_low, cd_low);
+    out[1] = _mm512_unpackhi_epi64(ab_low, cd_low);
+    out[2] = _mm512_unpacklo_epi64(ab_high, cd_high);
+    out[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
+}
+
+void interleave(const WeightRows & rows, WeightBlock & out) noexcept {
+    __m512i low[4];
+    __m512i high[4];
+    transpose_eight(rows, 0, low);
+    transpose_eight(rows, 8, high);
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        const __m512i even = _mm512_shuffle_i32x4(low[c], high[c], _MM_SHUFFLE(2, 0, 2, 0));
+        const __m512i odd = _mm512_shuffle_i32x4(low[c], high[c], _MM_SHUFFLE(3, 1, 3, 1));
+        _mm512_store_si512(out.quants[c], _mm512_xor_si512(even, bias()));
+        _mm512_store_si512(out.quants[4 + c], _mm512_xor_si512(odd, bias()));
+    }
+    _mm512_store_ps(out.scales, scales_of(rows));
+}
+
+int32_t sum_of(__m256i quants) noexcept {
+    const __m256i fours = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), quants);
+    const __m128i four =
+        _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, _MM_SHUFFLE(2, 3, 0, 1))));
+}
+
+template <int N>
+void prepare(const Q8Matrix & activations, int64_t first, std::byte * out) noexcept {
+    auto * prepared = reinterpret_cast<ColumnBlock<N> *>(out);
+    for (int column = 0; column < N; column++) {
+        const Q8Block * row = activations.blocks + (first + column) * activations.stride;
+        for (int64_t block = 0; block < activations.n_blocks; block++) {
+            const __m256i quants = quants_of(row[block]);
+            ColumnBlock<N> & to = prepared[block];
+            _mm256_storeu_si256(reinterpret_cast<__m256i *>(to.quants[column]), quants);
+            to.offsets[column] = -128 * sum_of(quants);
+            to.scales[column] = _cvtsh_ss(row[block].scale);
+        }
+    }
+}
+
+// 16 weight rows times N activation rows over some blocks; adds to what is in `out` if `adds`.
+template <int N>
+void multiply(const WeightBlock * weights,
+              const std::byte * prepared,
+              int64_t n_blocks,
+              float * out,
+              int64_t out_stride,
+              __mmask16 mask,
+              bool adds) noexcept {
+    const auto * columns = reinterpret_cast<const ColumnBlock<N> *>(prepared);
+    __m512 sums[N];
+#pragma GCC unroll 12
+    for (int j = 0; j < N; j++) {
+        sums[j] = adds ? _mm512_maskz_loadu_ps(mask, out + j * out_stride) : _mm512_setzero_ps();
+    }
+    for (int64_t block = 0; block < n_blocks; block++) {
+        const WeightBlock & weight = weights[block];
+        const ColumnBlock<N> & column = columns[block];
+        __m512i dots[N];
+#pragma GCC unroll 12
+        for (int j = 0; j < N; j++) {
+            dots[j] = _mm512_set1_epi32(column.offsets[j]);
+        }
+#pragma GCC unroll 8
+        for (int step = 0; step < kSteps; step++) {
+            const __m512i quants = _mm512_load_si512(weight.quants[step]);
+#pragma GCC unroll 12
+            for (int j = 0; j < N; j++) {
+                int32_t four = 0;
+                std::memcpy(&four, column.quants[j] + 4 * step, sizeof(four));
+                dots[j] = _mm512_dpbusd_epi32(dots[j], quants, _mm512_set1_epi32(four));
+            }
+        }
+        const __m512 scales = _mm512_load_ps(weight.scales);
+#pragma GCC unroll 12
+        for (int j = 0; j < N; j++) {
+            const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(column.scales[j]));
+            sums[j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[j]), scale, sums[j]);
+        }
+    }
+#pragma GCC unroll 12
+    for (int j = 0; j < N; j++) {
+        _mm512_mask_storeu_ps(out + j * out_stride, mask, sums[j]);
+    }
+}
+
+// What is done with a number of activation rows, which has to be known to keep them in registers.
+struct Kernel {
+    void (*prepare)(const Q8Matrix &, int64_t, std::byte *) noexcept;
+    void (*multiply)(const WeightBlock *,
+                     const std::byte *,
+                     int64_t,
+                     float *,
+                     int64_t,
+                     __mmask16,
+                     bool) noexcept;
+};
+
+template <int... N>
+constexpr std::array<Kernel, sizeof...(N)> kernels_of(std::integer_sequence<int, N...> /*0..*/) {
+    return {Kernel{prepare<N + 1>, multiply<N + 1>}...};
+}
+
+// Of up to kColumns rows, and how many those from `column` are.
+struct Width {
+    int64_t n;
+    const Kernel & kernel;
+};
+
+Width width_at(int64_t column, int64_t n_columns) noexcept {
+    static constexpr auto kKernels = kernels_of(std::make_integer_sequence<int, kColumns>());
+    const int64_t n = std::min<int64_t>(kColumns, n_columns - column);
+    return {n, kKernels[static_cast<size_t>(n - 1)]};
+}
+
+// A group of weight rows times `n_columns` activation rows, as they were prepared.
+void multiply_group(const Q8Matrix & weights,
+                    Group group,
+                    const std::byte * prepared,
+                    int64_t n_columns,
+                    WeightBlock * panel,
+                    float * out,
+                    int64_t out_stride) noexcept {
+    const Q8Block * first = weights.blocks + group.first * weights.stride;
+    WeightRows rows(first, weights.stride);
+    for (int64_t begin = 0; begin < weights.n_blocks; begin += kPanelBlocks) {
+        const int64_t n_blocks = std::min(kPanelBlocks, weights.n_blocks - begin);
+        for (int64_t block = 0; block < n_blocks; block++) {
+            fetch(first + (begin + block) * kSixteen);
+            interleave(rows, panel[block]);
+            rows.advance(1);
+        }
+        for (int64_t column = 0; column < n_columns; column += kColumns) {
+            const Width width = width_at(column, n_columns);
+            const int64_t tile = column * weights.n_blocks + begin * width.n;
+            width.kernel.multiply(panel,
+                                  prepared + tile * kColumnBytes,
+                                  n_blocks,
+                                  out + column * out_stride + group.first,
+                                  out_stride,
+                                  group.mask(),
+                                  begin > 0);
+        }
+    }
+}
+
+void multiply_rows(const Q8Matrix & weights,
+                   const Q8Matrix & activations,
+                   Share groups,
+                   float * out,
+                   int64_t out_stride) noexcept {
+    constexpr size_t kPanelSize = kPanelBlocks * sizeof(WeightBlock);
+    const int64_t most = std::min(kPanelColumns, activations.n_rows);
+    std::byte * bytes =
+        scratch.of(kPanelSize + static_cast<size_t>(most * activations.n_blocks * kColumnBytes));
+    auto * panel = reinterpret_cast<WeightBlock *>(bytes);
+    std::byte * prepared = bytes + kPanelSize;
+    for (int64_t first = 0; first < activations.n_rows; first += kPanelColumns) {
+        const int64_t n_columns = std::min(kPanelColumns, activations.n_rows - first);
+        for (int64_t column = 0; column < n_columns; column += kColumns) {
+            std::byte * tile = prepared + column * activations.n_blocks * kColumnBytes;
+            width_at(column, n_columns).kernel.prepare(activations, first + column, tile);
+        }
+        for (int64_t index = groups.begin; index < groups.end; index++) {
+            const Group group = group_at(index, weights.n_rows, kSixteen);
+            multiply_group(
+                weights, group, prepared, n_columns, panel, out + first * out_stride, out_stride);
+        }
+    }
+}
+
+} // namespace
+
+void q8_0_product(const Q8Matrix & weights,
+                  const Q8Matrix & activations,
+                  float * out,
+                  int64_t out_stride,
+                  int thread,
+                  int n_threads) noexcept {
+    const Share groups = share_of(count_of(weights.n_rows, kSixteen), thread, n_threads);
+    if (groups.begin < groups.end) {
+        multiply_rows(weights, activations, groups, out, out_stride);
+    }
+}
+
+} // namespace pyrunner
+
+#endif
