@@ -74,7 +74,7 @@ def _calls(
                 sampling=SamplingParams(
                     temperature=1.5, top_k=0, top_p=1, min_p=0, seed=seed, logit_bias=biases
                 ),
-                limits=Limits(max_tokens=300, stop=rendered.stop),
+                limits=Limits(max_tokens=600, stop=rendered.stop),
                 constraint=_grammars(model).constraint(rendered.calls),
                 preserved_tokens=rendered.preserved_tokens,
             )
