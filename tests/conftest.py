@@ -19,6 +19,7 @@ _IS_INSTALLED = os.environ.get("TESTED_PYRUNNER") == "installed"
 LISTED_SKIPS = (
     "needs a GPU",
     "needs macOS",
+    "needs AVX-512",  # a kernel of csrc/ggml_cpu
     "needs the right to mount",  # a disk that is really full; some containers forbid it
 )
 """How the reason of a skip begins that may happen in CI. Any other skip fails there."""

@@ -1,10 +1,10 @@
 #include "q8_0_product.h"
 
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) &&                   \
-    defined(__AVX512VL__)
+#ifdef PYRUNNER_Q8_0_PRODUCT
 
+#include "lanes.h"
+#include "parts.h"
 #include "scratch.h"
-#include "sixteen.h"
 
 #include <algorithm>
 #include <array>
@@ -23,7 +23,7 @@ constexpr int64_t kPanelColumns = 10 * kColumns; // prepared at once: the second
 constexpr int64_t kSteps = Q8Block::kSize / 4;   // the instruction adds four products at a time
 constexpr int64_t kAhead = 64 << 10;             // bytes: what memory gives while as many are used
 
-using WeightRows = SixteenRows<Q8Block>;
+using WeightRows = LaneRows<Q8Block>;
 
 thread_local Scratch scratch;
 
@@ -37,9 +37,9 @@ __m256i quants_of(const Q8Block & block) noexcept {
 }
 
 [[gnu::always_inline]] inline __m512 scales_of(const WeightRows & rows) noexcept {
-    alignas(32) uint16_t halves[kSixteen];
+    alignas(32) uint16_t halves[kLanes];
 #pragma GCC unroll 16
-    for (int row = 0; row < kSixteen; row++) {
+    for (int row = 0; row < kLanes; row++) {
         halves[row] = rows[row]->scale;
     }
     return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i *>(halves)));
@@ -52,15 +52,15 @@ __m256i quants_of(const Q8Block & block) noexcept {
     constexpr size_t kLine = 64;
     const auto * ahead = reinterpret_cast<const char *>(block) + kAhead;
 #pragma GCC unroll 16
-    for (size_t at = 0; at < kSixteen * sizeof(Q8Block); at += kLine) {
+    for (size_t at = 0; at < kLanes * sizeof(Q8Block); at += kLine) {
         _mm_prefetch(ahead + at, _MM_HINT_T1);
     }
 }
 
 // One block of each of 16 weight rows: four bytes of the first row, of the second, and so on.
 struct alignas(64) WeightBlock {
-    uint8_t quants[kSteps][kSixteen * 4]; // plus 128
-    float scales[kSixteen];
+    uint8_t quants[kSteps][kLanes * 4]; // plus 128
+    float scales[kLanes];
 };
 
 // One block of each of N activation rows. What they take lies close together, so that the members'
@@ -134,20 +134,19 @@ void prepare(const Q8Matrix & activations, int64_t first, std::byte * out) noexc
     }
 }
 
-// 16 weight rows times N activation rows over some blocks; adds to what is in `out` if `adds`.
+// A panel of `n_blocks` blocks times N activation rows.
 template <int N>
 void multiply(const WeightBlock * weights,
               const std::byte * prepared,
               int64_t n_blocks,
-              float * out,
-              int64_t out_stride,
+              Target target,
               __mmask16 mask,
               bool adds) noexcept {
     const auto * columns = reinterpret_cast<const ColumnBlock<N> *>(prepared);
     __m512 sums[N];
 #pragma GCC unroll 12
     for (int j = 0; j < N; j++) {
-        sums[j] = adds ? _mm512_maskz_loadu_ps(mask, out + j * out_stride) : _mm512_setzero_ps();
+        sums[j] = _mm512_setzero_ps();
     }
     for (int64_t block = 0; block < n_blocks; block++) {
         const WeightBlock & weight = weights[block];
@@ -176,20 +175,15 @@ void multiply(const WeightBlock * weights,
     }
 #pragma GCC unroll 12
     for (int j = 0; j < N; j++) {
-        _mm512_mask_storeu_ps(out + j * out_stride, mask, sums[j]);
+        store(target.out + j * target.stride, mask, sums[j], adds);
     }
 }
 
 // What is done with a number of activation rows, which has to be known to keep them in registers.
 struct Kernel {
     void (*prepare)(const Q8Matrix &, int64_t, std::byte *) noexcept;
-    void (*multiply)(const WeightBlock *,
-                     const std::byte *,
-                     int64_t,
-                     float *,
-                     int64_t,
-                     __mmask16,
-                     bool) noexcept;
+    void (*multiply)(
+        const WeightBlock *, const std::byte *, int64_t, Target, __mmask16, bool) noexcept;
 };
 
 template <int... N>
@@ -197,75 +191,81 @@ constexpr std::array<Kernel, sizeof...(N)> kernels_of(std::integer_sequence<int,
     return {Kernel{prepare<N + 1>, multiply<N + 1>}...};
 }
 
-// Of up to kColumns rows, and how many those from `column` are.
-struct Width {
-    int64_t n;
+// For the rows from `column`, at most kColumns.
+struct Tile {
+    int64_t n_columns;
     const Kernel & kernel;
 };
 
-Width width_at(int64_t column, int64_t n_columns) noexcept {
+Tile tile_at(int64_t column, int64_t n_columns) noexcept {
     static constexpr auto kKernels = kernels_of(std::make_integer_sequence<int, kColumns>());
     const int64_t n = std::min<int64_t>(kColumns, n_columns - column);
     return {n, kKernels[static_cast<size_t>(n - 1)]};
 }
 
-// A group of weight rows times `n_columns` activation rows, as they were prepared.
-void multiply_group(const Q8Matrix & weights,
-                    Group group,
-                    const std::byte * prepared,
-                    int64_t n_columns,
-                    WeightBlock * panel,
-                    float * out,
-                    int64_t out_stride) noexcept {
-    const Q8Block * first = weights.blocks + group.first * weights.stride;
-    WeightRows rows(first, weights.stride);
-    for (int64_t begin = 0; begin < weights.n_blocks; begin += kPanelBlocks) {
-        const int64_t n_blocks = std::min(kPanelBlocks, weights.n_blocks - begin);
-        for (int64_t block = 0; block < n_blocks; block++) {
-            fetch(first + (begin + block) * kSixteen);
-            interleave(rows, panel[block]);
-            rows.advance(1);
-        }
-        for (int64_t column = 0; column < n_columns; column += kColumns) {
-            const Width width = width_at(column, n_columns);
-            const int64_t tile = column * weights.n_blocks + begin * width.n;
-            width.kernel.multiply(panel,
-                                  prepared + tile * kColumnBytes,
-                                  n_blocks,
-                                  out + column * out_stride + group.first,
-                                  out_stride,
-                                  group.mask(),
-                                  begin > 0);
-        }
+// What a thread writes before it multiplies: a panel, and activation rows as the kernels take them.
+class Prepared {
+public:
+    Prepared(const Q8Matrix & weights, const Q8Matrix & activations) noexcept
+        : weights_(weights), activations_(activations) {
+        constexpr size_t kPanelSize = kPanelBlocks * sizeof(WeightBlock);
+        const int64_t most = std::min(kPanelColumns, activations.n_rows);
+        std::byte * bytes = scratch.of(
+            kPanelSize + static_cast<size_t>(most * activations.n_blocks * kColumnBytes));
+        panel_ = reinterpret_cast<WeightBlock *>(bytes);
+        columns_ = bytes + kPanelSize;
     }
-}
 
-void multiply_rows(const Q8Matrix & weights,
-                   const Q8Matrix & activations,
-                   Share groups,
-                   float * out,
-                   int64_t out_stride) noexcept {
-    constexpr size_t kPanelSize = kPanelBlocks * sizeof(WeightBlock);
-    const int64_t most = std::min(kPanelColumns, activations.n_rows);
-    std::byte * bytes =
-        scratch.of(kPanelSize + static_cast<size_t>(most * activations.n_blocks * kColumnBytes));
-    auto * panel = reinterpret_cast<WeightBlock *>(bytes);
-    std::byte * prepared = bytes + kPanelSize;
-    for (int64_t first = 0; first < activations.n_rows; first += kPanelColumns) {
-        const int64_t n_columns = std::min(kPanelColumns, activations.n_rows - first);
+    // The next products are with these rows, at most kPanelColumns.
+    void take(int64_t first, int64_t n_columns) noexcept {
+        n_columns_ = n_columns;
         for (int64_t column = 0; column < n_columns; column += kColumns) {
-            std::byte * tile = prepared + column * activations.n_blocks * kColumnBytes;
-            width_at(column, n_columns).kernel.prepare(activations, first + column, tile);
-        }
-        for (int64_t index = groups.begin; index < groups.end; index++) {
-            const Group group = group_at(index, weights.n_rows, kSixteen);
-            multiply_group(
-                weights, group, prepared, n_columns, panel, out + first * out_stride, out_stride);
+            std::byte * to = columns_ + column * activations_.n_blocks * kColumnBytes;
+            tile_at(column, n_columns).kernel.prepare(activations_, first + column, to);
         }
     }
-}
+
+    // A group of weight rows times the rows that were taken.
+    void multiply(Group group, Target target) noexcept {
+        const Q8Block * first = weights_.blocks + group.begin * weights_.stride;
+        WeightRows rows(first, weights_.stride);
+        for (int64_t begin = 0; begin < weights_.n_blocks; begin += kPanelBlocks) {
+            const int64_t n_blocks = std::min(kPanelBlocks, weights_.n_blocks - begin);
+            for (int64_t block = 0; block < n_blocks; block++) {
+                fetch(first + (begin + block) * kLanes);
+                interleave(rows, panel_[block]);
+                rows.advance(1);
+            }
+            for (int64_t column = 0; column < n_columns_; column += kColumns) {
+                const Tile tile = tile_at(column, n_columns_);
+                const int64_t at = column * weights_.n_blocks + begin * tile.n_columns;
+                tile.kernel.multiply(panel_,
+                                     columns_ + at * kColumnBytes,
+                                     n_blocks,
+                                     target.at(group.begin, column),
+                                     static_cast<__mmask16>(group.mask()),
+                                     begin > 0);
+            }
+        }
+    }
+
+private:
+    const Q8Matrix & weights_;
+    const Q8Matrix & activations_;
+    WeightBlock * panel_;
+    std::byte * columns_;
+    int64_t n_columns_ = 0;
+};
 
 } // namespace
+
+bool is_for_q8_0(int64_t n_weights,
+                 int64_t n_activations,
+                 int64_t n_blocks,
+                 int n_threads) noexcept {
+    return n_weights >= kLanes && n_activations > 1 && n_blocks > 0 &&
+           is_for_threads(ceil_div(n_weights, kLanes), n_threads);
+}
 
 void q8_0_product(const Q8Matrix & weights,
                   const Q8Matrix & activations,
@@ -273,9 +273,14 @@ void q8_0_product(const Q8Matrix & weights,
                   int64_t out_stride,
                   int thread,
                   int n_threads) noexcept {
-    const Share groups = share_of(count_of(weights.n_rows, kSixteen), thread, n_threads);
-    if (groups.begin < groups.end) {
-        multiply_rows(weights, activations, groups, out, out_stride);
+    const Share groups = share_of(ceil_div(weights.n_rows, kLanes), thread, n_threads);
+    Prepared prepared(weights, activations);
+    for (int64_t first = 0; first < activations.n_rows; first += kPanelColumns) {
+        prepared.take(first, std::min(kPanelColumns, activations.n_rows - first));
+        for (int64_t index = groups.begin; index < groups.end; index++) {
+            const Target target{out + first * out_stride, out_stride};
+            prepared.multiply(group_at(index, weights.n_rows, kLanes), target);
+        }
     }
 }
 

@@ -10,10 +10,11 @@ namespace pyrunner {
 // Grows to the most that was asked for; ends with its thread.
 class Scratch {
 public:
-    // Aligned to a cache line, with what was in it, or with anything where it had to grow. Ends the
-    // process without memory, as ggml's own allocations do.
+    // Aligned to a cache line, of no particular content. Ends the process without memory, as ggml's
+    // own allocations do.
     std::byte * of(size_t size) noexcept {
         if (size > size_) {
+            bytes_.reset();
             bytes_.reset(static_cast<std::byte *>(::operator new(size, kAlignment)));
             size_ = size;
         }

@@ -1,7 +1,11 @@
-// Compiled into ggml-cpu, where ggml calls this for every matrix product; what it does not take
-// goes on to ggml's own function, which CMakeLists.txt gives another name.
+// Compiled into ggml-cpu, which calls this function for matrix products that it has no better way
+// for (K-quants, experts and repacked weights have others); what it does not take goes on to ggml's
+// own, which CMakeLists.txt gives another name.
 #include "f16_product.h"
 #include "q8_0_product.h"
+
+#include <cstddef>
+#include <cstdint>
 
 #define GGML_COMMON_DECL_CPP
 #include "ggml-common.h"
@@ -9,6 +13,8 @@
 #include "llamafile/sgemm.h"
 
 static_assert(sizeof(pyrunner::Q8Block) == sizeof(block_q8_0) && pyrunner::Q8Block::kSize == QK8_0);
+static_assert(offsetof(pyrunner::Q8Block, scale) == offsetof(block_q8_0, d));
+static_assert(offsetof(pyrunner::Q8Block, quants) == offsetof(block_q8_0, qs));
 
 extern "C" bool ggml_llamafile_sgemm(const struct ggml_compute_params * params,
                                      int64_t m,
@@ -42,12 +48,11 @@ struct Product {
     int n_threads;
 };
 
-// Whether it was one for us. ggml takes a single row through Q8_0 weights, as fast as memory gives
-// them.
+// Whether it was one for us; the same for all threads.
 bool multiply(int left_type, int right_type, const Product & product) {
     if constexpr (kHasQ8Product) {
-        if (left_type == GGML_TYPE_Q8_0 && right_type == GGML_TYPE_Q8_0 && product.n_right > 1 &&
-            product.n_left >= kLeastWeights) {
+        if (left_type == GGML_TYPE_Q8_0 && right_type == GGML_TYPE_Q8_0 &&
+            is_for_q8_0(product.n_left, product.n_right, product.length, product.n_threads)) {
             const auto * weights = static_cast<const Q8Block *>(product.left);
             const auto * activations = static_cast<const Q8Block *>(product.right);
             q8_0_product({weights, product.n_left, product.length, product.left_stride},
@@ -62,7 +67,7 @@ bool multiply(int left_type, int right_type, const Product & product) {
     if constexpr (kHasF16Product) {
         // ggml rounds floats to halves before it asks again, of one row as of many.
         if (left_type == GGML_TYPE_F16 && right_type == GGML_TYPE_F16 &&
-            is_for_f16(product.n_left, product.length)) {
+            is_for_f16(product.n_left, product.n_right, product.length, product.n_threads)) {
             const auto * left = static_cast<const uint16_t *>(product.left);
             const auto * right = static_cast<const uint16_t *>(product.right);
             f16_product({left, product.n_left, product.length, product.left_stride},

@@ -1,12 +1,13 @@
 // Matrix products as ggml's CPU backend computes them, checked against sums written out here: what
 // csrc/ggml_cpu promises, seen from outside. One answer line per line on stdin:
 //
-//   kernels                            yes or no: this build of ggml-cpu has them
+//   kernel KIND                        yes or no: this build of ggml-cpu has one for it
 //   product KIND ROWS COLUMNS LENGTH THREADS SEED
 //
-// A product is of ROWS rows of KIND, q8_0 or f16, and COLUMNS rows of floats, LENGTH numbers each.
-// The answer: how many of the results are not, bit by bit, sums in one of the orders that are
-// promised, the same for all; and the largest difference relative to the sum of absolute values.
+// A product is of ROWS rows of KIND, q8_0 or f16, which have room between them, and COLUMNS rows of
+// floats, LENGTH numbers each; for f16 of two heads of those with one of these, as in attention.
+// The answer: how many of the results are not, bit by bit, the sums in the order that is promised
+// for that many columns; and the largest difference relative to the sum of absolute values.
 //
 // Exit status: 0, or 2 for a script that makes no sense.
 
@@ -19,7 +20,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <random>
@@ -33,31 +33,44 @@
 namespace {
 
 constexpr int64_t kBlock = 32;
+constexpr int64_t kRoom = 32;       // numbers behind each row that are of no row
+constexpr int64_t kBlockPanel = 48; // blocks that are added up at a time
+constexpr int64_t kHalfPanel = 128; // halves
+constexpr int64_t kFewColumns = 12; // fewer are added up in sixteen sums
+
+struct Shape {
+    int64_t n_rows;
+    int64_t n_columns; // of each head
+    int64_t length;
+    int n_threads;
+
+    int64_t room() const { return length + kRoom; }
+};
+
+// A result in the order that is promised, what it is exactly, and the sum of the absolute values.
+struct Expected {
+    float sum;
+    double exact;
+    double magnitude;
+};
+
+// What is multiplied, in the form that ggml gets it.
+class Product {
+public:
+    virtual ~Product() = default;
+    virtual ggml_type type() const = 0;
+    virtual int64_t n_heads() const = 0;
+    virtual const void * left() const = 0;
+    virtual std::vector<float> right() const = 0;
+    // Columns of the second head come behind those of the first.
+    virtual Expected expected(int64_t row, int64_t column) const = 0;
+};
 
 struct Block {
     ggml_fp16_t scale;
     int8_t quants[kBlock];
 };
 static_assert(sizeof(Block) == 34);
-
-struct Shape {
-    int64_t n_rows;
-    int64_t n_columns;
-    int64_t length;
-    int n_threads;
-};
-
-// What is multiplied, in the form that ggml gets it, and one result in every order that is
-// promised.
-struct Product {
-    ggml_type type;
-    std::vector<uint8_t> left;
-    std::vector<float> right;
-    std::function<std::vector<float>(int64_t row, int64_t column)> sums;
-    std::function<void(int64_t row, int64_t column, double & exact, double & magnitude)> measure;
-};
-
-// --- Q8_0 --------------------------------------------------------------------------------------
 
 using Blocks = std::vector<Block>;
 
@@ -91,58 +104,56 @@ Blocks weights_of(int64_t n, std::mt19937 & random) {
     return blocks;
 }
 
-std::vector<float> numbers_of(const Blocks & blocks) {
-    std::vector<float> numbers;
-    numbers.reserve(blocks.size() * kBlock);
-    for (const Block & block : blocks) {
-        for (const int8_t quant : block.quants) {
-            numbers.push_back(ggml_fp16_to_fp32(block.scale) * static_cast<float>(quant));
-        }
-    }
-    return numbers;
-}
+class Q8Product : public Product {
+public:
+    Q8Product(const Shape & shape, std::mt19937 & random)
+        : n_blocks_(shape.length / kBlock), room_(shape.room() / kBlock),
+          weights_(weights_of(shape.n_rows * room_, random)),
+          activations_(activations_of(shape.n_columns * n_blocks_, random)) {}
 
-Product q8_0_product(const Shape & shape, std::mt19937 & random) {
-    const int64_t n_blocks = shape.length / kBlock;
-    const Blocks weights = weights_of(shape.n_rows * n_blocks, random);
-    const Blocks activations = activations_of(shape.n_columns * n_blocks, random);
-    // Calls add(sum of products, sum of their absolute values, scale) for each block.
-    const auto each = [=](int64_t row, int64_t column, const auto & add) {
-        for (int64_t i = 0; i < n_blocks; i++) {
-            const Block & left = weights[static_cast<size_t>(row * n_blocks + i)];
-            const Block & right = activations[static_cast<size_t>(column * n_blocks + i)];
+    ggml_type type() const override { return GGML_TYPE_Q8_0; }
+    int64_t n_heads() const override { return 1; }
+    const void * left() const override { return weights_.data(); }
+    std::vector<float> right() const override {
+        std::vector<float> numbers;
+        numbers.reserve(activations_.size() * kBlock);
+        for (const Block & block : activations_) {
+            for (const int8_t quant : block.quants) {
+                numbers.push_back(ggml_fp16_to_fp32(block.scale) * static_cast<float>(quant));
+            }
+        }
+        return numbers;
+    }
+    Expected expected(int64_t row, int64_t column) const override {
+        Expected result{};
+        float sum = 0;
+        for (int64_t i = 0; i < n_blocks_; i++) {
+            const Block & left = weights_[static_cast<size_t>(row * room_ + i)];
+            const Block & right = activations_[static_cast<size_t>(column * n_blocks_ + i)];
             int32_t dot = 0;
             int32_t absolute = 0;
             for (int64_t j = 0; j < kBlock; j++) {
                 dot += left.quants[j] * right.quants[j];
                 absolute += std::abs(left.quants[j] * right.quants[j]);
             }
-            add(static_cast<float>(dot),
-                absolute,
-                ggml_fp16_to_fp32(left.scale) * ggml_fp16_to_fp32(right.scale));
+            const float scale = ggml_fp16_to_fp32(left.scale) * ggml_fp16_to_fp32(right.scale);
+            sum = std::fma(static_cast<float>(dot), scale, sum);
+            result.exact += static_cast<double>(dot) * scale;
+            result.magnitude += static_cast<double>(absolute) * scale;
+            if ((i + 1) % kBlockPanel == 0 || i + 1 == n_blocks_) {
+                result.sum += sum;
+                sum = 0;
+            }
         }
-    };
-    std::vector<uint8_t> bytes(weights.size() * sizeof(Block));
-    std::memcpy(bytes.data(), weights.data(), bytes.size());
-    return {GGML_TYPE_Q8_0,
-            bytes,
-            numbers_of(activations),
-            [=](int64_t row, int64_t column) -> std::vector<float> {
-                float sum = 0;
-                each(row, column, [&](float dot, int32_t /*absolute*/, float scale) {
-                    sum = std::fma(dot, scale, sum);
-                });
-                return {sum};
-            },
-            [=](int64_t row, int64_t column, double & exact, double & magnitude) {
-                each(row, column, [&](double dot, int32_t absolute, double scale) {
-                    exact += dot * scale;
-                    magnitude += absolute * scale;
-                });
-            }};
-}
+        return result;
+    }
 
-// --- F16 ---------------------------------------------------------------------------------------
+private:
+    int64_t n_blocks_;
+    int64_t room_;
+    Blocks weights_;
+    Blocks activations_;
+};
 
 // That a half has room for.
 std::vector<float> halves_of(int64_t n, std::mt19937 & random) {
@@ -154,10 +165,14 @@ std::vector<float> halves_of(int64_t n, std::mt19937 & random) {
     return numbers;
 }
 
-float sum_in_order(const float * left, const float * right, int64_t n) {
+float sum_of_panels(const float * left, const float * right, int64_t n) {
     float sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        sum = std::fma(left[i], right[i], sum);
+    for (int64_t begin = 0; begin < n; begin += kHalfPanel) {
+        float part = 0;
+        for (int64_t i = begin; i < std::min(n, begin + kHalfPanel); i++) {
+            part = std::fma(left[i], right[i], part);
+        }
+        sum += part;
     }
     return sum;
 }
@@ -176,42 +191,48 @@ float sum_of_sixteen(const float * left, const float * right, int64_t n) {
     return sums[0];
 }
 
-Product f16_product(const Shape & shape, std::mt19937 & random) {
-    const std::vector<float> cells = halves_of(shape.n_rows * shape.length, random);
-    const std::vector<float> right = halves_of(shape.n_columns * shape.length, random);
-    std::vector<uint8_t> bytes(cells.size() * sizeof(ggml_fp16_t));
-    ggml_fp32_to_fp16_row(cells.data(),
-                          reinterpret_cast<ggml_fp16_t *>(bytes.data()),
-                          static_cast<int64_t>(cells.size()));
-    const int64_t n = shape.length;
-    return {GGML_TYPE_F16,
-            bytes,
-            right,
-            [=](int64_t row, int64_t column) -> std::vector<float> {
-                const float * a = cells.data() + row * n;
-                const float * b = right.data() + column * n;
-                return {sum_in_order(a, b, n), sum_of_sixteen(a, b, n)};
-            },
-            [=](int64_t row, int64_t column, double & exact, double & magnitude) {
-                for (int64_t i = 0; i < n; i++) {
-                    const double term =
-                        static_cast<double>(cells[static_cast<size_t>(row * n + i)]) *
-                        right[static_cast<size_t>(column * n + i)];
-                    exact += term;
-                    magnitude += std::abs(term);
-                }
-            }};
-}
+class F16Product : public Product {
+public:
+    F16Product(const Shape & shape, std::mt19937 & random)
+        : shape_(shape), cells_(halves_of(shape.n_rows * shape.room(), random)),
+          halves_(cells_.size()),
+          right_(halves_of(shape.n_columns * shape.length * n_heads(), random)) {
+        ggml_fp32_to_fp16_row(cells_.data(), halves_.data(), static_cast<int64_t>(cells_.size()));
+    }
 
-// --- Both --------------------------------------------------------------------------------------
+    ggml_type type() const override { return GGML_TYPE_F16; }
+    int64_t n_heads() const override { return 2; }
+    const void * left() const override { return halves_.data(); }
+    std::vector<float> right() const override { return right_; }
+    Expected expected(int64_t row, int64_t column) const override {
+        const float * left = cells_.data() + row * shape_.room();
+        const float * right = right_.data() + column * shape_.length;
+        const auto sum = shape_.n_columns < kFewColumns ? sum_of_sixteen : sum_of_panels;
+        Expected result{sum(left, right, shape_.length), 0, 0};
+        for (int64_t i = 0; i < shape_.length; i++) {
+            const double term = static_cast<double>(left[i]) * right[i];
+            result.exact += term;
+            result.magnitude += std::abs(term);
+        }
+        return result;
+    }
+
+private:
+    Shape shape_;
+    std::vector<float> cells_;
+    std::vector<ggml_fp16_t> halves_;
+    std::vector<float> right_;
+};
 
 std::vector<float> computed(const Shape & shape, const Product & product) {
     const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(
         ggml_init({1U << 20U, nullptr, true}), ggml_free);
+    ggml_tensor * room =
+        ggml_new_tensor_2d(context.get(), product.type(), shape.room(), shape.n_rows);
     ggml_tensor * left =
-        ggml_new_tensor_2d(context.get(), product.type, shape.length, shape.n_rows);
-    ggml_tensor * right =
-        ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, shape.length, shape.n_columns);
+        ggml_view_2d(context.get(), room, shape.length, shape.n_rows, room->nb[1], 0);
+    ggml_tensor * right = ggml_new_tensor_3d(
+        context.get(), GGML_TYPE_F32, shape.length, shape.n_columns, product.n_heads());
     ggml_tensor * result = ggml_mul_mat(context.get(), left, right);
     ggml_cgraph * graph = ggml_new_graph(context.get());
     ggml_build_forward_expand(graph, result);
@@ -220,55 +241,52 @@ std::vector<float> computed(const Shape & shape, const Product & product) {
     ggml_backend_cpu_set_n_threads(backend.get(), shape.n_threads);
     const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
         ggml_backend_alloc_ctx_tensors(context.get(), backend.get()), ggml_backend_buffer_free);
-    ggml_backend_tensor_set(left, product.left.data(), 0, product.left.size());
-    ggml_backend_tensor_set(right, product.right.data(), 0, product.right.size() * sizeof(float));
+    ggml_backend_tensor_set(room, product.left(), 0, ggml_nbytes(room));
+    ggml_backend_tensor_set(right, product.right().data(), 0, ggml_nbytes(right));
     ggml_backend_graph_compute(backend.get(), graph);
-    std::vector<float> out(static_cast<size_t>(shape.n_rows * shape.n_columns));
-    ggml_backend_tensor_get(result, out.data(), 0, out.size() * sizeof(float));
+    std::vector<float> out(static_cast<size_t>(ggml_nelements(result)));
+    ggml_backend_tensor_get(result, out.data(), 0, ggml_nbytes(result));
     return out;
 }
 
 void answer_product(const Shape & shape, const Product & product) {
     const std::vector<float> out = computed(shape, product);
-    std::vector<int64_t> n_different(product.sums(0, 0).size());
+    int64_t n_different = 0;
     double worst = 0;
-    for (int64_t column = 0; column < shape.n_columns; column++) {
+    for (int64_t column = 0; column < shape.n_columns * product.n_heads(); column++) {
         for (int64_t row = 0; row < shape.n_rows; row++) {
             const float result = out[static_cast<size_t>(column * shape.n_rows + row)];
-            const std::vector<float> sums = product.sums(row, column);
-            for (size_t order = 0; order < sums.size(); order++) {
-                n_different[order] += result == sums[order] ? 0 : 1;
-            }
-            double exact = 0;
-            double magnitude = 0;
-            product.measure(row, column, exact, magnitude);
+            const Expected expected = product.expected(row, column);
+            n_different += result == expected.sum ? 0 : 1;
             // Written so that a NaN counts.
-            const double error = std::abs(result - exact) / std::max(magnitude, 1e-30);
+            const double error =
+                std::abs(result - expected.exact) / std::max(expected.magnitude, 1e-30);
             worst = error <= worst ? worst : error;
         }
     }
-    const int64_t least = *std::min_element(n_different.begin(), n_different.end());
-    std::printf("%lld %g\n", static_cast<long long>(least), worst);
+    std::printf("%lld %g\n", static_cast<long long>(n_different), worst);
 }
 
-Product product_of(const std::string & kind, const Shape & shape, std::mt19937 & random) {
-    if (kind == "q8_0") {
-        script::check_script(shape.length % kBlock == 0, "a length of whole blocks is needed");
-        return q8_0_product(shape, random);
-    }
-    script::check_script(kind == "f16", "unknown kind " + kind);
-    return f16_product(shape, random);
+void check_kind(const std::string & kind) {
+    script::check_script(kind == "q8_0" || kind == "f16", "unknown kind " + kind);
+}
+
+void answer_kernel(const std::string & kind) {
+    check_kind(kind);
+    const int has = kind == "f16" ? ggml_cpu_has_avx512() : ggml_cpu_has_avx512_vnni();
+    std::puts(has != 0 ? "yes" : "no");
 }
 
 void answer(const std::string & line) {
     script::Words words(line);
     const auto verb = words.take<std::string>("verb");
-    if (verb == "kernels") {
-        std::puts(ggml_cpu_has_avx512_vnni() != 0 ? "yes" : "no");
+    const auto kind = words.take<std::string>("kind");
+    if (verb == "kernel") {
+        answer_kernel(kind);
         return;
     }
     script::check_script(verb == "product", "unknown verb " + verb);
-    const auto kind = words.take<std::string>("kind");
+    check_kind(kind);
     Shape shape{};
     shape.n_rows = words.take<int64_t>("rows");
     shape.n_columns = words.take<int64_t>("columns");
@@ -278,7 +296,13 @@ void answer(const std::string & line) {
     script::check_script(shape.n_rows > 0 && shape.n_columns > 0 && shape.length > 0 &&
                              shape.n_threads > 0,
                          "counts are at least 1");
-    answer_product(shape, product_of(kind, shape, random));
+    script::check_script(kind == "f16" || shape.length % kBlock == 0,
+                         "a length of whole blocks is needed");
+    if (kind == "f16") {
+        answer_product(shape, F16Product(shape, random));
+    } else {
+        answer_product(shape, Q8Product(shape, random));
+    }
 }
 
 } // namespace

@@ -1,55 +1,92 @@
 """Matrix products of ``csrc/ggml_cpu``, as ggml computes them, against sums written out."""
 
 import subprocess
+from dataclasses import dataclass
 
 import pytest
 from support import reference
 
+pytestmark = pytest.mark.native
+
 _MAX_ERROR = 1e-6
 """Of a sum of floats, relative to the sum of their absolute values."""
-_COLUMNS = (1, 2, 3, 11, 12, 13, 25, 121)
-_ROWS_AND_LENGTHS = {
-    "q8_0": ((1, 15, 16, 17, 64, 100), (32, 18 * 32, 47 * 32, 48 * 32, 49 * 32, 100 * 32)),
-    "f16": ((31, 32, 33, 64, 100, 300), (32, 64, 96, 128, 160, 1536)),
-}
 
 
-def _answers(*lines: str) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What a kernel takes, and what is tried."""
+
+    kind: str
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    def lines(self, n_threads: int) -> list[str]:
+        shapes = [(m, n, k) for m in self.rows for n in self.columns for k in self.lengths]
+        return [
+            f"product {self.kind} {m} {n} {k} {n_threads} {seed}"
+            for seed, (m, n, k) in enumerate(shapes)
+        ]
+
+
+# Each number of columns that has code of its own, the last of some, and more than are done at once.
+Q8_0 = Kernel("q8_0", (32, 33, 100), (*range(2, 14), 25, 121), (32, 18 * 32, 49 * 32))
+F16 = Kernel("f16", (32, 33, 100), (1, 2, 11, *range(12, 19), 121), (32, 64, 160, 1536))
+OTHERS = (
+    Kernel("q8_0", (16, 17), (2, 3, 13), (32, 18 * 32)),
+    Kernel("q8_0", (1, 15, 64), (1,), (32, 18 * 32)),
+    Kernel("q8_0", (1, 15), (3, 25), (32, 18 * 32)),
+    Kernel("f16", (1, 31), (1, 3, 25), (64, 80)),
+    Kernel("f16", (64,), (1, 3, 25), (48, 80)),
+)
+
+
+def _answers(lines: list[str]) -> list[tuple[int, float]]:
+    """Of products: how many results are not bit by bit what is promised, and the largest error."""
+    found = [answer.split() for answer in _asked(lines)]
+    assert len(found) == len(lines)
+    return [(int(n_different), float(error)) for n_different, error in found]
+
+
+def _asked(lines: list[str]) -> list[str]:
     program = reference.program().with_name("pyrunner_products")
     script = "".join(f"{line}\n" for line in lines)
     done = subprocess.run([program], input=script, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
-def _is_ours(kind: str, n_rows: int, n_columns: int) -> bool:
-    """Whether a kernel of ours is promised for it, where the processor has the instructions."""
-    return n_rows >= 16 and n_columns > 1 if kind == "q8_0" else n_rows >= 32
-
-
-@pytest.fixture(scope="module")
-def has_kernels() -> bool:
-    (answer,) = _answers("kernels")
-    return answer == "yes"
-
-
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
-@pytest.mark.parametrize("kind", _ROWS_AND_LENGTHS)
-def test_products_are_the_sums_that_are_promised(kind: str, n_threads: int, has_kernels: bool):
-    rows, lengths = _ROWS_AND_LENGTHS[kind]
-    shapes = [(m, n, length) for m in rows for n in _COLUMNS for length in lengths]
-    answers = _answers(
-        *(
-            f"product {kind} {m} {n} {length} {n_threads} {seed}"
-            for seed, (m, n, length) in enumerate(shapes)
-        )
-    )
-    assert len(answers) == len(shapes)
-    for (m, n, length), answer in zip(shapes, answers, strict=True):
-        n_different, worst = answer.split()
-        assert float(worst) < _MAX_ERROR, (m, n, length)
-        # Bit by bit, which says as well that it is our kernel that was asked.
-        is_exact = has_kernels and _is_ours(kind, m, n)
-        assert n_different == "0" or not is_exact, (m, n, length)
+@pytest.mark.parametrize("kernel", [Q8_0, F16], ids=lambda each: each.kind)
+def test_products_are_right(kernel: Kernel, n_threads: int):
+    lines = kernel.lines(n_threads)
+    wrong = [
+        (line, error)
+        for line, (_, error) in zip(lines, _answers(lines), strict=True)
+        if not error < _MAX_ERROR
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("kernel", [Q8_0, F16], ids=lambda each: each.kind)
+def test_sums_are_in_the_order_that_is_promised(kernel: Kernel, n_threads: int):
+    # Which says as well that it is our kernel that was asked.
+    if _asked([f"kernel {kernel.kind}"]) == ["no"]:
+        pytest.skip("needs AVX-512")
+    lines = kernel.lines(n_threads)
+    differ = [line for line, (n, _) in zip(lines, _answers(lines), strict=True) if n > 0]
+    assert not differ
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("shapes", OTHERS, ids=lambda each: f"{each.kind}-{each.rows}")
+def test_what_kernels_hardly_take_or_not_at_all_is_right_too(shapes: Kernel, n_threads: int):
+    assert all(error < _MAX_ERROR for _, error in _answers(shapes.lines(n_threads)))
+
+
+def test_more_threads_than_work_are_right_too():
+    lines = [f"product {kind} 64 {n} 64 16 1" for kind in ("q8_0", "f16") for n in (1, 2, 13)]
+    assert all(error < _MAX_ERROR for _, error in _answers(lines))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +95,8 @@ def test_products_are_the_sums_that_are_promised(kind: str, n_threads: int, has_
         ("product q8_0 1 0 32 1 1", "counts are at least 1"),
         ("product q8_0 1 1 33 1 1", "a length of whole blocks is needed"),
         ("product q4_0 1 1 32 1 1", "unknown kind q4_0"),
-        ("sum", "unknown verb sum"),
+        ("kernel q4_0", "unknown kind q4_0"),
+        ("sum f16", "unknown verb sum"),
     ],
 )
 def test_a_script_that_makes_no_sense_is_refused(line: str, problem: str):
