@@ -41,6 +41,8 @@ DEPTHS = (300, 1400)
 CHUNKS = (64, 96, 128, 192, 256, 512)
 N_PROMPT = 2000
 WITHOUT, WITH = 0, 1  # flash attention
+_SETTLE_S = 0.4
+"""So long ggml's threads go on waiting at full speed after a pass, in the way of another session's."""
 _CONTEXT = {"n_ctx": 2048, "n_lanes": 32}
 
 
@@ -98,6 +100,7 @@ def _pass_ms(session: Session, n_held: int, shape: Sequence[int]) -> float:
     n_rows = 0
     for lane, n_tokens in enumerate(shape):
         n_rows = write_rows(session, n_rows, lane, _drawn(n_tokens), n_held, ROW_SAMPLE)
+    time.sleep(_SETTLE_S)
     passed_ms = _timed_ms(session, n_rows)
     for lane in range(len(shape)):
         session.truncate_lane(lane, n_held)
@@ -119,6 +122,7 @@ def _compare_chunks(model: Model, options: argparse.Namespace) -> None:
 def _read(session: Session, n_tokens: int, n_chunk: int) -> float:
     """Read a prompt into lane 0; returns the milliseconds of its passes."""
     session.clear_lane(0)
+    time.sleep(_SETTLE_S)
     passed_ms = 0.0
     for start in range(0, n_tokens, n_chunk):
         part = _drawn(min(n_chunk, n_tokens - start))
