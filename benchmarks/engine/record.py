@@ -8,7 +8,7 @@ from measuring.table import AnyRow
 
 from engine.rows import ROWS
 
-_FACTS = ("measured", "commit", "load at the start")
+_FACTS = ("measured", "machine", "commit", "load at the start")
 """What is told of a row that was measured apart from the others."""
 
 Record = tuple[list[AnyRow], dict[str, object]]

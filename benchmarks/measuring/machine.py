@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from measuring.pairs import report
 
@@ -31,8 +32,20 @@ def facts() -> dict[str, object]:
     now = dt.datetime.now(dt.UTC)
     return {
         "measured": now.isoformat(timespec="seconds"),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.release()}",
+        "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.release()}",
     }
+
+
+def _processor() -> str:
+    """Its name, and numbers that tell what hypervisors hide; or only the architecture."""
+    told = {}
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        told = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+    if "model name" not in told:
+        return platform.machine()
+    family, model = told.get("cpu family", "?"), told.get("model", "?")
+    return f"{told['model name']} (family {family}, model {model})"
 
 
 @contextlib.contextmanager
