@@ -42,7 +42,7 @@ CHUNKS = (64, 96, 128, 192, 256, 512)
 N_PROMPT = 2000
 WITHOUT, WITH = 0, 1  # flash attention
 _SETTLE_S = 0.4
-"""So long ggml's threads wait at full speed after a pass, in the way of another session's."""
+"""Before a pass: ggml's threads wait at full speed for a while, in the way of another session's."""
 _CONTEXT = {"n_ctx": 2048, "n_lanes": 32}
 
 

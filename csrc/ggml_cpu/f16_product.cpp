@@ -197,8 +197,6 @@ constexpr std::array<Multiply, sizeof...(N)> kernels_of(std::integer_sequence<in
 
 constexpr auto kMultiply = kernels_of(std::make_integer_sequence<int, kColumns>());
 
-thread_local Scratch scratch;
-
 // One thread's panel and floats of the right, of which those that are there are not made again.
 class Panels {
 public:

@@ -25,8 +25,6 @@ constexpr int64_t kAhead = 64 << 10;             // bytes: what memory gives whi
 
 using WeightRows = LaneRows<Q8Block>;
 
-thread_local Scratch scratch;
-
 // The instruction's first factor has no sign, so weights have 128 more in it: one bit flipped.
 __m512i bias() noexcept {
     return _mm512_set1_epi8(static_cast<char>(0x80));

@@ -30,4 +30,7 @@ private:
     size_t size_ = 0;
 };
 
+// One for all kernels: a thread is in one of them at a time.
+inline thread_local Scratch scratch;
+
 } // namespace pyrunner

@@ -45,22 +45,22 @@ ROWS: dict[int, Workload] = {
     ),
     2: Workload(
         title="Distinct chats at once",
-        minutes=23,
+        minutes=10,
         measure=lambda bench: [*crowd.rows(bench)],
     ),
     3: Workload(
         title="A prefix that 32 requests share",
-        minutes=24,
+        minutes=14,
         measure=lambda bench: [*shared_prefix.rows(bench)],
     ),
     4: Workload(
         title="More conversations than lanes",
-        minutes=17,
+        minutes=8,
         measure=lambda bench: [*conversations.rows(bench)],
     ),
     5: Workload(
         title="A long prompt arrives while others stream",
-        minutes=5.5,
+        minutes=3,
         measure=lambda bench: [*long_prompt.rows(bench)],
     ),
     6: Workload(
@@ -70,12 +70,12 @@ ROWS: dict[int, Workload] = {
     ),
     7: Workload(
         title="JSON schema",
-        minutes=9.5,
+        minutes=4.5,
         measure=lambda bench: [*structured.rows(bench)],
     ),
     8: Workload(
         title="Drafts",
-        minutes=3,
+        minutes=1.5,
         measure=speculating.rows,
         has_peers=False,
     ),
@@ -97,7 +97,7 @@ ROWS: dict[int, Workload] = {
     ),
     12: Workload(
         title="A thousand embeddings",
-        minutes=6,
+        minutes=2.5,
         measure=lambda bench: [*embeddings.rows(bench)],
     ),
     13: Workload(
