@@ -69,6 +69,12 @@ class Model:
 
 _Views: TypeAlias = tuple[memoryview, memoryview, memoryview, memoryview]
 
+class LargePages:
+    def __init__(self, model: Model) -> None: ...
+    @property
+    def n_left_bytes(self) -> int: ...
+    def move(self, n_bytes: int) -> bool: ...
+
 class Session:
     def __init__(
         self,

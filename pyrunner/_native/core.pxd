@@ -80,6 +80,13 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         Status prepare_dry(const DryParams & params) noexcept
 
 
+cdef extern from "large_pages.h" namespace "pyrunner" nogil:
+    cdef cppclass CppLargePages "pyrunner::LargePages":
+        CppLargePages(const CppModel & model) except +
+        uint64_t n_left_bytes() noexcept
+        Status move(uint64_t n_bytes) noexcept
+
+
 cdef extern from "quantize.h" namespace "pyrunner" nogil:
     Status native_quantize "pyrunner::quantize"(const string & source, const string & target,
                                                 int32_t file_type, int32_t n_threads,

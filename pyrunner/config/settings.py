@@ -100,6 +100,10 @@ class EngineConfig:
     that its lack would cost too much memory."""
     use_mmap: bool = True
     """Map the model file instead of reading it."""
+    large_pages: bool = True
+    """While the first answers are written, move the weights from the mapped file into memory in
+    pages of 2 MB, so that single tokens come faster. Only on a CPU, where Linux has such pages and
+    twice as much memory is free; what has moved cannot be dropped as a file's pages can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ _NOT_IN_KEY = frozenset(
         "cache_bytes",
         "cache_disk_bytes",
         "flash_attention",  # what comes of it is among the facts
+        "large_pages",
         "n_batch",
         "n_ctx",
         "n_lanes",  # see `Head.fits_layouts`

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 
+from pyrunner import machine_memory
 from pyrunner._native import Model, Session
 from pyrunner._native.status import Status
 from pyrunner.config import (
@@ -238,8 +239,7 @@ def cache_budget(lanes_bytes: int, config: EngineConfig) -> int:
     """Bytes of parked states: as configured, else as for the lanes, at most a share of all."""
     if config.cache_bytes >= 0:
         return config.cache_bytes
-    machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(lanes_bytes, int(machine_bytes * MAX_DEFAULT_CACHE_SHARE))
+    return min(lanes_bytes, int(machine_memory.total_bytes() * MAX_DEFAULT_CACHE_SHARE))
 
 
 def describe(model: Model, session: Session | None, *, n_ctx: int, n_ctx_max: int) -> ModelInfo:

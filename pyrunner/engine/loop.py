@@ -18,6 +18,7 @@ from pyrunner.engine.constraint import accept
 from pyrunner.engine.disk_tier import DiskTier
 from pyrunner.engine.drafting import open_speculation
 from pyrunner.engine.embedding import Embeddings
+from pyrunner.engine.large_pages import open_mover
 from pyrunner.engine.loading import (
     cache_budget,
     context_length,
@@ -99,6 +100,7 @@ class EngineLoop:
         users = [each for each in (self._session, self._embeddings) if each is not None]
         self._governor = ThreadGovernor(n_threads, () if config.n_threads else users)
         self._speculation = open_speculation(model, self._session, config, draft, clock)
+        self._mover = open_mover((model, draft), config)
         n_batch = config.n_batch if self._session is None else self._session.n_batch
         self._budgets = SchedulerConfig.of(n_batch, n_twice(model))
         self._urgency = Urgency(self.interrupt)
@@ -208,6 +210,8 @@ class EngineLoop:
             done = run_step(self.session, schedule, self._sequences, drafts)
         now = self._clock()
         self._note_running(schedule.running_lanes, drafts, done.sampled)
+        if schedule.running_lanes:
+            self._mover.move()
         if schedule.chunk:
             n_read = [self._note_read(part, is_done=done.is_chunk_done) for part in schedule.chunk]
             self._lanes.note_read(sum(n_read))
@@ -331,13 +335,7 @@ class EngineLoop:
 
     def _advance(self, sampled: Sampled, now_s: float) -> StepEvent:
         sequence = self._sequences[sampled.lane]
-        sequence.n_generated += 1
-        sequence.generated.append(sampled.token)
-        sequence.last_token = sampled.token
-        if sequence.drafter is not None:
-            sequence.drafter.feed(sampled.token)
-        if sequence.first_token_at_s is None:
-            sequence.first_token_at_s = now_s
+        sequence.add(sampled.token, now_s)
         if sampled.is_end:
             return self._end(sequence, FinishReason.STOP, "", sampled, now_s)
         passed = sequence.stops.feed(sampled.text)

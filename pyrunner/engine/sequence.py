@@ -101,6 +101,16 @@ class Sequence:
         """No further token may be generated."""
         return self.n_left <= 0
 
+    def add(self, token: int, now_s: float) -> None:
+        """A token was sampled."""
+        self.n_generated += 1
+        self.generated.append(token)
+        self.last_token = token
+        if self.drafter is not None:
+            self.drafter.feed(token)
+        if self.first_token_at_s is None:
+            self.first_token_at_s = now_s
+
     def ready_drafter(self, trust: float) -> Drafter:
         """The drafter, which knows all tokens until now; `trust` is that in the draft model."""
         if self.drafter is None:

@@ -5,16 +5,19 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from support.mapped_files import mapped_bytes
 
 from pyrunner._native import Model, Session
 from pyrunner._native.status import Status
 from pyrunner.config import EngineConfig
 from pyrunner.engine.admission import Admission
-from pyrunner.engine.loading import context_length
+from pyrunner.engine.large_pages import has_large_pages
+from pyrunner.engine.loading import context_length, load_model
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent, Text
@@ -65,6 +68,24 @@ def test_more_requests_than_lanes_all_finish_with_their_limits(loop: EngineLoop)
     tokens = _tokens_of(loop)
     assert {key: len(value) for key, value in tokens.items()} == {i: 3 + i for i in range(10)}
     assert loop.n_running == loop.n_waiting == 0
+
+
+@pytest.mark.skipif(not has_large_pages(), reason="this system has no large pages for programs")
+def test_answers_are_the_same_while_weights_move_to_large_pages(
+    model_path: Path, config: EngineConfig
+) -> None:
+    answers, moved_bytes = [], []
+    for large_pages in (False, True):
+        model = load_model([model_path], config)
+        assert model is not None
+        n_mapped = mapped_bytes(model_path)
+        loop = EngineLoop(model, replace(config, large_pages=large_pages))
+        for request_id in range(2):
+            loop.submit(_request(request_id, max_tokens=30))
+        answers.append(_tokens_of(loop))
+        moved_bytes.append(n_mapped - mapped_bytes(model_path))
+    assert answers[0] == answers[1]
+    assert moved_bytes[0] == 0 < moved_bytes[1]
 
 
 def test_a_request_that_joins_later_does_not_change_one_that_runs(

@@ -1,0 +1,84 @@
+"""When weights move from a mapped file into large pages, and whether.
+
+The file is mapped when a model is loaded, because that is the shortest way to a first token. Large
+pages make later ones faster (``csrc/large_pages.h``), but cost a copy, and memory that the system
+cannot drop: they come a little at a time, between steps of running answers.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pyrunner import machine_memory
+from pyrunner._native import LargePages, Model
+from pyrunner.config import EngineConfig
+
+_SYSTEM = Path("/sys/kernel/mm/transparent_hugepage")
+_PAGE_BYTES = 2 * 1024 * 1024
+"""What csrc moves, and what the processor has to call a large page for it to be of use."""
+_N_PORTIONS = 256
+"""A model moves in about so many steps at most: a step takes little longer, and few mappings are
+made, of which a process may have 65,530."""
+_ROOM = 2
+"""Times what is moved has to be free, so that as much stays for others."""
+
+
+class Movable(Protocol):
+    """`pyrunner._native.LargePages`."""
+
+    @property
+    def n_left_bytes(self) -> int:
+        """What `move` would still move."""
+
+    def move(self, n_bytes: int) -> bool:
+        """Move so much, rounded up to large pages; False when the system refuses."""
+
+
+class LargePageMover:
+    """Moves the weights of models, a portion after each step that asks for it. One thread.
+
+    Args:
+        weights: Of each model, in the order in which they are moved.
+        room_bytes: How much memory is free.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[Movable],
+        room_bytes: Callable[[], int] = machine_memory.room_bytes,
+    ) -> None:
+        self._left = [each for each in weights if each.n_left_bytes > 0]
+        self._room_bytes = room_bytes
+        n_bytes = sum(each.n_left_bytes for each in self._left)
+        self._portion_bytes = max(_PAGE_BYTES, n_bytes // _N_PORTIONS)
+
+    def move(self) -> None:
+        """Between two steps: move the next portion, if anything is left and there is room."""
+        if not self._left:
+            return
+        n_left_bytes = sum(each.n_left_bytes for each in self._left)
+        if self._room_bytes() < _ROOM * n_left_bytes:
+            self._left.clear()
+        elif not self._left[0].move(self._portion_bytes) or self._left[0].n_left_bytes == 0:
+            del self._left[0]
+
+
+def open_mover(models: Iterable[Model | None], config: EngineConfig) -> LargePageMover:
+    """For those of these models that there are; it moves nothing where nobody has large pages.
+
+    Args:
+        models: Loaded; each is kept alive while it is being moved.
+        config: `large_pages` is read.
+    """
+    is_wanted = config.large_pages and has_large_pages()
+    return LargePageMover([LargePages(each) for each in models if each is not None and is_wanted])
+
+
+def has_large_pages(system: Path = _SYSTEM) -> bool:
+    """Whether memory that asks for large pages gets them, and they are of 2 MB."""
+    try:
+        enabled = (system / "enabled").read_text(encoding="ascii")
+        n_bytes = int((system / "hpage_pmd_size").read_text(encoding="ascii"))
+    except (OSError, ValueError):  # not Linux, or a kernel without them
+        return False
+    return "[never]" not in enabled and n_bytes == _PAGE_BYTES

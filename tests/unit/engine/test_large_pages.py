@@ -1,0 +1,96 @@
+"""Weights move to large pages a little at a time, and only into memory that nobody misses."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrunner.engine.large_pages import LargePageMover, has_large_pages
+
+PAGE_BYTES = 2 * 1024 * 1024
+
+
+class _Weights:
+    """As many large pages as a test says; those that were asked for are noted."""
+
+    def __init__(self, n_pages: int, *, n_allowed: int = 10**6) -> None:
+        self.n_left_bytes = n_pages * PAGE_BYTES
+        self._n_allowed = n_allowed
+        self.moved: list[int] = []
+
+    def move(self, n_bytes: int) -> bool:
+        self.moved.append(n_bytes)
+        if len(self.moved) > self._n_allowed:
+            self.n_left_bytes = 0
+            return False
+        self.n_left_bytes -= min(n_bytes, self.n_left_bytes)
+        return True
+
+
+def _plenty() -> int:
+    return 10**15
+
+
+def test_small_models_move_by_the_page_and_one_after_the_other() -> None:
+    first, second = _Weights(3), _Weights(2)
+    mover = LargePageMover([first, second], _plenty)
+    for _ in range(4):
+        mover.move()
+    assert (first.moved, second.moved) == ([PAGE_BYTES] * 3, [PAGE_BYTES])
+    for _ in range(4):
+        mover.move()
+    assert second.moved == [PAGE_BYTES] * 2
+
+
+def test_large_models_move_in_few_portions() -> None:
+    weights = _Weights(20_000)
+    mover = LargePageMover([weights], _plenty)
+    for _ in range(1000):
+        mover.move()
+    assert weights.n_left_bytes == 0
+    assert len(weights.moved) <= 257
+
+
+@pytest.mark.parametrize(("room_pages", "n_moved"), [(8, 1), (7, 0)])
+def test_nothing_moves_unless_twice_as_much_is_free(room_pages: int, n_moved: int) -> None:
+    weights = _Weights(4)
+    LargePageMover([weights], lambda: room_pages * PAGE_BYTES).move()
+    assert len(weights.moved) == n_moved
+
+
+def test_what_others_take_meanwhile_ends_it_for_good() -> None:
+    weights, room = _Weights(4), [8, 5, 100]
+    mover = LargePageMover([weights], lambda: room.pop(0) * PAGE_BYTES)
+    for _ in range(3):
+        mover.move()
+    assert len(weights.moved) == 1
+
+
+def test_a_model_that_is_refused_is_not_asked_again() -> None:
+    refused, other = _Weights(9, n_allowed=1), _Weights(1)
+    mover = LargePageMover([refused, other], _plenty)
+    for _ in range(4):
+        mover.move()
+    assert len(refused.moved) == 2
+    assert other.n_left_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("enabled", "size", "expected"),
+    [
+        ("always [madvise] never\n", "2097152\n", True),
+        ("[always] madvise never\n", "2097152\n", True),
+        ("always madvise [never]\n", "2097152\n", False),
+        ("[always] madvise never\n", "536870912\n", False),
+        ("[always] madvise never\n", "?\n", False),
+    ],
+)
+def test_large_pages_are_there_when_linux_says_so(
+    tmp_path: Path, enabled: str, size: str, expected: bool
+) -> None:
+    (tmp_path / "enabled").write_text(enabled)
+    (tmp_path / "hpage_pmd_size").write_text(size)
+    assert has_large_pages(tmp_path) is expected
+
+
+def test_elsewhere_there_are_none(tmp_path: Path) -> None:
+    assert not has_large_pages(tmp_path)
