@@ -1,9 +1,11 @@
 """What a pass costs with weights in pages of the mapped file, and with the same in large pages.
 
 Loads a random-weight model of SmolLM2's 135M shape again for each round, times passes, moves the
-weights as `pyrunner.engine.large_pages` does, and times the same passes again. A figure is the
-median of the rounds' medians, in brackets the least and the most, and a ratio the median of the
-rounds' own. The first passes of either part are not counted.
+weights as `pyrunner.engine.large_pages` does, and times the same passes again. It does so with a
+file that the system has cached page by page, as all do that know no larger pieces, and with one
+that it has read at once, in the largest pieces it knows. A figure is the median of the rounds'
+medians, in brackets the least and the most, and a ratio the median of the rounds' own. The first
+passes of either part are not counted.
 
     make bench ARGS=benchmarks/large_pages.py
 """
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +38,14 @@ N_HELD = 256
 N_WARM = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    moved_ms: float
+    """How long all weights took to move."""
+    passes_ms: Sequence[tuple[float, float]]
+    """For each of `LANES`, before and after."""
+
+
 def main() -> None:
     """Measure, print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -47,18 +58,47 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "random-135m-q8_0.gguf"
         write_random_model(path, vocab="gpt-2", quantize="Q8_0", **SMOLLM2_135M)
-        rounds = [_round(path, options) for _ in range(options.rounds)]
-    print("| lanes with a token each | ms in the file's pages | ms in large pages | ratio |")
+        for title, cache in (("page by page", _cache_by_page), ("at once", _cache_at_once)):
+            cache(path)
+            _print(title, [_round(path, options) for _ in range(options.rounds)])
+
+
+def _print(title: str, rounds: Sequence[_Round]) -> None:
+    print(
+        f"| lanes with a token each, cached {title} | ms in the file | ms in large pages | ratio |"
+    )
     print("|---|---|---|---|")
     for i, n_lanes in enumerate(LANES):
-        small, large = zip(*(each[1][i] for each in rounds), strict=True)
+        small, large = zip(*(each.passes_ms[i] for each in rounds), strict=True)
         ratio = statistics.median(b / a for a, b in zip(small, large, strict=True))
         print(f"| {n_lanes} | {_shown(small)} | {_shown(large)} | {ratio:.2f} |")
-    print(f"\nMoving took {_shown([each[0] for each in rounds])} ms.")
+    print(f"\nMoving took {_shown([each.moved_ms for each in rounds])} ms.\n", flush=True)
 
 
-def _round(path: Path, options: argparse.Namespace) -> tuple[float, list[tuple[float, float]]]:
-    """How long moving took, and for each of `LANES` a pass before and after; milliseconds."""
+def _cache_at_once(path: Path) -> None:
+    file = _uncached(path)
+    while os.read(file, 1 << 24):
+        pass
+    os.close(file)
+
+
+def _cache_by_page(path: Path) -> None:
+    file = _uncached(path)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)  # no pages beside the one that is asked for
+    for start in range(0, path.stat().st_size, os.sysconf("SC_PAGE_SIZE")):
+        os.pread(file, 1, start)
+    os.close(file)
+
+
+def _uncached(path: Path) -> int:
+    """A file that is open and no longer in the page cache."""
+    file = os.open(path, os.O_RDWR)
+    os.fsync(file)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    return file
+
+
+def _round(path: Path, options: argparse.Namespace) -> _Round:
     model = Model()
     model.load([os.fsencode(path)])
     session = Session(model, n_ctx=2048, n_lanes=max(LANES), n_batch=128, n_threads=options.threads)
@@ -74,7 +114,7 @@ def _round(path: Path, options: argparse.Namespace) -> tuple[float, list[tuple[f
             sys.exit("The system has no memory for the copy.")
     moved_ms = (time.perf_counter() - begin) * 1000
     after = [_median_ms(session, n_lanes, options.passes) for n_lanes in LANES]
-    return moved_ms, list(zip(before, after, strict=True))
+    return _Round(moved_ms, list(zip(before, after, strict=True)))
 
 
 def _median_ms(session: Session, n_lanes: int, n_passes: int) -> float:

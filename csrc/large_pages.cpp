@@ -34,10 +34,9 @@ bool is_table(const std::string & name, bool is_output_apart) {
 LargePages::LargePages(const Model & model) {
 #ifdef __linux__
     const auto & tensors = llama_internal_get_tensor_map(model.get());
-    const bool is_output_apart =
-        std::any_of(tensors.begin(), tensors.end(), [](const auto & each) {
-            return each.first == "output.weight";
-        });
+    const bool is_output_apart = std::any_of(tensors.begin(), tensors.end(), [](const auto & each) {
+        return each.first == "output.weight";
+    });
     std::vector<Range> found;
     for (const auto & [name, tensor] : tensors) {
         if (tensor->buffer == nullptr || is_table(name, is_output_apart) ||
@@ -63,7 +62,7 @@ LargePages::LargePages(const Model & model) {
         n_left_bytes_ += each.end - each.begin;
     }
 #else
-    (void) model;
+    (void)model;
 #endif
 }
 
@@ -75,8 +74,8 @@ namespace {
 void * large_pages_of(size_t n_bytes) {
     constexpr size_t kPage = LargePages::kPageBytes;
     const size_t n_reserved = n_bytes + kPage;
-    void * reserved = mmap(
-        nullptr, n_reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void * reserved =
+        mmap(nullptr, n_reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (reserved == MAP_FAILED) {
         return nullptr;
     }

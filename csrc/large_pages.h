@@ -22,10 +22,10 @@ public:
     explicit LargePages(const Model & model);
 
     uint64_t n_left_bytes() const noexcept { return n_left_bytes_; } // whole large pages
-    // Copies the next `n_bytes`, rounded up to large pages, and puts the copy where the file's pages
-    // were. Addresses and contents stay, so other threads may compute meanwhile. One thread at a
-    // time. kOutOfMemory when the system refuses: what is left stays in the file, and nothing is
-    // left from then on.
+    // Copies the next `n_bytes`, rounded up to large pages, and puts the copy where the file's
+    // pages were. Addresses and contents stay, so other threads may compute meanwhile. One thread
+    // at a time. kOutOfMemory when the system refuses: what is left stays in the file, and nothing
+    // is left from then on.
     Status move(uint64_t n_bytes) noexcept;
 
 private:

@@ -1,6 +1,7 @@
 """One workload, run by ours and by llama-server's configurations in turn."""
 
 import statistics
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -30,6 +31,10 @@ _CLEARLY_WORSE = 1.15
 turns of one configuration differ by less on a machine where nothing else runs."""
 _N_CHOOSING = 2
 """Turns after which only the better configuration goes on."""
+
+
+_REST_S = 1.5
+"""Of both sides, between loading a model and the first request that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +179,13 @@ def _best(
 
 
 def warm_up(endpoint: Endpoint, model: Model) -> None:
-    """One short request, which also loads our model: what a workload of texts begins with."""
+    """What a workload of texts begins with: a request, which also loads our model, and a rest.
+
+    Ours moves weights to large pages when it has nothing to do.
+    """
     text = model.words.text(4, "warm-up")
     whole(ask_all(endpoint.port, endpoint.model, [Ask(prompt=text, n_out=4)]))
+    time.sleep(_REST_S)
 
 
 def _show(title: str, last: Mapping[str, Figures]) -> None:

@@ -2,9 +2,12 @@
 
 The file is mapped when a model is loaded, because that is the shortest way to a first token. Large
 pages make later ones faster (``csrc/large_pages.h``), but cost a copy, and memory that the system
-cannot drop: they come a little at a time, between steps of running answers.
+cannot drop. So weights move a little at a time: when nothing else is to be done, and between the
+steps of answers that never end.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -16,9 +19,11 @@ from pyrunner.config import EngineConfig
 _SYSTEM = Path("/sys/kernel/mm/transparent_hugepage")
 _PAGE_BYTES = 2 * 1024 * 1024
 """What csrc moves, and what the processor has to call a large page for it to be of use."""
-_N_PORTIONS = 256
-"""A model moves in about so many steps at most: a step takes little longer, and few mappings are
-made, of which a process may have 65,530."""
+_N_PORTIONS = 8192
+"""A model moves in about so many at most, because each is a mapping, of which a process may have
+65,530. They are small because a request that comes meanwhile waits for one."""
+_SHARE = 32
+"""Of so much time, moving between steps may take one part."""
 _ROOM = 2
 """Times what is moved has to be free, so that as much stays for others."""
 
@@ -35,32 +40,49 @@ class Movable(Protocol):
 
 
 class LargePageMover:
-    """Moves the weights of models, a portion after each step that asks for it. One thread.
+    """Moves the weights of models, a portion at a time. One thread.
 
     Args:
         weights: Of each model, in the order in which they are moved.
         room_bytes: How much memory is free.
+        clock: Monotonic seconds.
     """
 
     def __init__(
         self,
         weights: Sequence[Movable],
         room_bytes: Callable[[], int] = machine_memory.room_bytes,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._left = [each for each in weights if each.n_left_bytes > 0]
         self._room_bytes = room_bytes
+        self._clock = clock
+        self._due_s = -math.inf
         n_bytes = sum(each.n_left_bytes for each in self._left)
         self._portion_bytes = max(_PAGE_BYTES, n_bytes // _N_PORTIONS)
 
-    def move(self) -> None:
-        """Between two steps: move the next portion, if anything is left and there is room."""
+    def move(self) -> bool:
+        """Move the next portion if there is room for all that is left, else give up.
+
+        Returns:
+            Whether anything is left.
+        """
         if not self._left:
-            return
+            return False
         n_left_bytes = sum(each.n_left_bytes for each in self._left)
         if self._room_bytes() < _ROOM * n_left_bytes:
             self._left.clear()
         elif not self._left[0].move(self._portion_bytes) or self._left[0].n_left_bytes == 0:
             del self._left[0]
+        return bool(self._left)
+
+    def move_between_steps(self) -> None:
+        """`move`, unless the last one was a moment ago."""
+        began_s = self._clock()
+        if self._left and began_s >= self._due_s:
+            self.move()
+            ended_s = self._clock()
+            self._due_s = ended_s + _SHARE * (ended_s - began_s)
 
 
 def open_mover(models: Iterable[Model | None], config: EngineConfig) -> LargePageMover:

@@ -34,9 +34,8 @@ from pyrunner.engine.request import (
     GenerationRequest,
     StepEvent,
     Text,
-    check_tokens,
+    check_request,
 )
-from pyrunner.engine.sampling import check_limits, check_logprobs, check_priority, check_sampling
 from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.speculation import Draft
@@ -44,8 +43,6 @@ from pyrunner.engine.step import Sampled, run_step
 from pyrunner.engine.threads import ThreadGovernor, n_threads_default
 from pyrunner.engine.urgency import Urgency
 from pyrunner.errors import (
-    ContextLengthError,
-    InvalidParameterError,
     InvalidRequestError,
     PyrunnerError,
     UnsupportedParameterError,
@@ -144,19 +141,8 @@ class EngineLoop:
             InvalidParameterError: An empty prompt, a token outside the vocabulary, or a sampling
                 parameter, limit or number of logprobs outside its range.
         """
-        tokens = request.tokens
-        if len(tokens) == 0:
-            raise InvalidParameterError(param="prompt", problem="is empty")
-        if len(tokens) >= self._lanes.n_ctx_max:
-            raise ContextLengthError(n_tokens=len(tokens), n_ctx=self._lanes.n_ctx_max)
-        check_tokens(tokens, self._model.n_vocab)
-        if request.prediction:
-            check_tokens(request.prediction, self._model.n_vocab, param="prediction")
-        check_sampling(request.sampling, self._model.n_vocab)
-        check_limits(request.limits)
-        check_logprobs(request.n_logprobs)
-        check_priority(request.priority)
-        self._lanes.submit(replace(request, tokens=array("i", tokens)))
+        check_request(request, n_vocab=self._model.n_vocab, n_ctx=self._lanes.n_ctx_max)
+        self._lanes.submit(replace(request, tokens=array("i", request.tokens)))
 
     def cancel(self, request_id: int) -> None:
         """End a request; a `Finished` with reason CANCELLED comes from the next step.
@@ -211,7 +197,7 @@ class EngineLoop:
         now = self._clock()
         self._note_running(schedule.running_lanes, drafts, done.sampled)
         if schedule.running_lanes:
-            self._mover.move()
+            self._mover.move_between_steps()
         if schedule.chunk:
             n_read = [self._note_read(part, is_done=done.is_chunk_done) for part in schedule.chunk]
             self._lanes.note_read(sum(n_read))
@@ -225,6 +211,14 @@ class EngineLoop:
             if sampled.lane in self._sequences
         )
         return events
+
+    def tidy(self) -> bool:
+        """While nothing is to be done: a little of what makes later steps faster.
+
+        Returns:
+            Whether there is more of it.
+        """
+        return self._mover.move()
 
     def check(self) -> None:
         """Between steps: raise InvariantError unless requests, lanes and what they hold agree."""

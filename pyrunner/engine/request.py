@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pyrunner.engine.constraint import Constraint
-from pyrunner.errors import InvalidParameterError, PyrunnerError
+from pyrunner.engine.sampling import check_limits, check_logprobs, check_priority, check_sampling
+from pyrunner.errors import ContextLengthError, InvalidParameterError, PyrunnerError
 from pyrunner.types import FinishEvent, Limits, SamplingParams, TokenLogprobs
 
 
@@ -78,6 +79,33 @@ class Errored:
 
 
 StepEvent = Text | Finished | Errored
+
+
+def check_request(request: GenerationRequest, *, n_vocab: int, n_ctx: int) -> None:
+    """Check all that can be said before a request has a lane.
+
+    Args:
+        request: What was asked for.
+        n_vocab: Tokens of the vocabulary.
+        n_ctx: Tokens of the longest lane there may be.
+
+    Raises:
+        ContextLengthError: The prompt does not leave room for one token.
+        InvalidParameterError: An empty prompt, a token outside the vocabulary, or a sampling
+            parameter, limit or number of logprobs outside its range.
+    """
+    n_tokens = len(request.tokens)
+    if n_tokens == 0:
+        raise InvalidParameterError(param="prompt", problem="is empty")
+    if n_tokens >= n_ctx:
+        raise ContextLengthError(n_tokens=n_tokens, n_ctx=n_ctx)
+    check_tokens(request.tokens, n_vocab)
+    if request.prediction:
+        check_tokens(request.prediction, n_vocab, param="prediction")
+    check_sampling(request.sampling, n_vocab)
+    check_limits(request.limits)
+    check_logprobs(request.n_logprobs)
+    check_priority(request.priority)
 
 
 def check_tokens(tokens: Sequence[int], n_vocab: int, param: str = "prompt") -> None:

@@ -33,8 +33,9 @@ _logger = log.get("worker")
 _PROGRESS_STEP = 0.01
 """llama.cpp reports every tensor; more often than this nobody can see."""
 
-REST_S = 1.0
-"""Without anything to do for so long the engine looks whether all lanes are free, once."""
+REST_S = 0.25
+"""Without anything to do for so long the engine looks whether all lanes are free, once, and does
+what is only done at rest."""
 
 
 class EngineThread:
@@ -170,6 +171,8 @@ class EngineThread:
                 loop.check()
                 _logger.debug("at rest: every lane is free, and everything adds up")
                 self._is_checked = True
+                while self._orders.empty() and loop.tidy():
+                    pass
         return self._orders.get()
 
     def _carry_out(self, loop: Loop, order: Order) -> None:

@@ -65,6 +65,10 @@ class Loop(Protocol):
         """One forward pass. Raises DecodeError when the session is broken."""
         ...
 
+    def tidy(self) -> bool:
+        """While nothing is to be done: milliseconds of preparing. Whether there is more of it."""
+        ...
+
     def check(self) -> None:
         """Between steps: raise InvariantError when what it holds does not add up."""
         ...

@@ -74,7 +74,7 @@ def test_more_requests_than_lanes_all_finish_with_their_limits(loop: EngineLoop)
 def test_answers_are_the_same_while_weights_move_to_large_pages(
     model_path: Path, config: EngineConfig
 ) -> None:
-    answers, moved_bytes = [], []
+    answers, later, has_moved_between_steps, moved_bytes = [], [], [], []
     for large_pages in (False, True):
         model = load_model([model_path], config)
         assert model is not None
@@ -83,9 +83,17 @@ def test_answers_are_the_same_while_weights_move_to_large_pages(
         for request_id in range(2):
             loop.submit(_request(request_id, max_tokens=30))
         answers.append(_tokens_of(loop))
+        has_moved_between_steps.append(mapped_bytes(model_path) < n_mapped)
+        while loop.tidy():
+            pass
+        loop.submit(_request(3))
+        later.append(_tokens_of(loop))
         moved_bytes.append(n_mapped - mapped_bytes(model_path))
     assert answers[0] == answers[1]
-    assert moved_bytes[0] == 0 < moved_bytes[1]
+    assert later[0] == later[1]
+    assert has_moved_between_steps == [False, True]
+    assert moved_bytes[0] == 0
+    assert moved_bytes[1] > 16 * 2**20
 
 
 def test_a_request_that_joins_later_does_not_change_one_that_runs(

@@ -36,6 +36,8 @@ from pyrunner.worker.ports import Loop, OnProgress, Prompts
 from pyrunner.worker.prepare import PlainText
 
 N_LANES = 4
+N_TO_TIDY = 3
+"""Times there is something to tidy at rest."""
 SCALDING = 9.0
 """A temperature that scripted prompts refuse."""
 
@@ -78,6 +80,7 @@ class ScriptedLoop:
         self.n_interrupts = 0
         self.has_left = False
         self.n_checks = 0
+        self.n_tidied = 0
         self.embedded: list[list[Sequence[int]]] = []
         self._pause_s = pause_s
         self._running: dict[int, _Running] = {}
@@ -132,6 +135,10 @@ class ScriptedLoop:
             self._interrupted.wait(self._pause_s)
         self._interrupted.clear()
         return events
+
+    def tidy(self) -> bool:
+        self.n_tidied += 1
+        return self.n_tidied < N_TO_TIDY
 
     def check(self) -> None:
         self.n_checks += 1

@@ -8,6 +8,7 @@ decode: a reader is no part of a worker.
 
 import sys
 import threading
+import time
 
 from pyrunner import config
 from pyrunner.models.store import Store
@@ -15,6 +16,8 @@ from pyrunner.runtime.api import Runtime
 from pyrunner.types import CompletionRequest, FinishEvent, Limits, SamplingParams, TextEvent
 
 _N_WARM_UP = 16
+_REST_S = 1.5
+"""As in all rows: the worker moves weights when it has nothing to do."""
 
 
 def main() -> None:
@@ -24,6 +27,7 @@ def main() -> None:
     runtime = Runtime(settings, Store(settings.store_path, settings.registry))
     try:
         rate = _rate(runtime, model, "the", _N_WARM_UP, asleep_s=0.0)
+        time.sleep(_REST_S)
         for line in sys.stdin:
             rate = _rate(runtime, model, line.strip(), n_out, asleep_s=n_out / rate)
             sys.stdout.write(f"{rate}\n")

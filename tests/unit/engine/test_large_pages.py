@@ -1,5 +1,6 @@
 """Weights move to large pages a little at a time, and only into memory that nobody misses."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,21 +34,17 @@ def _plenty() -> int:
 def test_small_models_move_by_the_page_and_one_after_the_other() -> None:
     first, second = _Weights(3), _Weights(2)
     mover = LargePageMover([first, second], _plenty)
-    for _ in range(4):
-        mover.move()
-    assert (first.moved, second.moved) == ([PAGE_BYTES] * 3, [PAGE_BYTES])
-    for _ in range(4):
-        mover.move()
-    assert second.moved == [PAGE_BYTES] * 2
+    assert [mover.move() for _ in range(6)] == [True] * 4 + [False] * 2
+    assert (first.moved, second.moved) == ([PAGE_BYTES] * 3, [PAGE_BYTES] * 2)
 
 
-def test_large_models_move_in_few_portions() -> None:
-    weights = _Weights(20_000)
+def test_huge_models_move_in_few_enough_portions() -> None:
+    weights = _Weights(500_000)
     mover = LargePageMover([weights], _plenty)
-    for _ in range(1000):
-        mover.move()
+    while mover.move():
+        pass
     assert weights.n_left_bytes == 0
-    assert len(weights.moved) <= 257
+    assert len(weights.moved) <= 8193
 
 
 @pytest.mark.parametrize(("room_pages", "n_moved"), [(8, 1), (7, 0)])
@@ -60,18 +57,42 @@ def test_nothing_moves_unless_twice_as_much_is_free(room_pages: int, n_moved: in
 def test_what_others_take_meanwhile_ends_it_for_good() -> None:
     weights, room = _Weights(4), [8, 5, 100]
     mover = LargePageMover([weights], lambda: room.pop(0) * PAGE_BYTES)
-    for _ in range(3):
-        mover.move()
+    assert [mover.move() for _ in range(3)] == [True, False, False]
     assert len(weights.moved) == 1
 
 
 def test_a_model_that_is_refused_is_not_asked_again() -> None:
     refused, other = _Weights(9, n_allowed=1), _Weights(1)
     mover = LargePageMover([refused, other], _plenty)
-    for _ in range(4):
-        mover.move()
+    assert [mover.move() for _ in range(4)] == [True, True, False, False]
     assert len(refused.moved) == 2
     assert other.n_left_bytes == 0
+
+
+def test_between_steps_moving_takes_a_small_share_of_the_time() -> None:
+    now_s = 0.0
+    moved_at_s: list[float] = []
+
+    class _Slow(_Weights):
+        def move(self, n_bytes: int) -> bool:
+            nonlocal now_s
+            moved_at_s.append(now_s)
+            now_s += 0.25  # a step takes as long
+            return super().move(n_bytes)
+
+    mover = LargePageMover([_Slow(100)], _plenty, lambda: now_s)
+    for _ in range(100):
+        mover.move_between_steps()
+        now_s += 0.25
+    assert [later - earlier for earlier, later in pairwise(moved_at_s)] == [8.25] * 3
+
+
+def test_between_steps_nothing_is_done_once_all_have_moved() -> None:
+    weights = _Weights(1)
+    mover = LargePageMover([weights], _plenty)
+    for _ in range(3):
+        mover.move_between_steps()
+    assert len(weights.moved) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from support.scripted_engine import ScriptedBackend, ScriptedLoop
+from support.scripted_engine import N_TO_TIDY, ScriptedBackend, ScriptedLoop
 from support.waits import until
 from unit.worker.rig import launch
 
@@ -21,6 +21,7 @@ from pyrunner.worker.messages import (
     Mailbox,
     Report,
     Stepped,
+    Stop,
     Submit,
 )
 from pyrunner.worker.ports import OnProgress
@@ -163,6 +164,35 @@ def test_engine_at_rest_is_checked_once_after_each_work(mailbox):
         until(lambda: loop.n_checks == n_done)  # noqa: B023  # called here
     assert thread.stop(5.0)
     assert loop.n_checks == 2
+
+
+def test_engine_at_rest_tidies_until_nothing_is_left_or_an_order_comes(mailbox):
+    backend = ScriptedBackend()
+    thread = EngineThread(backend, launch(), mailbox, rest_s=0.0)
+    thread.start()
+    _reports_until(mailbox, Loaded)
+    loop = backend.loop
+    assert loop is not None
+    assert loop.n_tidied == 0  # whoever wanted the model has not been answered yet
+    thread.order(EmbedInputs(1, ([65],), normalize=False))
+    until(lambda: loop.n_tidied == N_TO_TIDY)
+    assert thread.stop(5.0)
+    assert loop.n_tidied == N_TO_TIDY
+
+
+def test_order_that_comes_while_the_engine_tidies_does_not_wait_for_all_of_it(mailbox):
+    thread = EngineThread(ScriptedBackend(), launch(), mailbox, rest_s=0.0)
+    thread.load()
+
+    class _Untidy(ScriptedLoop):
+        def tidy(self) -> bool:
+            thread.order(Stop())
+            return True  # for ever
+
+    thread._loop = _Untidy()
+    thread.order(EmbedInputs(1, ([65],), normalize=False))
+    thread.work()
+    assert any(isinstance(each, Embedded) for each in mailbox.take())
 
 
 def test_lane_that_nobody_has_is_found_at_rest_and_ends_the_thread(mailbox):
