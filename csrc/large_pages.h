@@ -1,5 +1,5 @@
-// Weights of mapped files in pages of 2 MB. A pass of one row reads all weights once, and of a
-// mapped file, whose pages have 4 KB, the processor looks up 512 times as many addresses.
+// Weights of mapped files in pages of 2 MiB. A pass of one row reads nearly all weights once, and
+// where the file lies in pages of 4 KiB the processor looks up as many as 512 times the addresses.
 #pragma once
 
 #include "status.h"
@@ -16,9 +16,9 @@ class LargePages {
 public:
     static constexpr uint64_t kPageBytes = 2 * 1024 * 1024;
 
-    // Finds the weights of a loaded model that lie in mapped files and are read by every pass.
-    // There are none outside Linux, and none when they were read or are on a GPU. The model has to
-    // outlive this.
+    // Finds the weights of a loaded model that lie in mapped files, but for tables of which a pass
+    // takes single rows. There are none outside Linux, and none when they were read or are on a
+    // GPU. The model has to outlive this.
     explicit LargePages(const Model & model);
 
     uint64_t n_left_bytes() const noexcept { return n_left_bytes_; } // whole large pages

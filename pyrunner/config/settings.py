@@ -101,9 +101,10 @@ class EngineConfig:
     use_mmap: bool = True
     """Map the model file instead of reading it."""
     large_pages: bool = True
-    """While the first answers are written, move the weights from the mapped file into memory in
-    pages of 2 MB, so that single tokens come faster. Only on a CPU, where Linux has such pages and
-    twice as much memory is free; what has moved cannot be dropped as a file's pages can."""
+    """Move the weights that the CPU reads from the mapped file into memory in pages of 2 MiB, at
+    rest and a little between steps, so that single tokens come faster. Only where Linux has such
+    pages and twice as much memory is available; what has moved can be neither dropped nor shared
+    as a file's pages can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,16 +16,15 @@ from pyrunner import machine_memory
 from pyrunner._native import LargePages, Model
 from pyrunner.config import EngineConfig
 
-_SYSTEM = Path("/sys/kernel/mm/transparent_hugepage")
 _PAGE_BYTES = 2 * 1024 * 1024
 """What csrc moves, and what the processor has to call a large page for it to be of use."""
-_N_PORTIONS = 8192
+_N_PORTIONS = 32_768
 """A model moves in about so many at most, because each is a mapping, of which a process may have
 65,530. They are small because a request that comes meanwhile waits for one."""
-_SHARE = 32
-"""Of so much time, moving between steps may take one part."""
+_PAUSE = 32
+"""Between steps, so many times as long as a move took passes until the next."""
 _ROOM = 2
-"""Times what is moved has to be free, so that as much stays for others."""
+"""Times what is moved has to be there, so that as much stays for others."""
 
 
 class Movable(Protocol):
@@ -62,7 +61,7 @@ class LargePageMover:
         self._portion_bytes = max(_PAGE_BYTES, n_bytes // _N_PORTIONS)
 
     def move(self) -> bool:
-        """Move the next portion if there is room for all that is left, else give up.
+        """Move the next portion, or give up for good where there is no room for twice what is left.
 
         Returns:
             Whether anything is left.
@@ -77,12 +76,12 @@ class LargePageMover:
         return bool(self._left)
 
     def move_between_steps(self) -> None:
-        """`move`, unless the last one was a moment ago."""
+        """Do as `move` does, unless the last one was a moment ago."""
         began_s = self._clock()
         if self._left and began_s >= self._due_s:
             self.move()
             ended_s = self._clock()
-            self._due_s = ended_s + _SHARE * (ended_s - began_s)
+            self._due_s = ended_s + _PAUSE * (ended_s - began_s)
 
 
 def open_mover(models: Iterable[Model | None], config: EngineConfig) -> LargePageMover:
@@ -96,11 +95,25 @@ def open_mover(models: Iterable[Model | None], config: EngineConfig) -> LargePag
     return LargePageMover([LargePages(each) for each in models if each is not None and is_wanted])
 
 
-def has_large_pages(system: Path = _SYSTEM) -> bool:
-    """Whether memory that asks for large pages gets them, and they are of 2 MB."""
+def has_large_pages(root: Path = Path("/")) -> bool:
+    """Whether memory of this process that asks for large pages gets them, and they are of 2 MiB.
+
+    Args:
+        root: Where ``proc`` and ``sys`` are (tests).
+    """
+    system = root / "sys/kernel/mm/transparent_hugepage"
+    sizes = _said(system / f"hugepages-{_PAGE_BYTES // 1024}kB" / "enabled")  # since Linux 6.8
+    is_enabled = sizes if sizes and "[inherit]" not in sizes else _said(system / "enabled")
+    return (
+        _said(system / "hpage_pmd_size").strip() == str(_PAGE_BYTES)
+        and is_enabled != ""
+        and "[never]" not in is_enabled
+        and "THP_enabled:\t0" not in _said(root / "proc/self/status")  # prctl(2)
+    )
+
+
+def _said(path: Path) -> str:
     try:
-        enabled = (system / "enabled").read_text(encoding="ascii")
-        n_bytes = int((system / "hpage_pmd_size").read_text(encoding="ascii"))
-    except (OSError, ValueError):  # not Linux, or a kernel without them
-        return False
-    return "[never]" not in enabled and n_bytes == _PAGE_BYTES
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):  # not Linux, or a kernel without them
+        return ""

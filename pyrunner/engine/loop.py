@@ -184,6 +184,8 @@ class EngineLoop:
         events: list[StepEvent] = [*self._drop_cancelled(), *self._admission.admit()]
         self._note_layout()
         running = [lane for lane, each in self._sequences.items() if not each.is_reading]
+        if running:  # now, because nobody waits for tokens of the last step any more
+            self._mover.move_between_steps()
         prompts = [each.prompt_state for each in self._lanes.reading]
         n_block = self._lanes.held.n_block if prompts else 0
         schedule = schedule_step(running, prompts, self._budgets, n_block)
@@ -196,8 +198,6 @@ class EngineLoop:
             done = run_step(self.session, schedule, self._sequences, drafts)
         now = self._clock()
         self._note_running(schedule.running_lanes, drafts, done.sampled)
-        if schedule.running_lanes:
-            self._mover.move_between_steps()
         if schedule.chunk:
             n_read = [self._note_read(part, is_done=done.is_chunk_done) for part in schedule.chunk]
             self._lanes.note_read(sum(n_read))
@@ -213,7 +213,7 @@ class EngineLoop:
         return events
 
     def tidy(self) -> bool:
-        """While nothing is to be done: a little of what makes later steps faster.
+        """Do, when there is nothing else to do, a little of what makes later steps faster.
 
         Returns:
             Whether there is more of it.

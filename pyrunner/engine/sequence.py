@@ -102,7 +102,7 @@ class Sequence:
         return self.n_left <= 0
 
     def add(self, token: int, now_s: float) -> None:
-        """A token was sampled."""
+        """Take a token that was sampled."""
         self.n_generated += 1
         self.generated.append(token)
         self.last_token = token

@@ -66,7 +66,7 @@ class Loop(Protocol):
         ...
 
     def tidy(self) -> bool:
-        """While nothing is to be done: milliseconds of preparing. Whether there is more of it."""
+        """Prepare later steps for some milliseconds. Returns whether there is more to do."""
         ...
 
     def check(self) -> None:

@@ -11,15 +11,17 @@ import pytest
 from support.headed_model import NO_HEAD
 from support.mapped_files import mapped_bytes
 from support.model_cases import LLAMA_BPE
+from support.random_model import write_random_model
 from support.reference import Row
 from support.step_script import SessionPlayer, Step
 
 from pyrunner._native import LargePages, Model, Session
+from pyrunner.engine.large_pages import has_large_pages
 
 pytestmark = [
     pytest.mark.native,
     pytest.mark.model,
-    pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux moves weights"),
+    pytest.mark.skipif(not has_large_pages(), reason="needs large pages for programs that ask"),
 ]
 
 PAGE_BYTES = 2 * 1024 * 1024
@@ -33,58 +35,91 @@ def path(model_folder: Path) -> Path:
 
 def _loaded(path: Path, *, use_mmap: bool = True) -> Model:
     model = Model()
-    assert model.load([os.fsencode(path)], use_mmap=use_mmap) == 0, model.error
+    status = model.load([os.fsencode(path)], n_gpu_layers=0, use_mmap=use_mmap)
+    assert status == 0, model.error
     return model
 
 
-def _logits(model: Model) -> bytes:
-    """Of the last token of a prompt, in a session that nothing else has used."""
-    session = Session(model, n_ctx=1024, n_lanes=1, n_batch=64, n_threads=2)
+def _session(model: Model) -> Session:
+    return Session(model, n_ctx=1024, n_lanes=1, n_batch=64, n_threads=2)
+
+
+def _logits(session: Session) -> bytes:
+    """Of the last token of a prompt."""
+    session.clear_lane(0)
     rows = [Row(0, pos, token) for pos, token in enumerate(PROMPT)]
     rows[-1] = Row(0, len(PROMPT) - 1, PROMPT[-1], "logits")
     SessionPlayer(session).play_step(Step(chunk=rows))
-    return bytes(session.logits(0))
+    with session.logits(0) as lent:
+        return bytes(lent)
 
 
 def test_weights_are_the_same_in_large_pages(path: Path) -> None:
     model = _loaded(path)
-    expected = _logits(model)
+    session = _session(model)
+    expected = _logits(session)
     before = mapped_bytes(path)
     pages = LargePages(model)
     n_bytes = pages.n_left_bytes
     assert n_bytes > 8 * PAGE_BYTES
     assert n_bytes % PAGE_BYTES == 0
-    assert pages.move(1)
+    assert pages.move(0)  # one at least
     assert pages.n_left_bytes == n_bytes - PAGE_BYTES
     assert pages.move(3 * PAGE_BYTES)
-    assert _logits(model) == expected  # some here, some there
-    while pages.n_left_bytes:
-        assert pages.move(3 * PAGE_BYTES)
+    assert pages.n_left_bytes == n_bytes - 4 * PAGE_BYTES
+    assert _logits(session) == expected  # some here, some there
+    assert pages.move(2**64 - 1)
+    assert pages.n_left_bytes == 0
     assert pages.move(PAGE_BYTES)  # nothing is left, which is no error
     assert mapped_bytes(path) == before - n_bytes
-    assert _logits(model) == expected
+    assert _logits(session) == expected
+
+
+def test_moved_weights_may_be_in_large_pages_and_are_in_no_core_dump(path: Path) -> None:
+    model = _loaded(path)
+    pages = LargePages(model)
+    n_bytes, others = pages.n_left_bytes, set(_advised())
+    assert pages.move(n_bytes)
+    moved = [span for span in _advised() if span not in others]
+    assert sum(end - begin for begin, end in moved) == n_bytes
+    assert all(begin % PAGE_BYTES == end % PAGE_BYTES == 0 for begin, end in moved)
+
+
+def _advised() -> Iterator[tuple[int, int]]:
+    """Memory that may be in large pages (hg) and is not dumped (dd), as proc(5) calls them."""
+    begin = end = 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            begin, end = (int(number, 16) for number in words[0].split("-"))
+        elif words[0] == "VmFlags:" and {"hg", "dd"} <= set(words):
+            yield begin, end
 
 
 def test_weights_move_while_others_compute(path: Path) -> None:
     model = _loaded(path)
-    expected = _logits(model)
+    session = _session(model)
+    expected = _logits(session)
     pages = LargePages(model)
-    seen: list[bool] = []
-    is_over = threading.Event()
+    n_left: list[int] = []
+    are_equal: list[bool] = []
 
     def compute() -> None:
-        while not is_over.is_set():
-            seen.append(_logits(model) == expected)
+        while not n_left or n_left[-1]:
+            n_left.append(pages.n_left_bytes)
+            are_equal.append(_logits(session) == expected)
 
     thread = threading.Thread(target=compute)
     thread.start()
-    try:
-        while pages.n_left_bytes or len(seen) < 3:
-            assert pages.move(PAGE_BYTES)
-    finally:
-        is_over.set()
-        thread.join()
-    assert all(seen)
+    while pages.n_left_bytes and thread.is_alive():
+        n_before = len(n_left)
+        while len(n_left) == n_before and thread.is_alive():
+            pass  # no more than one portion for each pass
+        assert pages.move(PAGE_BYTES)
+    thread.join()
+    assert all(are_equal)
+    assert len(set(n_left)) > 8
+    assert n_left[-1] == 0
 
 
 def test_a_model_that_goes_takes_its_large_pages_along(path: Path) -> None:
@@ -92,8 +127,8 @@ def test_a_model_that_goes_takes_its_large_pages_along(path: Path) -> None:
     model = _loaded(path)
     pages = LargePages(model)
     n_bytes = pages.n_left_bytes
-    while pages.n_left_bytes:
-        assert pages.move(n_bytes)
+    assert pages.move(n_bytes)
+    assert _anonymous_bytes() - n_before >= n_bytes
     del model, pages
     assert mapped_bytes(path) == 0
     assert _anonymous_bytes() - n_before < n_bytes // 2
@@ -110,16 +145,35 @@ def test_a_table_that_gives_a_row_to_each_token_stays_in_the_file(model_folder: 
     assert table_bytes - 2 * PAGE_BYTES < n_bytes <= model.size_bytes - table_bytes
 
 
+def test_both_files_of_a_split_model_move(tmp_path: Path) -> None:
+    shape = LLAMA_BPE.shape | {"n_embd": 128, "n_ff": 8192}
+    write_random_model(tmp_path / "m", vocab=LLAMA_BPE.vocab, n_shard_tensors=20, **shape)
+    shards = sorted(tmp_path.iterdir())
+    model = Model()
+    assert model.load([os.fsencode(each) for each in shards], n_gpu_layers=0) == 0, model.error
+    session = _session(model)
+    expected = _logits(session)
+    before = [mapped_bytes(each) for each in shards]
+    pages = LargePages(model)
+    assert pages.n_left_bytes > 0
+    while pages.n_left_bytes:
+        assert pages.move(2**40)
+    assert len(shards) == 2
+    assert all(mapped_bytes(each) < n_bytes for each, n_bytes in zip(shards, before, strict=True))
+    assert _logits(session) == expected
+
+
 def test_without_memory_weights_stay_in_the_file(path: Path) -> None:
     model = _loaded(path)
-    expected = _logits(model)
+    session = _session(model)
+    expected = _logits(session)
     before = mapped_bytes(path)
     pages = LargePages(model)
     with _no_more_memory_than(8 * PAGE_BYTES):
         assert not pages.move(pages.n_left_bytes)
     assert pages.n_left_bytes == 0
     assert mapped_bytes(path) == before
-    assert _logits(model) == expected
+    assert _logits(session) == expected
 
 
 def _anonymous_bytes() -> int:

@@ -21,26 +21,39 @@ def test_room_is_what_the_machine_has_left(root: Path) -> None:
     assert room_bytes(root) == 500 * KIB
 
 
-def test_room_in_a_group_counts_what_cannot_be_dropped(root: Path) -> None:
+def _group(root: Path, **numbers: int | str) -> None:
     (root / "proc/self/cgroup").write_text("0::/a\n")
-    (root / "sys/fs/cgroup/a/memory.max").write_text(f"{300 * KIB}\n")
-    (root / "sys/fs/cgroup/a/memory.stat").write_text(f"anon_thp 7\nanon {100 * KIB}\nfile 9\n")
+    for name, number in numbers.items():
+        (root / "sys/fs/cgroup/a" / f"memory.{name}").write_text(f"{number}\n")
+
+
+def test_room_in_a_group_counts_what_cannot_be_dropped(root: Path) -> None:
+    _group(root, max=300 * KIB, high="max", current=150 * KIB)
+    stat = f"anon 7\ninactive_file {40 * KIB}\nactive_file {10 * KIB}\nshmem 9\n"
+    (root / "sys/fs/cgroup/a/memory.stat").write_text(stat)
     assert room_bytes(root) == 200 * KIB
+    assert total_bytes(root) == 300 * KIB
+
+
+def test_room_ends_where_a_group_is_slowed(root: Path) -> None:
+    _group(root, max=300 * KIB, high=200 * KIB, current=150 * KIB)
+    assert room_bytes(root) == 50 * KIB
     assert total_bytes(root) == 300 * KIB
 
 
 def test_room_in_an_old_group(root: Path) -> None:
     (root / "proc/self/cgroup").write_text("5:memory:/x\n")
-    (root / "sys/fs/cgroup/memory/x").mkdir(parents=True)
-    (root / "sys/fs/cgroup/memory/x/memory.limit_in_bytes").write_text(f"{300 * KIB}\n")
-    (root / "sys/fs/cgroup/memory/x/memory.stat").write_text(f"rss 1\ntotal_rss {50 * KIB}\n")
+    group = root / "sys/fs/cgroup/memory/x"
+    group.mkdir(parents=True)
+    (group / "memory.limit_in_bytes").write_text(f"{300 * KIB}\n")
+    (group / "memory.usage_in_bytes").write_text(f"{90 * KIB}\n")
+    stat = f"inactive_file 1\ntotal_inactive_file {30 * KIB}\ntotal_active_file {10 * KIB}\n"
+    (group / "memory.stat").write_text(stat)
     assert room_bytes(root) == 250 * KIB
 
 
 def test_room_is_never_less_than_none(root: Path) -> None:
-    (root / "proc/self/cgroup").write_text("0::/a\n")
-    (root / "sys/fs/cgroup/a/memory.max").write_text("10\n")
-    (root / "sys/fs/cgroup/a/memory.stat").write_text("anon 30\n")
+    _group(root, max=10, current=30)
     assert room_bytes(root) == 0
 
 
