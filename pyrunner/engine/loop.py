@@ -97,7 +97,8 @@ class EngineLoop:
         users = [each for each in (self._session, self._embeddings) if each is not None]
         self._governor = ThreadGovernor(n_threads, () if config.n_threads else users)
         self._speculation = open_speculation(model, self._session, config, draft, clock)
-        self._mover = open_mover((model, draft), config)
+        # Passes of many rows, as embeddings are, gain nothing.
+        self._mover = open_mover((model, draft) if self._session else (), config)
         n_batch = config.n_batch if self._session is None else self._session.n_batch
         self._budgets = SchedulerConfig.of(n_batch, n_twice(model))
         self._urgency = Urgency(self.interrupt)
