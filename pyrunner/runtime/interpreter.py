@@ -33,10 +33,6 @@ def child_environment() -> dict[str, str]:
     extra = {
         # An abort inside ggml would start a debugger, where one is installed, and take seconds.
         "GGML_NO_BACKTRACE": "1",
-        # PERF(runtime): KV cells are hundreds of megabytes that are zeroed before they are used.
-        # Large pages take fewer faults, where the kernel leaves the choice to programs; other C
-        # libraries do not look at this. Row 11 of `make bench-engine` is about starts.
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }
     if entries:
         extra["PYTHONPATH"] = os.pathsep.join(entries)
