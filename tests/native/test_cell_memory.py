@@ -1,7 +1,6 @@
 """KV cells take memory when they are used, and are zero until then."""
 
 import ctypes
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,19 +16,16 @@ pytestmark = [
     pytest.mark.skipif(not (LIBRARIES / "libllama.so").exists(), reason="needs Linux"),
 ]
 
-N_BYTES = 3 * 2**20 + 100
-_ALIGNED = 64  # as ggml aligns, so that neither end is a page's
-
 
 @pytest.fixture
-def libraries() -> Iterator[tuple[ctypes.CDLL, ctypes.CDLL]]:
+def libraries() -> tuple[ctypes.CDLL, ctypes.CDLL]:
     """ggml's base, which owns buffers, and llama.cpp, which clears them."""
     base, llama = (
         ctypes.CDLL(str(LIBRARIES / name)) for name in ("libggml-base.so", "libllama.so")
     )
     for name in ("cpu_buffer_type", "buft_alloc_buffer", "buffer_get_base"):
         getattr(base, f"ggml_backend_{name}").restype = ctypes.c_void_p
-    yield base, llama
+    return base, llama
 
 
 @on_models([LLAMA_BPE])

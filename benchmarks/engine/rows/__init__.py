@@ -40,7 +40,7 @@ class Workload:
 ROWS: dict[int, Workload] = {
     1: Workload(
         title="One stream",
-        minutes=23,
+        minutes=20,
         measure=lambda bench: [*decode.rows(bench)],
     ),
     2: Workload(
@@ -70,7 +70,7 @@ ROWS: dict[int, Workload] = {
     ),
     7: Workload(
         title="JSON schema",
-        minutes=4.5,
+        minutes=5,
         measure=lambda bench: [*structured.rows(bench)],
     ),
     8: Workload(
