@@ -1,7 +1,7 @@
 """The loop over a real session: joining, leaving, limits, cancelling."""
 
-import gc
 import random
+import shutil
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
@@ -73,10 +73,13 @@ def test_more_requests_than_lanes_all_finish_with_their_limits(loop: EngineLoop)
 
 @pytest.mark.skipif(not has_large_pages(), reason="needs large pages for programs that ask")
 def test_answers_are_the_same_while_weights_move_to_large_pages(
-    model_path: Path, config: EngineConfig
+    model_path: Path, config: EngineConfig, tmp_path: Path
 ) -> None:
-    stays = _moved(model_path, replace(config, large_pages=False))
-    moves = _moved(model_path, config)
+    own = [tmp_path / "stays.gguf", tmp_path / "moves.gguf"]  # that no other test has mapped
+    for path in own:
+        shutil.copy(model_path, path)
+    stays = _moved(own[0], replace(config, large_pages=False))
+    moves = _moved(own[1], config)
     assert stays.answers == moves.answers
     assert stays.n_bytes_between_steps == stays.n_bytes_at_rest == 0
     assert 0 < moves.n_bytes_between_steps < moves.n_bytes_at_rest
@@ -94,7 +97,6 @@ class _Moved:
 
 
 def _moved(path: Path, config: EngineConfig) -> _Moved:
-    gc.collect()  # models of other tests have the same file
     model = load_model([path], config)
     assert model is not None
     n_movable_bytes = LargePages(model).n_left_bytes
