@@ -19,8 +19,8 @@ _IS_INSTALLED = os.environ.get("TESTED_PYRUNNER") == "installed"
 LISTED_SKIPS = (
     "needs a GPU",
     "needs macOS",
-    "needs Linux",
-    "needs large pages",  # of 2 MiB, for programs that ask for them
+    "needs Linux",  # madvise, mounts
+    "needs large pages",  # of 2 MiB, which a kernel may keep from programs
     "needs AVX-512",  # a kernel of csrc/ggml_cpu
     "needs the right to mount",  # a disk that is really full; some containers forbid it
 )

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from support.mapped_files import mapped_bytes
+from support.own_memory import mapped_bytes
 
 from pyrunner._native import LargePages, Model, Session
 from pyrunner._native.status import Status

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.model_cases import LLAMA_BPE
+from support.own_memory import anonymous_bytes
 from support.sides import Sides, on_models
 
 from pyrunner._native import Session, _core
@@ -31,10 +32,10 @@ def libraries() -> tuple[ctypes.CDLL, ctypes.CDLL]:
 
 @on_models([LLAMA_BPE])
 def test_lanes_that_nobody_uses_take_no_memory(sides: Sides) -> None:
-    before = _anonymous_bytes()
+    before = anonymous_bytes()
     session = Session(sides.model, n_ctx=4096, n_lanes=16, n_batch=64, n_threads=1)
     assert session.lanes_bytes >= 64 * 2**20
-    assert _anonymous_bytes() - before < session.lanes_bytes // 2
+    assert anonymous_bytes() - before < session.lanes_bytes // 2
 
 
 @pytest.mark.parametrize("n_bytes", [100, 4096, 3 * 2**20 + 100, 64 * 2**20])
@@ -51,8 +52,3 @@ def test_memory_that_was_used_before_is_zero_again(
     llama.pyrunner_clear_cells(buffer, 7)
     assert ctypes.string_at(start, n_bytes) == b"\x07" * n_bytes
     base.ggml_backend_buffer_free(buffer)
-
-
-def _anonymous_bytes() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))

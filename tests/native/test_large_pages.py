@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from support.headed_model import NO_HEAD
-from support.mapped_files import mapped_bytes
 from support.model_cases import LLAMA_BPE
+from support.own_memory import anonymous_bytes, mapped_bytes
 from support.random_model import write_random_model
 from support.reference import Row
 from support.step_script import SessionPlayer, Step
@@ -129,15 +129,15 @@ def test_weights_move_while_others_compute(path: Path) -> None:
 
 def test_a_model_that_goes_takes_its_large_pages_along(path: Path) -> None:
     gc.collect()  # what other tests left
-    n_before = _anonymous_bytes()
+    n_before = anonymous_bytes()
     model = _loaded(path)
     pages = LargePages(model)
     n_bytes = pages.n_left_bytes
     assert pages.move(n_bytes)
-    assert _anonymous_bytes() - n_before >= n_bytes
+    assert anonymous_bytes() - n_before >= n_bytes
     del model, pages
     assert mapped_bytes(path) == 0
-    assert _anonymous_bytes() - n_before < n_bytes // 2
+    assert anonymous_bytes() - n_before < n_bytes // 2
 
 
 def test_weights_that_were_read_have_no_file_to_leave(path: Path) -> None:
@@ -180,12 +180,6 @@ def test_without_memory_weights_stay_in_the_file(path: Path) -> None:
     assert pages.n_left_bytes == 0
     assert mapped_bytes(path) == before
     assert _logits(session) == expected
-
-
-def _anonymous_bytes() -> int:
-    """What this process has of memory that is no file's."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
 
 
 @contextmanager
