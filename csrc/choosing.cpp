@@ -41,14 +41,14 @@ int32_t Chooser::n_workers(int32_t n_vocab, int32_t n_threads) const noexcept {
 
 void Chooser::choose(const Model & model, const StepPlan & plan, Threadpool & pool) {
     const int32_t n = n_workers(model.n_vocab(), pool.n_threads());
-    if (scratch_.size() < static_cast<size_t>(n)) {
-        scratch_.resize(static_cast<size_t>(n));
+    if (candidates_.size() < static_cast<size_t>(n)) {
+        candidates_.resize(static_cast<size_t>(n));
     }
     i_next_ = 0;
     const auto work = [&](int32_t i_thread) noexcept {
         for (size_t i = i_next_++; i < lanes.size(); i = i_next_++) {
             try {
-                choose_lane(model, plan, lanes[i], scratch_[static_cast<size_t>(i_thread)]);
+                choose_lane(model, plan, lanes[i], candidates_[static_cast<size_t>(i_thread)]);
             } catch (...) {
                 lanes[i].error = std::current_exception();
             }
@@ -65,7 +65,7 @@ void Chooser::choose(const Model & model, const StepPlan & plan, Threadpool & po
 void Chooser::choose_lane(const Model & model,
                           const StepPlan & plan,
                           LaneRows & lane,
-                          Scratch & own) {
+                          Candidates & candidates) {
     const int32_t n_vocab = model.n_vocab();
     size_t i_choice = lane.i_choice;
     size_t i_mask = lane.i_mask;
@@ -87,13 +87,12 @@ void Chooser::choose_lane(const Model & model,
             const int32_t n = std::min(lane.n_logprobs, n_vocab);
             choice.log_sum = top_k_and_log_sum(choice.logits, n_vocab, n, choice.likeliest);
         }
-        const float * logits = choice.logits;
+        TokenMask mask;
         if (plan.outputs[row] == kRowMasked) {
             const auto n_words = static_cast<size_t>(n_mask_words(n_vocab));
-            mask_logits(logits, n_vocab, plan.masks.get() + i_mask++ * n_words, own.masked);
-            logits = own.masked.data();
+            mask = TokenMask(plan.masks.get() + i_mask++ * n_words);
         }
-        choice.token = lane.sampler->sample(logits, own.candidates);
+        choice.token = lane.sampler->sample(choice.logits, mask, candidates);
         choice.is_end = choice.token >= 0 && model.is_end_of_generation(choice.token);
         // Behind an end there is nothing, even where the draft has the same token.
         chosen = choice.is_end ? -1 : choice.token;

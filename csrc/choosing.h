@@ -59,15 +59,15 @@ public:
     void choose(const Model & model, const StepPlan & plan, Threadpool & pool);
 
 private:
-    struct Scratch { // of one thread
-        std::vector<llama_token_data> candidates;
-        std::vector<float> masked;
-    };
+    using Candidates = std::vector<llama_token_data>; // scratch space of one thread
 
     int32_t n_workers(int32_t n_vocab, int32_t n_threads) const noexcept;
-    void choose_lane(const Model & model, const StepPlan & plan, LaneRows & lane, Scratch & own);
+    void choose_lane(const Model & model,
+                     const StepPlan & plan,
+                     LaneRows & lane,
+                     Candidates & candidates);
 
-    std::vector<Scratch> scratch_;
+    std::vector<Candidates> candidates_;
     std::atomic<size_t> i_next_{0}; // lane that nobody has taken
 };
 

@@ -141,17 +141,28 @@ private:
     std::vector<llama_token_data> & kept_;
 };
 
-void offer_range(const float * logits, int32_t begin, int32_t end, Best & best) {
-    int32_t i = begin;
-    for (; i + kBlock <= end; i += kBlock) {
-        if (best.may_hold(block_max(logits + i))) {
-            for (int32_t j = i; j < i + kBlock; j++) {
-                best.offer(j, logits[j]);
-            }
+// Calls look_at(begin, end, bits) for each block of tokens, which are in `bits` as TokenMask has
+// them: those in `mask` that have no bias. Of most blocks the largest logit is enough to know that
+// none of its tokens matters, in the mask or not.
+template <typename LookAt>
+void each_block(int32_t n_vocab, const LogitBiases & biases, TokenMask mask, LookAt && look_at) {
+    const std::vector<int32_t> & biased = biases.tokens();
+    size_t i_biased = 0;
+    for (int32_t begin = 0; begin < n_vocab; begin += kBlock) {
+        const int32_t end = std::min(begin + kBlock, n_vocab);
+        uint64_t bits = mask.bits(begin, end);
+        for (; i_biased < biased.size() && biased[i_biased] < end; i_biased++) {
+            bits &= ~(uint64_t{1} << static_cast<uint32_t>(biased[i_biased] - begin));
+        }
+        if (bits != 0) {
+            look_at(begin, end, bits);
         }
     }
-    for (; i < end; i++) {
-        best.offer(i, logits[i]);
+}
+
+template <typename LookAt> void each_bit(uint64_t bits, LookAt && look_at) {
+    for (; bits != 0; bits &= bits - 1) {
+        look_at(__builtin_ctzll(bits));
     }
 }
 
@@ -168,7 +179,8 @@ void LogitBiases::add(int32_t token, float bias) {
     tokens_.insert(at, token);
 }
 
-int32_t argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases) noexcept {
+int32_t
+argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases, TokenMask mask) noexcept {
     int32_t best = -1;
     float largest = -INFINITY;
     const auto look = [&](int32_t token, float logit) {
@@ -177,28 +189,16 @@ int32_t argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases
             largest = logit;
         }
     };
-    const auto look_at_range = [&](int32_t begin, int32_t end) {
-        int32_t i = begin;
-        for (; i + kBlock <= end; i += kBlock) {
-            if (best < 0 || block_max(logits + i) > largest) {
-                for (int32_t j = i; j < i + kBlock; j++) {
-                    look(j, logits[j]);
-                }
-            }
+    each_block(n_vocab, biases, mask, [&](int32_t begin, int32_t end, uint64_t bits) {
+        if (best < 0 || end - begin < kBlock || block_max(logits + begin) > largest) {
+            each_bit(bits, [&](int32_t i) { look(begin + i, logits[begin + i]); });
         }
-        for (; i < end; i++) {
-            look(i, logits[i]);
-        }
-    };
-    int32_t begin = 0;
-    for (const int32_t token : biases.tokens()) {
-        look_at_range(begin, token);
-        begin = token + 1;
-    }
-    look_at_range(begin, n_vocab);
+    });
     for (size_t i = 0; i < biases.tokens().size(); i++) {
         const int32_t token = biases.tokens()[i];
-        look(token, logits[token] + biases.values()[i]);
+        if (mask.allows(token)) {
+            look(token, logits[token] + biases.values()[i]);
+        }
     }
     return largest == -INFINITY ? -1 : best;
 }
@@ -206,18 +206,20 @@ int32_t argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases
 void top_k(const float * logits,
            int32_t n_vocab,
            const LogitBiases & biases,
+           TokenMask mask,
            int32_t k,
            std::vector<llama_token_data> & largest) {
     Best best(k, largest);
-    int32_t begin = 0;
-    for (const int32_t token : biases.tokens()) {
-        offer_range(logits, begin, token, best);
-        begin = token + 1;
-    }
-    offer_range(logits, begin, n_vocab, best);
+    each_block(n_vocab, biases, mask, [&](int32_t begin, int32_t end, uint64_t bits) {
+        if (end - begin < kBlock || best.may_hold(block_max(logits + begin))) {
+            each_bit(bits, [&](int32_t i) { best.offer(begin + i, logits[begin + i]); });
+        }
+    });
     for (size_t i = 0; i < biases.tokens().size(); i++) {
         const int32_t token = biases.tokens()[i];
-        best.offer(token, logits[token] + biases.values()[i]);
+        if (mask.allows(token)) {
+            best.offer(token, logits[token] + biases.values()[i]);
+        }
     }
     std::sort_heap(largest.begin(), largest.end(), is_better);
 }

@@ -3,6 +3,8 @@
 // NaNs gives some token.
 #pragma once
 
+#include "token_mask.h"
+
 #include <cstdint>
 #include <vector>
 
@@ -24,13 +26,16 @@ private:
     std::vector<float> values_;
 };
 
-// The token whose biased logit is the largest; -1 when all are banned.
-int32_t argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases) noexcept;
+// The token of those in `mask` whose biased logit is the largest; -1 when all are banned.
+int32_t
+argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases, TokenMask mask) noexcept;
 
-// The `k` tokens with the largest biased logits, 1..n_vocab, largest first.
+// The `k` tokens of those in `mask` with the largest biased logits, 1..n_vocab, largest first;
+// fewer where the mask has fewer.
 void top_k(const float * logits,
            int32_t n_vocab,
            const LogitBiases & biases,
+           TokenMask mask,
            int32_t k,
            std::vector<llama_token_data> & largest);
 

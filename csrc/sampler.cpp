@@ -153,12 +153,13 @@ void Sampler::build_chain(const Model & model, const SamplerParams & params) {
     add(llama_sampler_init_dist(params.seed));
 }
 
-int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & candidates) {
+int32_t
+Sampler::sample(const float * logits, TokenMask mask, std::vector<llama_token_data> & candidates) {
     if (chain_ == nullptr) {
-        return argmax(logits, n_vocab_, biases_);
+        return argmax(logits, n_vocab_, biases_, mask);
     }
     if (top_k_ > 0) {
-        top_k(logits, n_vocab_, biases_, top_k_, candidates);
+        top_k(logits, n_vocab_, biases_, mask, top_k_, candidates);
         while (!candidates.empty() && candidates.back().logit == -INFINITY) {
             candidates.pop_back();
         }
@@ -172,7 +173,7 @@ int32_t Sampler::sample(const float * logits, std::vector<llama_token_data> & ca
         if (i_bias < biases_.tokens().size() && biases_.tokens()[i_bias] == token) {
             logit += biases_.values()[i_bias++];
         }
-        if (logit != -INFINITY) {
+        if (logit != -INFINITY && mask.allows(token)) {
             candidates.push_back({token, logit, 0.0F});
         }
     }

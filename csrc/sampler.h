@@ -4,6 +4,7 @@
 #include "dry.h"
 #include "logits.h"
 #include "status.h"
+#include "token_mask.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -56,10 +57,11 @@ public:
                 const std::vector<float> & biases,
                 const std::vector<int32_t> & history) noexcept;
 
-    // Chooses a token from one row of `n_vocab` logits and remembers it; never one whose logit is
-    // -INFINITY, and -1 when there is no other. `candidates` is scratch space that the samplers of
-    // one thread share.
-    int32_t sample(const float * logits, std::vector<llama_token_data> & candidates);
+    // Chooses a token of those in `mask` from one row of `n_vocab` logits and remembers it; never
+    // one whose logit is -INFINITY, and -1 when there is no other. `candidates` is scratch space
+    // that the samplers of one thread share.
+    int32_t
+    sample(const float * logits, TokenMask mask, std::vector<llama_token_data> & candidates);
 
     // What sample() costs for each token of the vocabulary, roughly; looking for the largest logit
     // is 1.

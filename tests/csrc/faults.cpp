@@ -1,7 +1,7 @@
 // Bugs on purpose, one function each, for make check-native: a sanitizer that does not find them
 // is not there. Each goes wrong inside csrc's or ggml's own compiled code, so that a library that
 // was built without the sanitizer is noticed too. Never part of a wheel.
-#include "token_mask.h"
+#include "logits.h"
 
 #include <cstdint>
 #include <thread>
@@ -25,47 +25,38 @@ template <typename Function> void in_two_threads(Function && race) {
 
 extern "C" {
 
-// csrc/token_mask.cpp reads logits that were freed.
+// csrc/logits.cpp reads logits that were freed.
 void fault_use_after_free() {
     auto * logits = new float[kVocab]();
-    const int32_t mask[] = {1, 1};
-    std::vector<float> masked;
     delete[] logits;
-    pyrunner::mask_logits(logits, kVocab, mask, masked);
+    pyrunner::argmax(logits, kVocab, {}, {});
 }
 
-// csrc/token_mask.cpp reads a mask one word too short.
+// csrc/logits.cpp reads a mask one word too short.
 void fault_overflow() {
     const std::vector<float> logits(kVocab);
     const std::vector<int32_t> mask(1, 1);
-    std::vector<float> masked;
-    pyrunner::mask_logits(logits.data(), kVocab, mask.data(), masked);
+    pyrunner::argmax(logits.data(), kVocab, {}, pyrunner::TokenMask(mask.data()));
 }
 
-// csrc/token_mask.cpp reads a mask at an address that no int32_t can have.
+// csrc/logits.cpp reads a mask at an address that no int32_t can have.
 void fault_undefined() {
     const std::vector<float> logits(kVocab);
-    const int32_t mask[] = {1, 1};
-    std::vector<float> masked;
+    const int32_t mask[] = {1, 1, 1};
     const auto * odd = reinterpret_cast<const int32_t *>(reinterpret_cast<const char *>(mask) + 1);
-    pyrunner::mask_logits(logits.data(), kVocab / 2, odd, masked);
+    pyrunner::argmax(logits.data(), kVocab, {}, pyrunner::TokenMask(odd));
 }
 
-// csrc/token_mask.cpp allocates what nobody frees. In a thread, so that no stack still names it.
+// csrc/logits.cpp allocates what nobody frees. In a thread, so that no stack still names it.
 void fault_leak() {
-    std::thread([] {
-        const std::vector<float> logits(kVocab);
-        const int32_t mask[] = {1, 1};
-        pyrunner::mask_logits(logits.data(), kVocab, mask, *new std::vector<float>());
-    }).join();
+    std::thread([] { (new pyrunner::LogitBiases())->add(0, 1.0F); }).join();
 }
 
-// csrc/token_mask.cpp writes to one place from two threads.
+// csrc/logits.cpp writes to one place from two threads.
 void fault_race() {
-    const std::vector<float> logits(kVocab);
-    const int32_t mask[] = {1, 1};
-    std::vector<float> masked(kVocab);
-    in_two_threads([&] { pyrunner::mask_logits(logits.data(), kVocab, mask, masked); });
+    pyrunner::LogitBiases biases;
+    biases.add(0, 1.0F);
+    in_two_threads([&] { biases.add(0, 1.0F); });
 }
 
 // ggml-cpu writes to one place from two threads.

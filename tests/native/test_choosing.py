@@ -4,12 +4,14 @@ Alone means that the other lanes of the step only lend their logits, so that sha
 and therefore all logits, are equal, but there is nothing to share out.
 """
 
+import random
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import pytest
-from support.model_cases import QWEN2
+from support.model_cases import DEMO, QWEN2
 from support.reference import Row
 from support.sides import Sides, on_models
 from support.step_script import SessionPlayer, Step
@@ -121,8 +123,51 @@ def test_drafts_of_lanes_that_choose_at_once_end_at_their_own_first_wrong_guess(
     assert [each[0] for each in said] == sorted(each[0] for each in said)
 
 
+@on_models([QWEN2, DEMO])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        SamplingParams(temperature=0),
+        SamplingParams(temperature=1e-5, top_k=3, seed=1),
+        SamplingParams(temperature=1e-5, top_k=0, top_p=1.0, min_p=0.0, seed=1),
+    ],
+    ids=["argmax", "top-k", "all"],
+)
+def test_masked_choice_is_the_best_of_what_may_come(
+    sides: Sides,
+    draw_tokens: Callable[..., list[int]],
+    sampling: SamplingParams,
+    share: float,
+) -> None:
+    n_vocab = sides.model.n_vocab
+    rng = random.Random(share)
+    biases = {rng.randrange(n_vocab): rng.uniform(-8.0, 8.0) for _ in range(n_vocab // 50)}
+    player = SessionPlayer(Session(sides.model, n_ctx=256, n_lanes=1, n_batch=32, n_threads=1))
+    player.open_lane(0, replace(sampling, logit_bias=tuple(biases.items())))
+    session = player.session
+    for i, token in enumerate(draw_tokens(N_STEPS)):
+        tokens, positions, lanes, outputs = session.plan
+        tokens[0], positions[0], lanes[0], outputs[0] = token, i, 0, MASKED
+        n = round(share * n_vocab)
+        allowed = {0, n_vocab - 1, *rng.sample(range(n_vocab), n)}
+        _allow(session, 0, allowed)
+        assert session.step(1, 0) == 0
+        chosen = session.result[1][0]
+        row = session.logits(0)
+        scores = {token: row[token] + biases.get(token, 0.0) for token in allowed}
+        row.release()
+        assert chosen in allowed
+        assert scores[chosen] == pytest.approx(max(scores.values()), abs=1e-4)
+
+
 def _allow_only(session: Session, i_mask: int, token: int) -> None:
-    words = array("i", [0]) * session.n_mask_words
-    words[token // 32] = (1 << token % 32) - (1 << 32 if token % 32 == 31 else 0)
+    _allow(session, i_mask, [token])
+
+
+def _allow(session: Session, i_mask: int, allowed: Collection[int]) -> None:
+    words = array("I", [0]) * session.n_mask_words
+    for token in allowed:
+        words[token // 32] |= 1 << token % 32
     start = i_mask * session.n_mask_words
-    session.masks[start : start + session.n_mask_words] = memoryview(words)
+    session.masks[start : start + session.n_mask_words] = memoryview(words).cast("B").cast("i")

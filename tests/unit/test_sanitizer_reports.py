@@ -12,9 +12,9 @@ ADDRESS = """
 =================================================================
 ==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x602 at pc 0x7f
 READ of size 4 at 0x602 thread T0
-    #0 0x7f in pyrunner::mask_logits csrc/token_mask.cpp:21
+    #0 0x7f in pyrunner::argmax csrc/logits.cpp:21
 
-SUMMARY: AddressSanitizer: heap-use-after-free csrc/token_mask.cpp:21 in pyrunner::mask_logits
+SUMMARY: AddressSanitizer: heap-use-after-free csrc/logits.cpp:21 in pyrunner::argmax
 ==7==ABORTING
 """
 
@@ -49,15 +49,15 @@ SUMMARY: ThreadSanitizer: data race csrc/session.cpp:2 in two
 ==================
 """
 
-UNDEFINED = """csrc/token_mask.cpp:16:56: runtime error: load of misaligned address 0x7f
-    #0 0x7f in pyrunner::mask_logits csrc/token_mask.cpp:16
+UNDEFINED = """csrc/logits.cpp:16:56: runtime error: load of misaligned address 0x7f
+    #0 0x7f in pyrunner::argmax csrc/logits.cpp:16
 """
 
 
 def test_error_of_memory_is_one_finding_with_its_summary():
     (found,) = findings(ADDRESS)
-    assert "#0 0x7f in pyrunner::mask_logits" in found.text
-    assert found.text.endswith("in pyrunner::mask_logits")
+    assert "#0 0x7f in pyrunner::argmax" in found.text
+    assert found.text.endswith("in pyrunner::argmax")
 
 
 def test_leak_of_ours_is_a_finding_and_one_of_python_is_none():
