@@ -42,15 +42,6 @@ inline void store(float * out, __mmask16 mask, __m512 sums, bool adds) noexcept 
     _mm512_mask_storeu_ps(out, mask, _mm512_add_ps(before, sums));
 }
 
-struct Share {
-    int64_t begin;
-    int64_t end;
-};
-
-inline Share share_of(int64_t n, int thread, int n_threads) noexcept {
-    return {n * thread / n_threads, n * (thread + 1) / n_threads};
-}
-
 // One place in each of 16 rows, as four addresses and a distance: a processor has no room for
 // sixteen addresses.
 template <typename T> class LaneRows {

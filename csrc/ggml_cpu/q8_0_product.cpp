@@ -21,7 +21,7 @@ constexpr int64_t kPanelBlocks = 48; // of a panel, which is 27 KiB then: the fi
 constexpr int kColumns = 12;         // activation rows at a time: two registers for each, of 32
 constexpr int64_t kPanelColumns = 10 * kColumns; // prepared at once: the second-level cache
 constexpr int64_t kSteps = Q8Block::kSize / 4;   // the instruction adds four products at a time
-constexpr int64_t kAhead = 64 << 10;             // bytes: what memory gives while as many are used
+constexpr int64_t kAhead = 4 << 10; // bytes, beside a group: what memory gives while it is used
 
 using WeightRows = LaneRows<Q8Block>;
 
@@ -43,17 +43,41 @@ __m256i quants_of(const Q8Block & block) noexcept {
     return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i *>(halves)));
 }
 
-// Asks for what lies kAhead behind one block of each of 16 rows, the first of them at `block`:
-// sixteen rows at once are more than a processor foresees, but they lie behind each other. Does no
-// harm where they do not, or where there is nothing.
-[[gnu::always_inline]] inline void fetch(const Q8Block * block) noexcept {
-    constexpr size_t kLine = 64;
-    const auto * ahead = reinterpret_cast<const char *>(block) + kAhead;
-#pragma GCC unroll 16
-    for (size_t at = 0; at < kLanes * sizeof(Q8Block); at += kLine) {
-        _mm_prefetch(ahead + at, _MM_HINT_T1);
+// Rows of weights that are asked for before they are needed: sixteen rows at once are more than a
+// processor foresees, but they lie behind each other. Does no harm where they do not.
+class Ahead {
+public:
+    // Asks for the first group of `rows`, which are one thread's share.
+    Ahead(const Q8Matrix & weights, Share rows) noexcept
+        : end_(bytes_of(weights.blocks + rows.end * weights.stride)),
+          group_(kLanes * weights.n_blocks * static_cast<int64_t>(sizeof(Q8Block))) {
+        const char * first = bytes_of(weights.blocks + rows.begin * weights.stride);
+        for (int64_t at = 0; at < group_ + kAhead; at += static_cast<int64_t>(kLine)) {
+            _mm_prefetch(first + at, _MM_HINT_T1);
+        }
     }
-}
+
+    // Asks for as much as one block of each of 16 rows is, behind the group that `block` is in: the
+    // first time for what is behind the first one's first block.
+    [[gnu::always_inline]] void fetch(const Q8Block * block) const noexcept {
+        const char * first = bytes_of(block) + group_ + kAhead;
+        if (first < end_) {
+#pragma GCC unroll 16
+            for (size_t at = 0; at < kLanes * sizeof(Q8Block); at += kLine) {
+                _mm_prefetch(first + at, _MM_HINT_T1);
+            }
+        }
+    }
+
+private:
+    static constexpr size_t kLine = 64;
+    static const char * bytes_of(const Q8Block * block) noexcept {
+        return reinterpret_cast<const char *>(block);
+    }
+
+    const char * end_;
+    int64_t group_;
+};
 
 // One block of each of 16 weight rows: four bytes of the first row, of the second, and so on.
 struct alignas(64) WeightBlock {
@@ -204,8 +228,8 @@ Tile tile_at(int64_t column, int64_t n_columns) noexcept {
 // What a thread writes before it multiplies: a panel, and activation rows as the kernels take them.
 class Prepared {
 public:
-    Prepared(const Q8Matrix & weights, const Q8Matrix & activations) noexcept
-        : weights_(weights), activations_(activations) {
+    Prepared(const Q8Matrix & weights, const Q8Matrix & activations, Share rows) noexcept
+        : weights_(weights), activations_(activations), ahead_(weights, rows) {
         constexpr size_t kPanelSize = kPanelBlocks * sizeof(WeightBlock);
         const int64_t most = std::min(kPanelColumns, activations.n_rows);
         std::byte * bytes = scratch.of(
@@ -230,7 +254,7 @@ public:
         for (int64_t begin = 0; begin < weights_.n_blocks; begin += kPanelBlocks) {
             const int64_t n_blocks = std::min(kPanelBlocks, weights_.n_blocks - begin);
             for (int64_t block = 0; block < n_blocks; block++) {
-                fetch(first + (begin + block) * kLanes);
+                ahead_.fetch(first + (begin + block) * kLanes);
                 interleave(rows, panel_[block]);
                 rows.advance(1);
             }
@@ -250,6 +274,7 @@ public:
 private:
     const Q8Matrix & weights_;
     const Q8Matrix & activations_;
+    Ahead ahead_;
     WeightBlock * panel_;
     std::byte * columns_;
     int64_t n_columns_ = 0;
@@ -272,7 +297,9 @@ void q8_0_product(const Q8Matrix & weights,
                   int thread,
                   int n_threads) noexcept {
     const Share groups = share_of(ceil_div(weights.n_rows, kLanes), thread, n_threads);
-    Prepared prepared(weights, activations);
+    Prepared prepared(weights,
+                      activations,
+                      {groups.begin * kLanes, std::min(groups.end * kLanes, weights.n_rows)});
     for (int64_t first = 0; first < activations.n_rows; first += kPanelColumns) {
         prepared.take(first, std::min(kPanelColumns, activations.n_rows - first));
         for (int64_t index = groups.begin; index < groups.end; index++) {

@@ -38,8 +38,8 @@ struct Q8Matrix {
 };
 
 // Whether the kernel is for products of this shape on so many threads: at least 16 rows of weights,
-// two of activations, and work for most threads. A single row is bounded by memory, so that there
-// is nothing to win over ggml.
+// two of activations, and work for most threads. A single row is bounded by memory, and has
+// few_rows.h.
 bool is_for_q8_0(int64_t n_weights,
                  int64_t n_activations,
                  int64_t n_blocks,

@@ -2,6 +2,8 @@
 // for (K-quants, experts and repacked weights have others); what it does not take goes on to ggml's
 // own, which CMakeLists.txt gives another name.
 #include "f16_product.h"
+#include "few_rows.h"
+#include "product.h"
 #include "q8_0_product.h"
 
 #include <cstddef>
@@ -34,24 +36,10 @@ namespace {
 
 using namespace pyrunner;
 
-struct Product {
-    int64_t n_left;
-    int64_t n_right;
-    int64_t length; // in blocks of the left's type
-    const void * left;
-    int64_t left_stride;
-    const void * right;
-    int64_t right_stride;
-    float * out;
-    int64_t out_stride;
-    int thread;
-    int n_threads;
-};
-
 // Whether it was one for us; the same for all threads.
-bool multiply(int left_type, int right_type, const Product & product) {
+bool multiply(const Product & product) {
     if constexpr (kHasQ8Product) {
-        if (left_type == GGML_TYPE_Q8_0 && right_type == GGML_TYPE_Q8_0 &&
+        if (product.left_type == GGML_TYPE_Q8_0 && product.right_type == GGML_TYPE_Q8_0 &&
             is_for_q8_0(product.n_left, product.n_right, product.length, product.n_threads)) {
             const auto * weights = static_cast<const Q8Block *>(product.left);
             const auto * activations = static_cast<const Q8Block *>(product.right);
@@ -66,7 +54,7 @@ bool multiply(int left_type, int right_type, const Product & product) {
     }
     if constexpr (kHasF16Product) {
         // ggml rounds floats to halves before it asks again, of one row as of many.
-        if (left_type == GGML_TYPE_F16 && right_type == GGML_TYPE_F16 &&
+        if (product.left_type == GGML_TYPE_F16 && product.right_type == GGML_TYPE_F16 &&
             is_for_f16(product.n_left, product.n_right, product.length, product.n_threads)) {
             const auto * left = static_cast<const uint16_t *>(product.left);
             const auto * right = static_cast<const uint16_t *>(product.right);
@@ -99,12 +87,23 @@ extern "C" bool llamafile_sgemm(const struct ggml_compute_params * params,
                                 int a_type,
                                 int b_type,
                                 int c_type) {
-    if (c_type == GGML_TYPE_F32 &&
-        multiply(
-            a_type,
-            b_type,
-            {m, n, k, a, lda, b, ldb, static_cast<float *>(c), ldc, params->ith, params->nth})) {
-        return true;
-    }
-    return ggml_llamafile_sgemm(params, m, n, k, a, lda, b, ldb, c, ldc, a_type, b_type, c_type);
+    const Product product{a_type,
+                          b_type,
+                          m,
+                          n,
+                          k,
+                          a,
+                          lda,
+                          b,
+                          ldb,
+                          static_cast<float *>(c),
+                          ldc,
+                          params->ith,
+                          params->nth};
+    const bool is_float = c_type == GGML_TYPE_F32;
+    // A single row is not worth a kernel, where the left's rows lie together.
+    return (is_float && n == 1 && few_rows_product(*params, product)) ||
+           (is_float && multiply(product)) ||
+           ggml_llamafile_sgemm(params, m, n, k, a, lda, b, ldb, c, ldc, a_type, b_type, c_type) ||
+           (is_float && n > 1 && few_rows_product(*params, product));
 }

@@ -3,11 +3,16 @@
 //
 //   kernel KIND                        yes or no: this build of ggml-cpu has one for it
 //   product KIND ROWS COLUMNS LENGTH THREADS SEED
+//   dots TYPE ROWS COLUMNS LENGTH THREADS SEED
 //
 // A product is of ROWS rows of KIND, q8_0 or f16, which have room between them, and COLUMNS rows of
 // floats, LENGTH numbers each; for f16 of two heads of those with one of these, as in attention.
 // The answer: how many of the results are not, bit by bit, the sums in the order that is promised
 // for that many columns; and the largest difference relative to the sum of absolute values.
+//
+// Dots are of ROWS rows of any of ggml's types, by its name, without room between them, and two
+// heads of COLUMNS rows of floats. The answer: how many of the results are not, bit by bit, what
+// ggml's dot product of the two rows gives.
 //
 // Exit status: 0, or 2 for a script that makes no sense.
 
@@ -16,6 +21,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -224,15 +230,20 @@ private:
     std::vector<float> right_;
 };
 
-std::vector<float> computed(const Shape & shape, const Product & product) {
+// A matrix of `n_rows` rows that lie `room` numbers apart, of which `shape.length` are multiplied.
+std::vector<float> computed(const Shape & shape,
+                            int64_t room,
+                            ggml_type type,
+                            const void * rows,
+                            const std::vector<float> & columns) {
     const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(
         ggml_init({1U << 20U, nullptr, true}), ggml_free);
-    ggml_tensor * room =
-        ggml_new_tensor_2d(context.get(), product.type(), shape.room(), shape.n_rows);
+    ggml_tensor * whole = ggml_new_tensor_2d(context.get(), type, room, shape.n_rows);
     ggml_tensor * left =
-        ggml_view_2d(context.get(), room, shape.length, shape.n_rows, room->nb[1], 0);
-    ggml_tensor * right = ggml_new_tensor_3d(
-        context.get(), GGML_TYPE_F32, shape.length, shape.n_columns, product.n_heads());
+        ggml_view_2d(context.get(), whole, shape.length, shape.n_rows, whole->nb[1], 0);
+    const int64_t n_heads = static_cast<int64_t>(columns.size()) / (shape.length * shape.n_columns);
+    ggml_tensor * right =
+        ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, shape.length, shape.n_columns, n_heads);
     ggml_tensor * result = ggml_mul_mat(context.get(), left, right);
     ggml_cgraph * graph = ggml_new_graph(context.get());
     ggml_build_forward_expand(graph, result);
@@ -241,8 +252,8 @@ std::vector<float> computed(const Shape & shape, const Product & product) {
     ggml_backend_cpu_set_n_threads(backend.get(), shape.n_threads);
     const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
         ggml_backend_alloc_ctx_tensors(context.get(), backend.get()), ggml_backend_buffer_free);
-    ggml_backend_tensor_set(room, product.left(), 0, ggml_nbytes(room));
-    ggml_backend_tensor_set(right, product.right().data(), 0, ggml_nbytes(right));
+    ggml_backend_tensor_set(whole, rows, 0, ggml_nbytes(whole));
+    ggml_backend_tensor_set(right, columns.data(), 0, ggml_nbytes(right));
     ggml_backend_graph_compute(backend.get(), graph);
     std::vector<float> out(static_cast<size_t>(ggml_nelements(result)));
     ggml_backend_tensor_get(result, out.data(), 0, ggml_nbytes(result));
@@ -250,7 +261,8 @@ std::vector<float> computed(const Shape & shape, const Product & product) {
 }
 
 void answer_product(const Shape & shape, const Product & product) {
-    const std::vector<float> out = computed(shape, product);
+    const std::vector<float> out =
+        computed(shape, shape.room(), product.type(), product.left(), product.right());
     int64_t n_different = 0;
     double worst = 0;
     for (int64_t column = 0; column < shape.n_columns * product.n_heads(); column++) {
@@ -265,6 +277,58 @@ void answer_product(const Shape & shape, const Product & product) {
         }
     }
     std::printf("%lld %g\n", static_cast<long long>(n_different), worst);
+}
+
+std::vector<float> floats_of(int64_t n, std::mt19937 & random) {
+    std::normal_distribution<float> number;
+    std::vector<float> numbers(static_cast<size_t>(n));
+    for (float & each : numbers) {
+        each = number(random);
+    }
+    return numbers;
+}
+
+std::vector<std::byte> quantized(ggml_type type, const std::vector<float> & rows, int64_t length) {
+    const int64_t n_rows = static_cast<int64_t>(rows.size()) / length;
+    std::vector<std::byte> bytes(ggml_row_size(type, length) * static_cast<size_t>(n_rows));
+    ggml_quantize_chunk(type, rows.data(), bytes.data(), 0, n_rows, length, nullptr);
+    return bytes;
+}
+
+void answer_dots(const Shape & shape, ggml_type type, std::mt19937 & random) {
+    constexpr int64_t kHeads = 2;
+    const std::vector<std::byte> rows =
+        quantized(type, floats_of(shape.n_rows * shape.length, random), shape.length);
+    const int64_t n_columns = kHeads * shape.n_columns;
+    const std::vector<float> columns = floats_of(n_columns * shape.length, random);
+    const std::vector<float> out = computed(shape, shape.length, type, rows.data(), columns);
+    const auto & traits = *ggml_get_type_traits_cpu(type);
+    const auto length = static_cast<size_t>(shape.length);
+    std::vector<std::byte> column(ggml_row_size(traits.vec_dot_type, shape.length));
+    int64_t n_different = 0;
+    for (size_t j = 0; j < static_cast<size_t>(n_columns); j++) {
+        ggml_get_type_traits_cpu(traits.vec_dot_type)
+            ->from_float(columns.data() + j * length, column.data(), shape.length);
+        for (size_t i = 0; i < static_cast<size_t>(shape.n_rows); i++) {
+            const std::byte * row = rows.data() + i * ggml_row_size(type, shape.length);
+            float dot = 0;
+            traits.vec_dot(static_cast<int>(length), &dot, 0, row, 0, column.data(), 0, 1);
+            n_different += out[j * static_cast<size_t>(shape.n_rows) + i] == dot ? 0 : 1;
+        }
+    }
+    std::printf("%lld\n", static_cast<long long>(n_different));
+}
+
+// -1 when ggml has none of this name, or no dot product of it.
+int type_named(const std::string & name) {
+    for (int type = 0; type < GGML_TYPE_COUNT; type++) {
+        const bool has_dot =
+            ggml_get_type_traits_cpu(static_cast<ggml_type>(type))->vec_dot != nullptr;
+        if (has_dot && name == ggml_type_name(static_cast<ggml_type>(type))) {
+            return type;
+        }
+    }
+    return -1;
 }
 
 void check_kind(const std::string & kind) {
@@ -285,8 +349,13 @@ void answer(const std::string & line) {
         answer_kernel(kind);
         return;
     }
-    script::check_script(verb == "product", "unknown verb " + verb);
-    check_kind(kind);
+    script::check_script(verb == "product" || verb == "dots", "unknown verb " + verb);
+    const int type = type_named(kind);
+    if (verb == "product") {
+        check_kind(kind);
+    } else {
+        script::check_script(type >= 0, "unknown type " + kind);
+    }
     Shape shape{};
     shape.n_rows = words.take<int64_t>("rows");
     shape.n_columns = words.take<int64_t>("columns");
@@ -296,9 +365,11 @@ void answer(const std::string & line) {
     script::check_script(shape.n_rows > 0 && shape.n_columns > 0 && shape.length > 0 &&
                              shape.n_threads > 0,
                          "counts are at least 1");
-    script::check_script(kind == "f16" || shape.length % kBlock == 0,
+    script::check_script(shape.length % ggml_blck_size(static_cast<ggml_type>(type)) == 0,
                          "a length of whole blocks is needed");
-    if (kind == "f16") {
+    if (verb == "dots") {
+        answer_dots(shape, static_cast<ggml_type>(type), random);
+    } else if (kind == "f16") {
         answer_product(shape, F16Product(shape, random));
     } else {
         answer_product(shape, Q8Product(shape, random));

@@ -84,6 +84,24 @@ def test_what_kernels_hardly_take_or_not_at_all_is_right_too(shapes: Kernel, n_t
     assert all(error < _MAX_ERROR for _, error in _answers(shapes.lines(n_threads)))
 
 
+# Of each type as many columns as neither a kernel of ours nor one of ggml's takes.
+DOTS = {"q8_0": (1,), "f16": (1,), "bf16": (1,), "q5_1": (1, 2, 8, 9)} | dict.fromkeys(
+    ("q3_K", "q5_K", "q6_K", "iq4_xs"), (1, 2, 7)
+)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("kind", DOTS)
+def test_products_by_dots_are_those_of_ggml_bit_by_bit(kind: str, n_threads: int):
+    lines = [
+        f"dots {kind} {n_rows} {n_columns} {length} {n_threads} {n_rows}"
+        for n_rows in (1, 3, 33, 500)
+        for n_columns in DOTS[kind]
+        for length in (256, 768)
+    ]
+    assert [(line, n) for line, n in zip(lines, _asked(lines), strict=True) if n != "0"] == []
+
+
 def test_more_threads_than_work_are_right_too():
     lines = [f"product {kind} 64 {n} 64 16 1" for kind in ("q8_0", "f16") for n in (1, 2, 13)]
     assert all(error < _MAX_ERROR for _, error in _answers(lines))
@@ -97,6 +115,8 @@ def test_more_threads_than_work_are_right_too():
         ("product q4_0 1 1 32 1 1", "unknown kind q4_0"),
         ("kernel q4_0", "unknown kind q4_0"),
         ("sum f16", "unknown verb sum"),
+        ("dots q9 1 1 256 1 1", "unknown type q9"),
+        ("dots q6_K 1 1 32 1 1", "a length of whole blocks is needed"),
     ],
 )
 def test_a_script_that_makes_no_sense_is_refused(line: str, problem: str):
