@@ -92,7 +92,7 @@ class Sanitizer:
         return self.folder / "cmake" / "tests" / "csrc" / name
 
 
-_MASK = "csrc/token_mask.cpp"
+_LOGITS = "csrc/logits.cpp"
 
 SANITIZERS = (
     Sanitizer(
@@ -108,10 +108,10 @@ SANITIZERS = (
             "PYTHONMALLOC": "malloc",
         },
         faults=(
-            Fault("use_after_free", "heap-use-after-free", _MASK),
-            Fault("overflow", "heap-buffer-overflow", _MASK),
-            Fault("undefined", "misaligned address", _MASK),
-            Fault("leak", "leak of", _MASK),
+            Fault("use_after_free", "heap-use-after-free", _LOGITS),
+            Fault("overflow", "heap-buffer-overflow", _LOGITS),
+            Fault("undefined", "misaligned address", _LOGITS),
+            Fault("leak", "leak of", _LOGITS),
         ),
     ),
     Sanitizer(
@@ -122,7 +122,7 @@ SANITIZERS = (
             f"ignore_noninstrumented_modules=1:suppressions={SUPPRESSIONS}",
         },
         faults=(
-            Fault("race", "data race", _MASK),
+            Fault("race", "data race", _LOGITS),
             Fault("race_ggml", "data race", "ggml-cpu"),
         ),
     ),
