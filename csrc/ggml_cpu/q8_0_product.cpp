@@ -52,25 +52,34 @@ public:
         : end_(bytes_of(weights.blocks + rows.end * weights.stride)),
           group_(kLanes * weights.n_blocks * static_cast<int64_t>(sizeof(Q8Block))) {
         const char * first = bytes_of(weights.blocks + rows.begin * weights.stride);
-        for (int64_t at = 0; at < group_ + kAhead; at += static_cast<int64_t>(kLine)) {
+        for (int64_t at = 0; at < group_ + kAhead; at += kLine) {
             _mm_prefetch(first + at, _MM_HINT_T1);
         }
     }
 
-    // Asks for as much as one block of each of 16 rows is, behind the group that `block` is in: the
-    // first time for what is behind the first one's first block.
-    [[gnu::always_inline]] void fetch(const Q8Block * block) const noexcept {
-        const char * first = bytes_of(block) + group_ + kAhead;
-        if (first < end_) {
-#pragma GCC unroll 16
-            for (size_t at = 0; at < kLanes * sizeof(Q8Block); at += kLine) {
-                _mm_prefetch(first + at, _MM_HINT_T1);
+    // What to ask for while a panel is in use whose blocks would lie from `panel` on if they lay
+    // together; null behind the thread's last row.
+    const char * behind(const Q8Block * panel) const noexcept {
+        const char * next = bytes_of(panel) + group_ + kAhead;
+        return next < end_ ? next : nullptr;
+    }
+
+    // Asks for every second line of as much as block `block` of each row of a panel is: the first
+    // ones while the panel is made, the others while it is used, because memory has a limit of what
+    // it can be asked at a time.
+    template <bool kFirst>
+    [[gnu::always_inline]] static void fetch(const char * next, int64_t block) noexcept {
+        constexpr int64_t kBytes = kLanes * static_cast<int64_t>(sizeof(Q8Block));
+        if (next != nullptr) {
+#pragma GCC unroll 8
+            for (int64_t at = kFirst ? 0 : kLine; at < kBytes; at += 2 * kLine) {
+                _mm_prefetch(next + block * kBytes + at, _MM_HINT_T1);
             }
         }
     }
 
 private:
-    static constexpr size_t kLine = 64;
+    static constexpr int64_t kLine = 64;
     static const char * bytes_of(const Q8Block * block) noexcept {
         return reinterpret_cast<const char *>(block);
     }
@@ -156,22 +165,32 @@ void prepare(const Q8Matrix & activations, int64_t first, std::byte * out) noexc
     }
 }
 
-// A panel of `n_blocks` blocks times N activation rows.
+// Blocks of 16 weight rows, and what is asked for while they are used, if anything.
+struct Panel {
+    const WeightBlock * weights;
+    int64_t n_blocks;
+    const char * next;
+};
+
+// Where the results of 16 rows go, as in lanes.h.
+struct Into {
+    Target target;
+    __mmask16 mask;
+    bool adds;
+};
+
+// A panel times N activation rows.
 template <int N>
-void multiply(const WeightBlock * weights,
-              const std::byte * prepared,
-              int64_t n_blocks,
-              Target target,
-              __mmask16 mask,
-              bool adds) noexcept {
+void multiply(const Panel & panel, const std::byte * prepared, const Into & into) noexcept {
     const auto * columns = reinterpret_cast<const ColumnBlock<N> *>(prepared);
     __m512 sums[N];
 #pragma GCC unroll 12
     for (int j = 0; j < N; j++) {
         sums[j] = _mm512_setzero_ps();
     }
-    for (int64_t block = 0; block < n_blocks; block++) {
-        const WeightBlock & weight = weights[block];
+    for (int64_t block = 0; block < panel.n_blocks; block++) {
+        Ahead::fetch<false>(panel.next, block);
+        const WeightBlock & weight = panel.weights[block];
         const ColumnBlock<N> & column = columns[block];
         __m512i dots[N];
 #pragma GCC unroll 12
@@ -197,15 +216,14 @@ void multiply(const WeightBlock * weights,
     }
 #pragma GCC unroll 12
     for (int j = 0; j < N; j++) {
-        store(target.out + j * target.stride, mask, sums[j], adds);
+        store(into.target.out + j * into.target.stride, into.mask, sums[j], into.adds);
     }
 }
 
 // What is done with a number of activation rows, which has to be known to keep them in registers.
 struct Kernel {
     void (*prepare)(const Q8Matrix &, int64_t, std::byte *) noexcept;
-    void (*multiply)(
-        const WeightBlock *, const std::byte *, int64_t, Target, __mmask16, bool) noexcept;
+    void (*multiply)(const Panel &, const std::byte *, const Into &) noexcept;
 };
 
 template <int... N>
@@ -253,20 +271,20 @@ public:
         WeightRows rows(first, weights_.stride);
         for (int64_t begin = 0; begin < weights_.n_blocks; begin += kPanelBlocks) {
             const int64_t n_blocks = std::min(kPanelBlocks, weights_.n_blocks - begin);
+            const char * next = ahead_.behind(first + begin * kLanes);
             for (int64_t block = 0; block < n_blocks; block++) {
-                ahead_.fetch(first + (begin + block) * kLanes);
+                Ahead::fetch<true>(next, block);
                 interleave(rows, panel_[block]);
                 rows.advance(1);
             }
             for (int64_t column = 0; column < n_columns_; column += kColumns) {
                 const Tile tile = tile_at(column, n_columns_);
                 const int64_t at = column * weights_.n_blocks + begin * tile.n_columns;
-                tile.kernel.multiply(panel_,
+                tile.kernel.multiply({panel_, n_blocks, column == 0 ? next : nullptr},
                                      columns_ + at * kColumnBytes,
-                                     n_blocks,
-                                     target.at(group.begin, column),
-                                     static_cast<__mmask16>(group.mask()),
-                                     begin > 0);
+                                     {target.at(group.begin, column),
+                                      static_cast<__mmask16>(group.mask()),
+                                      begin > 0});
             }
         }
     }
