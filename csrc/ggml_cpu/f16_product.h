@@ -1,6 +1,5 @@
 // A matrix product of rows in half precision, with AVX-512: what attention without ggml's flash
-// attention is made of, cells of the KV cache times what a few tokens ask, and F16 weights
-// times several rows.
+// attention is made of, cells of the KV cache times what a few tokens ask, and F16 weights.
 //
 // ggml adds up each result in the 16 lanes of a register and then those, also where a result is a
 // sum of only 64 products (tinyBLAS in llamafile/sgemm.cpp), and takes a single row's one by one

@@ -101,9 +101,7 @@ extern "C" bool llamafile_sgemm(const struct ggml_compute_params * params,
                           params->ith,
                           params->nth};
     const bool is_float = c_type == GGML_TYPE_F32;
-    // A single row is not worth a kernel, where the left's rows lie together.
-    return (is_float && n == 1 && few_rows_product(*params, product)) ||
-           (is_float && multiply(product)) ||
+    return (is_float && multiply(product)) ||
            ggml_llamafile_sgemm(params, m, n, k, a, lda, b, ldb, c, ldc, a_type, b_type, c_type) ||
-           (is_float && n > 1 && few_rows_product(*params, product));
+           (is_float && few_rows_product(*params, product));
 }

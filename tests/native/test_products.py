@@ -85,7 +85,7 @@ def test_what_kernels_hardly_take_or_not_at_all_is_right_too(shapes: Kernel, n_t
 
 
 # Of each type as many columns as neither a kernel of ours nor one of ggml's takes.
-DOTS = {"q8_0": (1,), "f16": (1,), "bf16": (1,), "q5_1": (1, 2, 8, 9)} | dict.fromkeys(
+DOTS = {"q8_0": (1,), "bf16": (1,), "q5_1": (1, 2, 8, 9)} | dict.fromkeys(
     ("q3_K", "q5_K", "q6_K", "iq4_xs"), (1, 2, 7)
 )
 
