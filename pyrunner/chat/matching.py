@@ -1,5 +1,6 @@
 """One answer on its way through what llguidance has compiled."""
 
+from array import array
 from collections.abc import Sequence
 
 from llguidance import LLMatcher, LLParserLimits
@@ -16,6 +17,7 @@ _LIMITS = LLParserLimits(
     verbose_errors=False,  # they would go to the client
 )
 _LONGEST_PROBLEM = 300
+_NO_TOKENS = array("i", [0])  # a word of a mask
 
 
 class TokenConstraint:
@@ -69,8 +71,11 @@ class TokenConstraint:
 
     def _mask_of(self, matcher: LLMatcher) -> memoryview | None:
         """What may come next; None when it is not to be had within the limits."""
-        words = memoryview(matcher.compute_bitmask()).cast("i")[: self._n_words]
-        return None if matcher.is_error() else words
+        words = _NO_TOKENS * self._n_words
+        address, n_words = words.buffer_info()
+        # PERF(chat): the method that returns a mask takes at least twice as long.
+        matcher.unsafe_compute_mask_ptr(address, n_words * words.itemsize)
+        return None if matcher.is_error() else memoryview(words)
 
     def _failure(self) -> InvalidParameterError:
         why = short(self._matcher.get_error())
