@@ -12,6 +12,7 @@ namespace pyrunner {
 namespace {
 
 constexpr int32_t kBlock = 64; // floats that are looked at together; four AVX-512 registers
+static_assert(kBlock == TokenMask::kMostBits);
 
 // Written so that the compiler makes vector instructions of it without being allowed to assume
 // that there is no NaN: independent maxima, joined at the end.
@@ -145,7 +146,7 @@ private:
 // them: those in `mask` that have no bias. Of most blocks the largest logit is enough to know that
 // none of its tokens matters, in the mask or not.
 template <typename LookAt>
-void each_block(int32_t n_vocab, const LogitBiases & biases, TokenMask mask, LookAt && look_at) {
+void visit_blocks(int32_t n_vocab, const LogitBiases & biases, TokenMask mask, LookAt && look_at) {
     const std::vector<int32_t> & biased = biases.tokens();
     size_t i_biased = 0;
     for (int32_t begin = 0; begin < n_vocab; begin += kBlock) {
@@ -160,7 +161,7 @@ void each_block(int32_t n_vocab, const LogitBiases & biases, TokenMask mask, Loo
     }
 }
 
-template <typename LookAt> void each_bit(uint64_t bits, LookAt && look_at) {
+template <typename LookAt> void visit_bits(uint64_t bits, LookAt && look_at) {
     for (; bits != 0; bits &= bits - 1) {
         look_at(__builtin_ctzll(bits));
     }
@@ -189,9 +190,9 @@ argmax(const float * logits, int32_t n_vocab, const LogitBiases & biases, TokenM
             largest = logit;
         }
     };
-    each_block(n_vocab, biases, mask, [&](int32_t begin, int32_t end, uint64_t bits) {
+    visit_blocks(n_vocab, biases, mask, [&](int32_t begin, int32_t end, uint64_t bits) {
         if (best < 0 || end - begin < kBlock || block_max(logits + begin) > largest) {
-            each_bit(bits, [&](int32_t i) { look(begin + i, logits[begin + i]); });
+            visit_bits(bits, [&](int32_t i) { look(begin + i, logits[begin + i]); });
         }
     });
     for (size_t i = 0; i < biases.tokens().size(); i++) {
@@ -210,9 +211,9 @@ void top_k(const float * logits,
            int32_t k,
            std::vector<llama_token_data> & largest) {
     Best best(k, largest);
-    each_block(n_vocab, biases, mask, [&](int32_t begin, int32_t end, uint64_t bits) {
+    visit_blocks(n_vocab, biases, mask, [&](int32_t begin, int32_t end, uint64_t bits) {
         if (end - begin < kBlock || best.may_hold(block_max(logits + begin))) {
-            each_bit(bits, [&](int32_t i) { best.offer(begin + i, logits[begin + i]); });
+            visit_bits(bits, [&](int32_t i) { best.offer(begin + i, logits[begin + i]); });
         }
     });
     for (size_t i = 0; i < biases.tokens().size(); i++) {

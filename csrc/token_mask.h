@@ -22,8 +22,10 @@ public:
                (word(token / 32) >> static_cast<uint32_t>(token % 32) & 1U) != 0;
     }
 
-    // Tokens `begin`, which is a multiple of 32, to `end`, at most 64 behind: token begin + i is
-    // bit i.
+    static constexpr int32_t kMostBits = 64;
+
+    // Tokens `begin`, which is a multiple of 32, to `end`, at most kMostBits behind: token begin +
+    // i is bit i.
     uint64_t bits(int32_t begin, int32_t end) const noexcept {
         uint64_t bits = UINT64_MAX;
         if (words_ != nullptr) {

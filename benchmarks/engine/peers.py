@@ -24,6 +24,11 @@ class Peers:
         """llama-bench."""
         return str(self.folder / "llama-bench")
 
+    @property
+    def batched_bench(self) -> str:
+        """llama-batched-bench."""
+        return str(self.folder / "llama-batched-bench")
+
 
 def built(root: Path) -> Peers:
     """Build the programs below the checkout's ``build/peers``.

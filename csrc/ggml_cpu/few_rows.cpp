@@ -13,8 +13,11 @@ namespace pyrunner {
 namespace {
 
 constexpr int64_t kMostRight = 8;
-// Of a thread's rows, so many quarters are its own; the rest, in as many parts, are for whoever is
-// first: a thread may have a slower core than the others, or have lost it to somebody else.
+constexpr int64_t kRowsPerThread =
+    16; // with fewer, ggml's division by columns may be the better one
+// Three quarters of a thread's rows are its own. What is left of them is four parts, of which the
+// thread begins with the first, and the others are for whoever is free: a thread may have a slower
+// core than the others, or have lost it to somebody else.
 constexpr int64_t kOwnQuarters = 3;
 constexpr int kParts = 4;
 
@@ -56,9 +59,14 @@ void multiply(const Product & product, Share rows) noexcept {
 }
 
 bool is_for_few_rows(const Product & product) noexcept {
-    const auto & traits = *ggml_get_type_traits_cpu(static_cast<ggml_type>(product.left_type));
-    return product.n_right <= kMostRight && product.left_stride == product.length &&
-           traits.vec_dot != nullptr && product.right_type == traits.vec_dot_type;
+    const auto left_type = static_cast<ggml_type>(product.left_type);
+    const auto & traits = *ggml_get_type_traits_cpu(left_type);
+    // Not floats and halves: convolutions are made of those, with a right that ggml has not
+    // converted but put where it would have.
+    return (ggml_is_quantized(left_type) || left_type == GGML_TYPE_BF16) &&
+           product.n_right <= kMostRight && product.left_stride == product.length &&
+           product.n_left >= kRowsPerThread * product.n_threads && traits.vec_dot != nullptr &&
+           product.right_type == traits.vec_dot_type;
 }
 
 } // namespace

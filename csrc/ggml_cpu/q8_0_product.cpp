@@ -45,21 +45,21 @@ __m256i quants_of(const Q8Block & block) noexcept {
 
 // Rows of weights that are asked for before they are needed: sixteen rows at once are more than a
 // processor foresees, but they lie behind each other. Does no harm where they do not.
-class Ahead {
+class Prefetcher {
 public:
     // Asks for the first group of `rows`, which are one thread's share.
-    Ahead(const Q8Matrix & weights, Share rows) noexcept
+    Prefetcher(const Q8Matrix & weights, Share rows) noexcept
         : end_(bytes_of(weights.blocks + rows.end * weights.stride)),
           group_(kLanes * weights.n_blocks * static_cast<int64_t>(sizeof(Q8Block))) {
         const char * first = bytes_of(weights.blocks + rows.begin * weights.stride);
-        for (int64_t at = 0; at < group_ + kAhead; at += kLine) {
+        for (int64_t at = 0; at < std::min(group_ + kAhead, end_ - first); at += kLine) {
             _mm_prefetch(first + at, _MM_HINT_T1);
         }
     }
 
     // What to ask for while a panel is in use whose blocks would lie from `panel` on if they lay
     // together; null behind the thread's last row.
-    const char * behind(const Q8Block * panel) const noexcept {
+    const char * next_of(const Q8Block * panel) const noexcept {
         const char * next = bytes_of(panel) + group_ + kAhead;
         return next < end_ ? next : nullptr;
     }
@@ -173,7 +173,7 @@ struct Panel {
 };
 
 // Where the results of 16 rows go, as in lanes.h.
-struct Into {
+struct Destination {
     Target target;
     __mmask16 mask;
     bool adds;
@@ -181,7 +181,7 @@ struct Into {
 
 // A panel times N activation rows.
 template <int N>
-void multiply(const Panel & panel, const std::byte * prepared, const Into & into) noexcept {
+void multiply(const Panel & panel, const std::byte * prepared, const Destination & to) noexcept {
     const auto * columns = reinterpret_cast<const ColumnBlock<N> *>(prepared);
     __m512 sums[N];
 #pragma GCC unroll 12
@@ -189,7 +189,7 @@ void multiply(const Panel & panel, const std::byte * prepared, const Into & into
         sums[j] = _mm512_setzero_ps();
     }
     for (int64_t block = 0; block < panel.n_blocks; block++) {
-        Ahead::fetch<false>(panel.next, block);
+        Prefetcher::fetch<false>(panel.next, block);
         const WeightBlock & weight = panel.weights[block];
         const ColumnBlock<N> & column = columns[block];
         __m512i dots[N];
@@ -216,14 +216,14 @@ void multiply(const Panel & panel, const std::byte * prepared, const Into & into
     }
 #pragma GCC unroll 12
     for (int j = 0; j < N; j++) {
-        store(into.target.out + j * into.target.stride, into.mask, sums[j], into.adds);
+        store(to.target.out + j * to.target.stride, to.mask, sums[j], to.adds);
     }
 }
 
 // What is done with a number of activation rows, which has to be known to keep them in registers.
 struct Kernel {
     void (*prepare)(const Q8Matrix &, int64_t, std::byte *) noexcept;
-    void (*multiply)(const Panel &, const std::byte *, const Into &) noexcept;
+    void (*multiply)(const Panel &, const std::byte *, const Destination &) noexcept;
 };
 
 template <int... N>
@@ -247,7 +247,7 @@ Tile tile_at(int64_t column, int64_t n_columns) noexcept {
 class Prepared {
 public:
     Prepared(const Q8Matrix & weights, const Q8Matrix & activations, Share rows) noexcept
-        : weights_(weights), activations_(activations), ahead_(weights, rows) {
+        : weights_(weights), activations_(activations), prefetcher_(weights, rows) {
         constexpr size_t kPanelSize = kPanelBlocks * sizeof(WeightBlock);
         const int64_t most = std::min(kPanelColumns, activations.n_rows);
         std::byte * bytes = scratch.of(
@@ -271,9 +271,9 @@ public:
         WeightRows rows(first, weights_.stride);
         for (int64_t begin = 0; begin < weights_.n_blocks; begin += kPanelBlocks) {
             const int64_t n_blocks = std::min(kPanelBlocks, weights_.n_blocks - begin);
-            const char * next = ahead_.behind(first + begin * kLanes);
+            const char * next = prefetcher_.next_of(first + begin * kLanes);
             for (int64_t block = 0; block < n_blocks; block++) {
-                Ahead::fetch<true>(next, block);
+                Prefetcher::fetch<true>(next, block);
                 interleave(rows, panel_[block]);
                 rows.advance(1);
             }
@@ -292,7 +292,7 @@ public:
 private:
     const Q8Matrix & weights_;
     const Q8Matrix & activations_;
-    Ahead ahead_;
+    Prefetcher prefetcher_;
     WeightBlock * panel_;
     std::byte * columns_;
     int64_t n_columns_ = 0;

@@ -1,6 +1,6 @@
 // Compiled into ggml-cpu, which calls this function for matrix products that it has no better way
-// for (K-quants, experts and repacked weights have others); what it does not take goes on to ggml's
-// own, which CMakeLists.txt gives another name.
+// for (K-quants times many rows, experts and repacked weights have others); what it does not take
+// goes on to ggml's own, which CMakeLists.txt gives another name.
 #include "f16_product.h"
 #include "few_rows.h"
 #include "product.h"

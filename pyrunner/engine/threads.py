@@ -17,6 +17,10 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _STAT = Path("/proc/stat")
 _INTERVAL_S = 0.25
 """Between two looks: short for a person, long for the clock of /proc/stat."""
+_SUSPICION_S = 0.08
+"""The same where this process has lost part of its cores: eight ticks of that clock."""
+_USED = 0.8
+"""Of what its threads could use, what a process uses at least that has its cores for itself."""
 _GRANTED = 0.4
 """A process that wants a core gets two thirds of one beside two threads of ours on two cores; it
 counts as wanting all of it from 0.6 on."""
@@ -106,7 +110,6 @@ class ThreadGovernor:
         self._n_cores = _n_cores()
         self.n_threads = n_most
         self._before = _look()
-        self._due_s = time.monotonic() + _INTERVAL_S
 
     def follow(self) -> None:
         """Between two passes: tell all users when the number has changed."""
@@ -119,11 +122,10 @@ class ThreadGovernor:
 
         Fewer threads at once, at most twice as many: who took a core may take it again.
         """
-        if self._before is None or time.monotonic() < self._due_s:
+        before = self._before
+        if before is None or not self._is_due(before):
             return False
-        before, now = self._before, _look()
-        self._due_s = time.monotonic() + _INTERVAL_S
-        self._before = now
+        now = self._before = _look()
         if now is None:
             return False
         passed_s = now.at_s - before.at_s
@@ -133,6 +135,14 @@ class ThreadGovernor:
         wanted = choose_threads(self._n_most, self._n_cores, n_processors, n_busy)
         old, self.n_threads = self.n_threads, min(wanted, 2 * self.n_threads)
         return self.n_threads != old
+
+    def _is_due(self, before: "_Look") -> bool:
+        passed_s = time.monotonic() - before.at_s
+        if not _SUSPICION_S <= passed_s < _INTERVAL_S:
+            return passed_s >= _INTERVAL_S
+        # Each look reads a file, these are two calls.
+        used_s = time.process_time() - before.own_s
+        return used_s < _USED * self.n_threads * passed_s
 
 
 def _look() -> _Look | None:

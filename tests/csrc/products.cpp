@@ -4,6 +4,7 @@
 //   kernel KIND                        yes or no: this build of ggml-cpu has one for it
 //   product KIND ROWS COLUMNS LENGTH THREADS SEED
 //   dots TYPE ROWS COLUMNS LENGTH THREADS SEED
+//   taken TYPE ROWS COLUMNS LENGTH THREADS SEED
 //
 // A product is of ROWS rows of KIND, q8_0 or f16, which have room between them, and COLUMNS rows of
 // floats, LENGTH numbers each; for f16 of two heads of those with one of these, as in attention.
@@ -12,7 +13,8 @@
 //
 // Dots are of ROWS rows of any of ggml's types, by its name, without room between them, and two
 // heads of COLUMNS rows of floats. The answer: how many of the results are not, bit by bit, what
-// ggml's dot product of the two rows gives.
+// ggml's dot product of the two rows gives. Whether such a product is taken for one of
+// csrc/ggml_cpu, or of llama.cpp's llamafile/, is answered with yes or no.
 //
 // Exit status: 0, or 2 for a script that makes no sense.
 
@@ -33,8 +35,10 @@
 #include <vector>
 
 #include "ggml-backend.h"
+#include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
+#include "llamafile/sgemm.h"
 
 namespace {
 
@@ -295,6 +299,17 @@ std::vector<std::byte> quantized(ggml_type type, const std::vector<float> & rows
     return bytes;
 }
 
+std::vector<std::byte> converted(ggml_type type, const std::vector<float> & rows, int64_t length) {
+    const size_t size = ggml_row_size(type, length);
+    const size_t n_rows = rows.size() / static_cast<size_t>(length);
+    std::vector<std::byte> bytes(size * n_rows);
+    for (size_t i = 0; i < n_rows; i++) {
+        const float * row = rows.data() + i * static_cast<size_t>(length);
+        ggml_get_type_traits_cpu(type)->from_float(row, bytes.data() + i * size, length);
+    }
+    return bytes;
+}
+
 void answer_dots(const Shape & shape, ggml_type type, std::mt19937 & random) {
     constexpr int64_t kHeads = 2;
     const std::vector<std::byte> rows =
@@ -304,19 +319,45 @@ void answer_dots(const Shape & shape, ggml_type type, std::mt19937 & random) {
     const std::vector<float> out = computed(shape, shape.length, type, rows.data(), columns);
     const auto & traits = *ggml_get_type_traits_cpu(type);
     const auto length = static_cast<size_t>(shape.length);
-    std::vector<std::byte> column(ggml_row_size(traits.vec_dot_type, shape.length));
+    const std::vector<std::byte> right = converted(traits.vec_dot_type, columns, shape.length);
     int64_t n_different = 0;
     for (size_t j = 0; j < static_cast<size_t>(n_columns); j++) {
-        ggml_get_type_traits_cpu(traits.vec_dot_type)
-            ->from_float(columns.data() + j * length, column.data(), shape.length);
+        const std::byte * column =
+            right.data() + j * ggml_row_size(traits.vec_dot_type, shape.length);
         for (size_t i = 0; i < static_cast<size_t>(shape.n_rows); i++) {
             const std::byte * row = rows.data() + i * ggml_row_size(type, shape.length);
             float dot = 0;
-            traits.vec_dot(static_cast<int>(length), &dot, 0, row, 0, column.data(), 0, 1);
+            traits.vec_dot(static_cast<int>(length), &dot, 0, row, 0, column, 0, 1);
             n_different += out[j * static_cast<size_t>(shape.n_rows) + i] == dot ? 0 : 1;
         }
     }
     std::printf("%lld\n", static_cast<long long>(n_different));
+}
+
+// As ggml asks it, for the first of its threads.
+void answer_taken(const Shape & shape, ggml_type type, std::mt19937 & random) {
+    const ggml_type right_type = ggml_get_type_traits_cpu(type)->vec_dot_type;
+    const std::vector<std::byte> left =
+        quantized(type, floats_of(shape.n_rows * shape.length, random), shape.length);
+    const std::vector<std::byte> right =
+        converted(right_type, floats_of(shape.n_columns * shape.length, random), shape.length);
+    std::vector<float> out(static_cast<size_t>(shape.n_rows * shape.n_columns));
+    const ggml_compute_params params{0, shape.n_threads, 0, nullptr, nullptr, false};
+    const int64_t n_blocks = shape.length / ggml_blck_size(type);
+    const bool is_taken = llamafile_sgemm(&params,
+                                          shape.n_rows,
+                                          shape.n_columns,
+                                          n_blocks,
+                                          left.data(),
+                                          n_blocks,
+                                          right.data(),
+                                          shape.length / ggml_blck_size(right_type),
+                                          out.data(),
+                                          shape.n_rows,
+                                          type,
+                                          right_type,
+                                          GGML_TYPE_F32);
+    std::puts(is_taken ? "yes" : "no");
 }
 
 // -1 when ggml has none of this name, or no dot product of it.
@@ -349,7 +390,8 @@ void answer(const std::string & line) {
         answer_kernel(kind);
         return;
     }
-    script::check_script(verb == "product" || verb == "dots", "unknown verb " + verb);
+    script::check_script(verb == "product" || verb == "dots" || verb == "taken",
+                         "unknown verb " + verb);
     const int type = type_named(kind);
     if (verb == "product") {
         check_kind(kind);
@@ -369,6 +411,8 @@ void answer(const std::string & line) {
                          "a length of whole blocks is needed");
     if (verb == "dots") {
         answer_dots(shape, static_cast<ggml_type>(type), random);
+    } else if (verb == "taken") {
+        answer_taken(shape, static_cast<ggml_type>(type), random);
     } else if (kind == "f16") {
         answer_product(shape, F16Product(shape, random));
     } else {

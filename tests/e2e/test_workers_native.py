@@ -5,7 +5,7 @@ import time
 import pytest
 from support import artifacts
 from support.gguf_files import write_tiny_gguf
-from support.model_cases import NARROW_HEADS, ModelCase
+from support.model_cases import GPT2_SMALL, NARROW_HEADS
 from support.waits import until
 from support.workshop import Workshop, conversation, kill, pid_of, pids, read_some
 
@@ -35,27 +35,13 @@ pytestmark = [pytest.mark.native, pytest.mark.model]
 
 A, B = "docker.io/ai/a:latest", "docker.io/ai/b:latest"
 
-SMALL = ModelCase(
-    name="gpt2-small-q8",
-    vocab="gpt-2",
-    quantize="Q8_0",
-    shape={
-        "n_layer": 4,
-        "n_embd": 128,
-        "n_head": 4,
-        "n_head_kv": 2,
-        "n_ff": 256,
-        "n_ctx_train": 4096,
-    },
-)
-
 LANE_FREE_S = 0.15
 """A client that goes away frees its lane within this."""
 
 
 @pytest.fixture(scope="module")
 def weights(request):
-    return SMALL.file(request.config.cache.mkdir("pyrunner-models")).read_bytes()
+    return GPT2_SMALL.file(request.config.cache.mkdir("pyrunner-models")).read_bytes()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Alone means that the other lanes of the step only lend their logits, so that sha
 and therefore all logits, are equal, but there is nothing to share out.
 """
 
+import math
 import random
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from support.model_cases import DEMO, QWEN2
+from support.model_cases import GPT2_SMALL, QWEN2
 from support.reference import Row
 from support.sides import Sides, on_models
 from support.step_script import SessionPlayer, Step
@@ -123,7 +124,7 @@ def test_drafts_of_lanes_that_choose_at_once_end_at_their_own_first_wrong_guess(
     assert [each[0] for each in said] == sorted(each[0] for each in said)
 
 
-@on_models([QWEN2, DEMO])
+@on_models([QWEN2, GPT2_SMALL])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
 @pytest.mark.parametrize(
     "sampling",
@@ -151,7 +152,8 @@ def test_masked_choice_is_the_best_of_what_may_come(
         tokens[0], positions[0], lanes[0], outputs[0] = token, i, 0, MASKED
         n = round(share * n_vocab)
         allowed = {0, n_vocab - 1, *rng.sample(range(n_vocab), n)}
-        _allow(session, 0, allowed)
+        beyond = range(n_vocab, 32 * session.n_mask_words)
+        _allow(session, 0, [*allowed, *beyond])
         assert session.step(1, 0) == 0
         chosen = session.result[1][0]
         row = session.logits(0)
@@ -159,6 +161,22 @@ def test_masked_choice_is_the_best_of_what_may_come(
         row.release()
         assert chosen in allowed
         assert scores[chosen] == pytest.approx(max(scores.values()), abs=1e-4)
+
+
+@on_models([QWEN2, GPT2_SMALL])
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_nothing_is_chosen_where_nothing_may_come(sides: Sides, temperature: float) -> None:
+    banned = sides.model.n_vocab - 1
+    sampling = SamplingParams(temperature=temperature, seed=1, logit_bias=((banned, -math.inf),))
+    player = SessionPlayer(Session(sides.model, n_ctx=256, n_lanes=1, n_batch=32, n_threads=1))
+    player.open_lane(0, sampling)
+    session = player.session
+    for i, allowed in enumerate([[], [banned]]):
+        tokens, positions, lanes, outputs = session.plan
+        tokens[0], positions[0], lanes[0], outputs[0] = 300, i, 0, MASKED
+        _allow(session, 0, allowed)
+        assert session.step(1, 0) == 0
+        assert session.result[1][0] == -1
 
 
 def _allow_only(session: Session, i_mask: int, token: int) -> None:

@@ -1,5 +1,6 @@
 """Matrix products of ``csrc/ggml_cpu``, as ggml computes them, against sums written out."""
 
+import platform
 import subprocess
 from dataclasses import dataclass
 
@@ -100,6 +101,26 @@ def test_products_by_dots_are_those_of_ggml_bit_by_bit(kind: str, n_threads: int
         for length in (256, 768)
     ]
     assert [(line, n) for line, n in zip(lines, _asked(lines), strict=True) if n != "0"] == []
+
+
+@pytest.mark.skipif(
+    platform.machine().lower() not in {"x86_64", "amd64"},
+    reason="there is no such kernel but on x86",
+)
+@pytest.mark.parametrize("kind", DOTS)
+def test_products_of_a_few_rows_are_taken(kind: str):
+    lines = [f"taken {kind} {16 * n} {DOTS[kind][0]} 256 {n} 1" for n in (1, 2, 5)]
+    assert _asked(lines) == ["yes"] * len(lines)
+
+
+def test_what_is_not_for_few_rows_is_not_taken():
+    lines = [
+        "taken q6_K 64 9 256 1 1",  # more rows
+        "taken q6_K 31 1 256 2 1",  # fewer than sixteen for each thread
+        "taken f16 64 1 304 1 1",  # what convolutions are made of, of a length that no kernel takes
+        "taken f32 64 1 256 1 1",
+    ]
+    assert _asked(lines) == ["no"] * len(lines)
 
 
 def test_more_threads_than_work_are_right_too():

@@ -174,6 +174,21 @@ MAMBA = ModelCase(
     },
 )
 
+GPT2_SMALL = ModelCase(
+    name="gpt2-small-q8",
+    vocab="gpt-2",
+    quantize="Q8_0",
+    shape={
+        "n_layer": 4,
+        "n_embd": 128,
+        "n_head": 4,
+        "n_head_kv": 2,
+        "n_ff": 256,
+        "n_ctx_train": 4096,
+    },
+)
+"""Its vocabulary is no multiple of 32, nor of anything else that is gone through at once."""
+
 DEMO = ShippedCase()
 
 GENERATIVE = (LLAMA_BPE, QWEN2, LLAMA_SPM, GEMMA3, DEMO)

@@ -37,17 +37,20 @@ class _Machine:
     """Two processors, of which others keep some busy, and a clock that a test moves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.at_s = self.busy_s = 0.0
+        self.at_s = self.busy_s = self.own_s = 0.0
         monkeypatch.setattr(threads, "_look", self._look)
         monkeypatch.setattr("pyrunner.engine.threads.time.monotonic", lambda: self.at_s)
+        monkeypatch.setattr("pyrunner.engine.threads.time.process_time", lambda: self.own_s)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1}, raising=False)
 
     def _look(self) -> threads._Look:
-        return threads._Look(self.at_s, self.busy_s, 0.0)
+        return threads._Look(self.at_s, self.busy_s, self.own_s)
 
-    def pass_time(self, seconds: float, n_busy: float) -> None:
+    def pass_time(self, seconds: float, n_busy: float, n_own: float = 2.0) -> None:
+        """Others keep `n_busy` processors busy, and this process `n_own`, as if there were room."""
         self.at_s += seconds
-        self.busy_s += seconds * n_busy
+        self.busy_s += seconds * (n_busy + n_own)
+        self.own_s += seconds * n_own
 
 
 def test_governor_gives_way_at_once_and_comes_back(monkeypatch):
@@ -60,6 +63,19 @@ def test_governor_gives_way_at_once_and_comes_back(monkeypatch):
     machine.pass_time(0.3, 1.0)
     assert (governor.update(), governor.n_threads) == (False, 1)
     machine.pass_time(0.3, 0.0)
+    assert (governor.update(), governor.n_threads) == (True, 2)
+
+
+def test_governor_looks_soon_where_its_threads_do_not_get_their_cores(monkeypatch):
+    machine = _Machine(monkeypatch)
+    governor = ThreadGovernor(2)
+    machine.pass_time(0.07, 0.7, n_own=1.3)
+    assert not governor.update()  # too early to tell
+    machine.pass_time(0.02, 0.7, n_own=1.3)
+    assert (governor.update(), governor.n_threads) == (True, 1)
+    machine.pass_time(0.1, 0.0, n_own=1.0)
+    assert not governor.update()  # one thread that has a core asks no earlier than usual
+    machine.pass_time(0.2, 0.0, n_own=1.0)
     assert (governor.update(), governor.n_threads) == (True, 2)
 
 
