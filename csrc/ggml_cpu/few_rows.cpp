@@ -13,8 +13,8 @@ namespace pyrunner {
 namespace {
 
 constexpr int64_t kMostRight = 8;
-constexpr int64_t kRowsPerThread =
-    16; // with fewer, ggml's division by columns may be the better one
+// With fewer on the left, ggml's division by columns may be the better one.
+constexpr int64_t kRowsPerThread = 16;
 // Three quarters of a thread's rows are its own. What is left of them is four parts, of which the
 // thread begins with the first, and the others are for whoever is free: a thread may have a slower
 // core than the others, or have lost it to somebody else.

@@ -3,8 +3,9 @@
 //
 // It is bounded by memory. Where there are many rows of weights ggml gives its threads 64 of them
 // at a time, or 16 for several rows on the right, whoever is first: so each thread goes on
-// somewhere else after a few kilobytes, and a processor fetches ahead only what lies behind what
-// was read last. Here a thread has rows that lie together (docs/benchmarks.md#kinds-of-weights).
+// somewhere else after some tens of kilobytes, and a processor fetches ahead only what lies behind
+// what was read last. Here a thread has rows that lie together
+// (docs/benchmarks.md#kinds-of-weights).
 #pragma once
 
 #include "product.h"
