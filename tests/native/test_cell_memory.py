@@ -15,7 +15,7 @@ LIBRARIES = Path(_core.__file__).parent.parent / "lib"
 pytestmark = [
     pytest.mark.native,
     pytest.mark.model,
-    pytest.mark.skipif(sys.platform != "linux", reason="cells are zeroed by csrc/llama on Linux only"),
+    pytest.mark.skipif(sys.platform != "linux", reason="csrc/llama is built on Linux only"),
 ]
 
 
