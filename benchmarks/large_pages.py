@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from measuring.spread import shown  # noqa: E402  # path first
 from support.random_model import SMOLLM2_135M, write_random_model  # noqa: E402  # path first
 
 from pyrunner._native import LargePages, Model, Session  # noqa: E402  # path first
@@ -71,8 +72,8 @@ def _print(title: str, rounds: Sequence[_Round]) -> None:
     for i, n_lanes in enumerate(LANES):
         small, large = zip(*(each.passes_ms[i] for each in rounds), strict=True)
         ratio = statistics.median(b / a for a, b in zip(small, large, strict=True))
-        print(f"| {n_lanes} | {_shown(small)} | {_shown(large)} | {ratio:.2f} |")
-    print(f"\nMoving took {_shown([each.moved_ms for each in rounds])} ms.\n", flush=True)
+        print(f"| {n_lanes} | {shown(small, 1)} | {shown(large, 1)} | {ratio:.2f} |")
+    print(f"\nMoving took {shown([each.moved_ms for each in rounds], 1)} ms.\n", flush=True)
 
 
 def _cache_at_once(path: Path) -> None:
@@ -136,10 +137,6 @@ def _pass_ms(session: Session, n_lanes: int) -> float:
 
 def _drawn(n_tokens: int) -> list[int]:
     return random.choices(range(1000, 40_000), k=n_tokens)  # no secret
-
-
-def _shown(times_ms: Sequence[float]) -> str:
-    return f"{statistics.median(times_ms):.1f} ({min(times_ms):.1f} .. {max(times_ms):.1f})"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from measuring.spread import shown  # noqa: E402  # path first
 from support.random_model import SMOLLM2_135M, write_random_model  # noqa: E402  # path first
 
 from pyrunner._native import Model, Session  # noqa: E402  # path first
@@ -93,7 +94,7 @@ def _compare_passes(model: Model, n_held: int, options: argparse.Namespace) -> N
 def _print_line(what: str, rounds: Sequence[Sequence[float]]) -> None:
     without, with_it = zip(*rounds, strict=True)
     ratio = statistics.median(ours / theirs for ours, theirs in rounds)
-    print(f"| {what} | {_shown(without)} | {_shown(with_it)} | {ratio:.2f} |", flush=True)
+    print(f"| {what} | {shown(without, 0)} | {shown(with_it, 0)} | {ratio:.2f} |", flush=True)
 
 
 def _pass_ms(session: Session, n_held: int, shape: Sequence[int]) -> float:
@@ -147,16 +148,12 @@ def _copy(model: Model, options: argparse.Namespace) -> None:
         session.restore_lane(1, state)
         saved_ms.append((middle - begin) * 1000)
         restored_ms.append((time.perf_counter() - middle) * 1000)
-    print(f"\n{N_PROMPT:,} tokens are saved in {_shown(saved_ms)} ms", end=" ")
-    print(f"and restored in {_shown(restored_ms)} ms")
+    print(f"\n{N_PROMPT:,} tokens are saved in {shown(saved_ms, 0)} ms", end=" ")
+    print(f"and restored in {shown(restored_ms, 0)} ms")
 
 
 def _drawn(n_tokens: int) -> list[int]:
     return random.choices(range(1000, 40_000), k=n_tokens)  # no secret
-
-
-def _shown(times_ms: Sequence[float]) -> str:
-    return f"{statistics.median(times_ms):.0f} ({min(times_ms):.0f} .. {max(times_ms):.0f})"
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from measuring.spread import shown  # noqa: E402  # path first
 from support.random_model import Shape, write_random_model  # noqa: E402  # path first
 
 from pyrunner._native import Model, Session  # noqa: E402  # path first
@@ -78,8 +78,8 @@ def _compare(model: Model, n_lanes: int, options: argparse.Namespace) -> None:
         ]
         one, several = zip(*rounds, strict=True)
         ratio = statistics.median(a / b for a, b in rounds)
-        shown = f"{_shown(one)} | {_shown(several)} | {ratio:.2f}"
-        print(f"| {model.n_vocab:,} | {n_lanes} | {name} | {shown} |", flush=True)
+        figures = f"{shown(one, 2)} | {shown(several, 2)} | {ratio:.2f}"
+        print(f"| {model.n_vocab:,} | {n_lanes} | {name} | {figures} |", flush=True)
 
 
 def _choose_ms(session: Session, n_threads: int) -> float:
@@ -93,10 +93,6 @@ def _choose_ms(session: Session, n_threads: int) -> float:
     begin = time.perf_counter()
     session.finish()
     return (time.perf_counter() - begin) * 1000
-
-
-def _shown(times_ms: Sequence[float]) -> str:
-    return f"{statistics.median(times_ms):.2f} ({min(times_ms):.2f} .. {max(times_ms):.2f})"
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from engine import peers  # noqa: E402  # path first
 from measuring.pairs import take_turns  # noqa: E402  # path first
+from measuring.spread import shown  # noqa: E402  # path first
 from support.random_model import write_random_model  # noqa: E402  # path first
 
 from pyrunner._native import Model, Session, quantize  # noqa: E402  # path first
@@ -124,11 +125,10 @@ def _print(kind: str, ours: Sequence[_Rates], theirs: Sequence[_Rates]) -> None:
         own = [each[n_lanes] for each in ours]
         other = [each[n_lanes] for each in theirs]
         ratio = statistics.median(a / b for a, b in zip(own, other, strict=True))
-        print(f"| {kind} | {n_lanes} | {_shown(own)} | {_shown(other)} | {ratio:.2f} |", flush=True)
-
-
-def _shown(rates: Sequence[float]) -> str:
-    return f"{statistics.median(rates):.0f} ({min(rates):.0f} .. {max(rates):.0f})"
+        print(
+            f"| {kind} | {n_lanes} | {shown(own, 0)} | {shown(other, 0)} | {ratio:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
