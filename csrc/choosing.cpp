@@ -17,7 +17,7 @@ namespace {
 // 0.02 ms to begin and to wait for each other, but 15 ms where one has lost its core to somebody
 // else, a risk that a part of a millisecond is not worth.
 constexpr int64_t kMinSharedCost = 2'500'000;
-constexpr int64_t kCostOfLogprobs = 6;
+constexpr int64_t kCostOfLogprobs = 2;
 
 } // namespace
 
