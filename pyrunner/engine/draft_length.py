@@ -88,10 +88,11 @@ class Acceptance:
         self._n_right = self._n_right * _MEMORY + n_right
         self._n_tried = self._n_tried * _MEMORY + min(n_guessed, n_right + 1)
 
-    def note_none(self) -> None:
-        """A pass went by without a draft."""
-        self._n_right *= _FORGETTING
-        self._n_tried *= _FORGETTING
+    def note_none(self, n_passes: int = 1) -> None:
+        """Passes went by without a draft."""
+        forgetting = _FORGETTING**n_passes
+        self._n_right *= forgetting
+        self._n_tried *= forgetting
 
 
 @dataclass(frozen=True, slots=True)

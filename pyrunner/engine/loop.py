@@ -290,15 +290,16 @@ class EngineLoop:
             self.info = replace(self.info, n_lanes=n_lanes, n_ctx=n_ctx, kv_bytes=n_bytes)
 
     def _drafts(self, running_lanes: Tokens[int]) -> dict[int, Draft]:
-        if self._speculation is None or not running_lanes:
+        speculation = self._speculation
+        if speculation is None or not running_lanes:
             return {}
+        sequences, trust, n_ctx = self._sequences, speculation.trust, self.session.n_ctx
         drafters, texts = {}, {}
         for lane in running_lanes:
-            sequence = texts[lane] = self._sequences[lane]
-            n_room = self.session.n_ctx - sequence.n_tokens
-            drafter = sequence.ready_drafter(self._speculation.trust)
-            drafters[lane] = (drafter, min(sequence.n_left - 1, n_room))
-        return self._speculation.drafts(drafters, len(running_lanes), texts)
+            sequence = texts[lane] = sequences[lane]
+            n_most = min(sequence.n_left - 1, n_ctx - sequence.n_tokens)
+            drafters[lane] = (sequence.ready_drafter(trust), n_most)
+        return speculation.drafts(drafters, len(running_lanes), texts)
 
     def _note_running(
         self, lanes: Tokens[int], drafts: Mapping[int, Draft], sampled: Tokens[Sampled]

@@ -90,6 +90,7 @@ class Drafter:
         self._constraint = constraint
         self._acceptances = {source: Acceptance(source.value) for source in Source}
         self._acceptances[Source.DRAFTED] = Acceptance(trust)
+        self._n_undrafted = 0  # passes without a draft that `_acceptances` does not know of
 
     def feed(self, token: int) -> None:
         """The answer goes on with a token."""
@@ -124,22 +125,28 @@ class Drafter:
 
     def rate(self, source: Source) -> float:
         """The chance that a guess is right."""
-        return self._acceptances[source].rate
+        return self._acceptance(source).rate
 
     def note_wrong(self, source: Source) -> None:
         """A guess that nobody read, because the first token of it could not be."""
-        self._acceptances[source].note(1, 0)
+        self._acceptance(source).note(1, 0)
 
     def note(self, draft: Draft | None, n_accepted: int) -> None:
         """A step is over: what was read of a draft and what was right, or that there was none."""
         if draft is None:
-            for acceptance in self._acceptances.values():
-                acceptance.note_none()
+            self._n_undrafted += 1
             return
-        self._acceptances[draft.source].note(len(draft.tokens), n_accepted)
+        self._acceptance(draft.source).note(len(draft.tokens), n_accepted)
         if draft.source is Source.PREDICTED:
             self.prediction_use.n_rejected += len(draft.tokens)
             self.prediction_use.n_unsaid = n_accepted
+
+    def _acceptance(self, source: Source) -> Acceptance:
+        if self._n_undrafted:
+            for acceptance in self._acceptances.values():
+                acceptance.note_none(self._n_undrafted)
+            self._n_undrafted = 0
+        return self._acceptances[source]
 
 
 class Speculation:
@@ -185,7 +192,7 @@ class Speculation:
             draft = drafter.guess(min(n_most, LENGTHS[-1]))
             if draft is not None:
                 found[lane] = draft
-        if texts:
+        if texts and self._guesser is not None:
             nothing: dict[int, Draft] = {}
             found |= self._asked(
                 lambda guesser: self._drafted(guesser, drafters, texts, found, n_running), nothing
@@ -205,6 +212,8 @@ class Speculation:
     def note(self, drafter: Drafter, draft: Draft | None, n_accepted: int) -> None:
         """A step is over for a sequence; see `Drafter.note`."""
         drafter.note(draft, n_accepted)
+        if self._guesser is None:
+            return
         if draft is not None and draft.source is Source.DRAFTED:
             self._trust.note(len(draft.tokens), n_accepted)
         else:
@@ -220,10 +229,14 @@ class Speculation:
         """
         if seconds is not None:
             self.note_pass(n_running, drafts, seconds)
-        self._asked(lambda guesser: guesser.note_step(), None)
+        if self._guesser is not None:
+            self._asked(lambda guesser: guesser.note_step(), None)
 
     def note_pass(self, n_running: int, drafts: Mapping[int, Draft], seconds: float) -> None:
         """What a pass over running sequences took, without anything else in the step."""
+        if not drafts:
+            self._costs.note(n_running, seconds)
+            return
         lengths = [len(draft.tokens) for draft in drafts.values()]
         if is_one_pass(n_running, lengths):
             self._costs.note(n_running + sum(lengths), seconds)
