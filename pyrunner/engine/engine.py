@@ -280,21 +280,27 @@ class Engine:
             self._model = None
             for mailbox in self._mailboxes.values():
                 mailbox.append(error)
+            self._lock.excuse()
 
     def _wait(self, request_id: int) -> Event | None:
         """Run steps until there is an event for `request_id`; None when it was closed."""
-        while True:
-            with self._lock:
-                mailbox = self._mailboxes.get(request_id)
-                if mailbox is None:
-                    return None
-                if not mailbox:
-                    self._step()
-                    continue
+        while (mailbox := self._mailboxes.get(request_id)) is not None:
+            # Taken without the lock: who has the next step may be one of many that wait for it.
+            if mailbox:
                 event = mailbox.popleft()
-            if isinstance(event, Exception):
-                raise event
-            return event
+                if isinstance(event, Exception):
+                    raise event
+                return event
+            if self._lock.enter_unless(lambda: self._has_news(request_id)):
+                try:
+                    self._step()
+                finally:
+                    self._lock.leave()
+        return None
+
+    def _has_news(self, request_id: int) -> bool:
+        mailbox = self._mailboxes.get(request_id)
+        return mailbox is None or bool(mailbox)
 
     def _step(self) -> None:
         self._cancel_abandoned()
@@ -320,6 +326,7 @@ class Engine:
                     mailbox.append(finish)
                 case Errored(error=error):
                     mailbox.append(error)
+        self._lock.excuse()
 
     def _said(self, event: Text | Finished) -> list[Piece]:
         said: list[Piece] = [TextEvent(text=event.text)] if event.text else []
@@ -334,6 +341,7 @@ class Engine:
             self._traces.pop(request_id, None)
             if self._mailboxes.pop(request_id, None) is not None and self._loop is not None:
                 self._loop.cancel(request_id)
+            self._lock.excuse()
 
 
 class Generation(Iterator[Event]):

@@ -15,6 +15,7 @@ from pyrunner.errors import ConfigError, DecodeError, InvalidParameterError, Que
 from pyrunner.types import Event, FinishEvent, FinishReason, Limits, SamplingParams, TextEvent
 
 GREEDY = SamplingParams(temperature=0)
+_DEADLINE_S = 10
 
 
 def _text_of(events: list[Event]) -> str:
@@ -60,6 +61,33 @@ def test_threads_share_the_engine(engine: Engine) -> None:
         thread.join()
     assert len(texts) == 6
     assert len({texts[i] for i in (0, 2, 4)}) == 1
+
+
+def test_what_has_come_is_read_while_another_thread_has_the_engine(engine: Engine) -> None:
+    first, second = (
+        engine.generate(text, sampling=GREEDY, limits=Limits(max_tokens=8, ignore_eos=True))
+        for text in ("One", "Two")
+    )
+    list(first)  # and with it most of the other one
+    is_taken, is_read = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with engine.logits([1, 2, 3]):
+            is_taken.set()
+            assert is_read.wait(_DEADLINE_S)
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    assert is_taken.wait(_DEADLINE_S)
+    read: list[Event] = []
+    reader = threading.Thread(target=lambda: read.append(next(second)))
+    reader.start()
+    reader.join(_DEADLINE_S)
+    was_blocked = reader.is_alive()
+    is_read.set()
+    taker.join(_DEADLINE_S)
+    assert not was_blocked
+    assert isinstance(read[0], TextEvent)
 
 
 def test_closing_a_generation_frees_its_lane(engine: Engine) -> None:

@@ -60,3 +60,52 @@ def test_one_thread_at_a_time_has_it() -> None:
     for thread in threads:
         thread.join(_DEADLINE_S)
     assert most == 1
+
+
+def test_whoever_need_not_wait_any_more_goes_without_a_turn() -> None:
+    turn = Turn()
+    is_there, asked = threading.Event(), threading.Event()
+    had_turn: list[bool] = []
+
+    def is_needless() -> bool:
+        asked.set()
+        return is_there.is_set()
+
+    waiting = threading.Thread(target=lambda: had_turn.append(turn.enter_unless(is_needless)))
+    with turn:
+        waiting.start()
+        assert asked.wait(_DEADLINE_S)
+        turn.excuse()
+        assert not had_turn
+        is_there.set()
+        turn.excuse()
+        waiting.join(_DEADLINE_S)
+    assert had_turn == [False]
+    assert not turn.enter_unless(is_there.is_set)
+    with turn:  # nobody has it
+        pass
+
+
+def test_whoever_still_needs_it_gets_it_in_order() -> None:
+    turn = Turn()
+    order: list[int] = []
+    asked = [threading.Event() for _ in range(3)]
+
+    def work(i: int) -> None:
+        def is_needless() -> bool:
+            asked[i].set()
+            return False
+
+        assert turn.enter_unless(is_needless)
+        order.append(i)
+        turn.leave()
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    with turn:
+        for i, thread in enumerate(threads):
+            thread.start()
+            assert asked[i].wait(_DEADLINE_S)
+        turn.excuse()
+    for thread in threads:
+        thread.join(_DEADLINE_S)
+    assert order == [0, 1, 2]
