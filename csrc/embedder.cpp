@@ -18,6 +18,15 @@ constexpr int32_t kCausalBatch = 512;
 constexpr int32_t kMaxNonCausalBatch = 8192;
 constexpr int kDecodeAborted = 2; // what llama_decode returns after its callback said so
 
+void scale_to_length_one(float * vector, size_t n) {
+    double sum = 0.0;
+    for (size_t k = 0; k < n; k++) {
+        sum += static_cast<double>(vector[k]) * static_cast<double>(vector[k]);
+    }
+    const auto scale = static_cast<float>(sum > 0.0 ? 1.0 / std::sqrt(sum) : 0.0);
+    std::transform(vector, vector + n, vector, [scale](float x) { return x * scale; });
+}
+
 // One sequence id per row; freed also when llama_decode throws.
 struct OwnedBatch {
     explicit OwnedBatch(int32_t n_rows) : batch(llama_batch_init(n_rows, 0, 1)) {}
@@ -45,9 +54,11 @@ Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
         return kBadArgument;
     }
     pooling_ = model_.pooling_type();
-    if (pooling_ == LLAMA_POOLING_TYPE_RANK || llama_model_has_decoder(model_.get()) == false) {
+    if (!llama_model_has_decoder(model_.get())) {
         return kUnsupported;
     }
+    const bool ranks = pooling_ == LLAMA_POOLING_TYPE_RANK;
+    n_out_ = ranks ? model_.n_scores() : model_.n_embd();
     const bool is_causal = model_.is_causal();
     n_batch_ = is_causal ? std::min(kCausalBatch, n_ctx)
                          : std::min({kMaxNonCausalBatch, n_ctx, model_.n_ctx_train()});
@@ -61,13 +72,15 @@ Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
     native.n_threads = n_threads;
     native.n_threads_batch = n_threads;
     native.embeddings = true;
-    native.pooling_type = LLAMA_POOLING_TYPE_NONE;
+    native.pooling_type = ranks ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_NONE;
     native.kv_unified = true;
     native.no_perf = true;
     native.abort_callback = on_abort;
     native.abort_callback_data = this;
-    native.cb_eval = EarlyEnd::on_node;
-    native.cb_eval_user_data = &early_end_;
+    if (!ranks) { // the classifier comes last
+        native.cb_eval = EarlyEnd::on_node;
+        native.cb_eval_user_data = &early_end_;
+    }
     const uint64_t mark = log_ring_mark();
     context_ = llama_init_from_model(model_.get(), native);
     if (context_ == nullptr) {
@@ -90,7 +103,7 @@ Status Embedder::set_threads(int32_t n_threads) noexcept {
 Status Embedder::embed(const std::vector<int32_t> & tokens,
                        const std::vector<int32_t> & lengths,
                        bool normalize,
-                       std::vector<float> & vectors) noexcept try {
+                       std::vector<float> & rows) noexcept try {
     std::vector<Text> texts;
     int32_t n_tokens = 0;
     for (const int32_t length : lengths) {
@@ -108,9 +121,9 @@ Status Embedder::embed(const std::vector<int32_t> & tokens,
         !std::all_of(tokens.begin(), tokens.end(), is_token)) {
         return kBadArgument;
     }
-    const auto n_embd = static_cast<size_t>(model_.n_embd());
+    const auto n_out = static_cast<size_t>(n_out_);
     is_interrupted_ = false;
-    vectors.assign(texts.size() * n_embd, 0.0F);
+    rows.assign(texts.size() * n_out, 0.0F);
 
     for (size_t i = 0; i < texts.size();) {
         size_t i_end = i + 1;
@@ -125,7 +138,7 @@ Status Embedder::embed(const std::vector<int32_t> & tokens,
         }
         // A text longer than a batch is alone and takes several.
         do {
-            const Status status = run_batch(tokens, texts, i, i_end, vectors);
+            const Status status = run_batch(tokens, texts, i, i_end, rows);
             if (status != kOk) {
                 return status;
             }
@@ -133,13 +146,7 @@ Status Embedder::embed(const std::vector<int32_t> & tokens,
         i = i_end;
     }
     for (size_t i = 0; normalize && i < texts.size(); i++) {
-        float * vector = vectors.data() + i * n_embd;
-        double sum = 0.0;
-        for (size_t k = 0; k < n_embd; k++) {
-            sum += static_cast<double>(vector[k]) * static_cast<double>(vector[k]);
-        }
-        const auto scale = static_cast<float>(sum > 0.0 ? 1.0 / std::sqrt(sum) : 0.0);
-        std::transform(vector, vector + n_embd, vector, [scale](float x) { return x * scale; });
+        scale_to_length_one(rows.data() + i * n_out, n_out);
     }
     return kOk;
 } catch (const std::bad_alloc &) {
@@ -153,11 +160,11 @@ Status Embedder::run_batch(const std::vector<int32_t> & tokens,
                            std::vector<Text> & texts,
                            size_t i_begin,
                            size_t i_end,
-                           std::vector<float> & vectors) {
+                           std::vector<float> & rows) {
     const OwnedBatch owned(n_batch_);
     llama_batch batch = owned.batch;
     for (size_t i = i_begin; i < i_end; i++) {
-        const Text & text = texts[i];
+        Text & text = texts[i];
         const int32_t n_rows = std::min(text.n_tokens - text.n_done, n_batch_ - batch.n_tokens);
         for (int32_t k = 0; k < n_rows; k++) {
             const int32_t position = text.n_done + k;
@@ -168,6 +175,7 @@ Status Embedder::run_batch(const std::vector<int32_t> & tokens,
             batch.seq_id[row][0] = static_cast<int32_t>(i - i_begin);
             batch.logits[row] = 1;
         }
+        text.n_done += n_rows;
     }
     // The cells of one batch always fit, so even "no room" is a failure here and not a value.
     const int status = llama_decode(context_, batch);
@@ -177,22 +185,44 @@ Status Embedder::run_batch(const std::vector<int32_t> & tokens,
     if (status != 0) {
         return kDecodeFailed;
     }
+    const bool is_taken = pooling_ == LLAMA_POOLING_TYPE_RANK
+                              ? take_scores(i_begin, i_end, rows)
+                              : take_embeddings(batch, texts, i_begin, rows);
+    return is_taken ? kOk : kDecodeFailed;
+}
+
+bool Embedder::take_scores(size_t i_begin, size_t i_end, std::vector<float> & rows) {
+    const auto n_out = static_cast<size_t>(n_out_);
+    for (size_t i = i_begin; i < i_end; i++) {
+        const float * scores =
+            llama_get_embeddings_seq(context_, static_cast<llama_seq_id>(i - i_begin));
+        if (scores == nullptr) {
+            return false;
+        }
+        std::copy(scores, scores + n_out, rows.data() + i * n_out);
+    }
+    return true;
+}
+
+bool Embedder::take_embeddings(const llama_batch & batch,
+                               std::vector<Text> & texts,
+                               size_t i_begin,
+                               std::vector<float> & rows) {
     early_end_.end_look();
-    const auto n_embd = static_cast<size_t>(model_.n_embd());
+    const auto n_out = static_cast<size_t>(n_out_);
     for (int32_t row = 0; row < batch.n_tokens; row++) {
         const float * embedding = llama_get_embeddings_ith(context_, row);
         if (embedding == nullptr) {
-            return kDecodeFailed;
+            return false;
         }
         const size_t i = i_begin + static_cast<size_t>(batch.seq_id[row][0]);
-        pool(embedding, texts[i], batch.pos[row], vectors.data() + i * n_embd);
-        texts[i].n_done = batch.pos[row] + 1;
+        pool(embedding, texts[i], batch.pos[row], rows.data() + i * n_out);
     }
-    return kOk;
+    return true;
 }
 
 void Embedder::pool(const float * row, const Text & text, int32_t position, float * vector) const {
-    const int32_t n_embd = model_.n_embd();
+    const int32_t n_embd = n_out_;
     if (pooling_ == LLAMA_POOLING_TYPE_CLS || pooling_ == LLAMA_POOLING_TYPE_LAST) {
         const int32_t wanted = pooling_ == LLAMA_POOLING_TYPE_CLS ? 0 : text.n_tokens - 1;
         if (position == wanted) {

@@ -1,5 +1,5 @@
-// Owns the context that turns texts into vectors. The engine thread calls everything except
-// interrupt().
+// Owns the context that turns texts into vectors or, with a model that ranks, into scores. The
+// engine thread calls everything except interrupt().
 #pragma once
 
 #include "backend.h"
@@ -12,13 +12,15 @@
 #include <string>
 #include <vector>
 
+struct llama_batch;
 struct llama_context;
 
 namespace pyrunner {
 
 // Embeddings have a context of their own with one unified KV stream: with separate streams
 // llama.cpp overwrites a pooled result with every ubatch, silently. Pooling is done here from
-// token embeddings, so that a text longer than one ubatch is as right as a short one.
+// token embeddings, so that a text longer than one ubatch is as right as a short one. Scores are
+// llama.cpp's own, whose classifier is part of the pass; they are of the last ubatch of a text.
 class Embedder {
 public:
     explicit Embedder(const Model & model) noexcept : model_(model) {}
@@ -36,14 +38,17 @@ public:
     // Tokens of the longest text embed() takes.
     int32_t n_tokens_max() const noexcept { return n_tokens_max_; }
 
+    // Numbers of a row: model.n_embd(), or model.n_scores() of one that ranks.
+    int32_t n_out() const noexcept { return n_out_; }
+
     // Embeds texts given as one array of tokens and the number of tokens of each, all at least 1.
-    // `vectors` gets n_texts rows of model.n_embd() floats, of Euclidean length 1 if `normalize`.
+    // `rows` gets n_texts rows of n_out() floats, of Euclidean length 1 if `normalize`.
     // kTooLong when a text is longer than n_tokens_max(), kDecodeFailed when a pass failed: the
     // next call starts afresh. kAborted when interrupt() stopped it: nothing is kept of it.
     Status embed(const std::vector<int32_t> & tokens,
                  const std::vector<int32_t> & lengths,
                  bool normalize,
-                 std::vector<float> & vectors) noexcept;
+                 std::vector<float> & rows) noexcept;
 
     // Stops the embed() that is running; without one it does nothing. Any thread.
     void interrupt() noexcept { is_interrupted_ = true; }
@@ -60,7 +65,12 @@ private:
                      std::vector<Text> & texts,
                      size_t i_begin,
                      size_t i_end,
-                     std::vector<float> & vectors);
+                     std::vector<float> & rows);
+    bool take_embeddings(const llama_batch & batch,
+                         std::vector<Text> & texts,
+                         size_t i_begin,
+                         std::vector<float> & rows);
+    bool take_scores(size_t i_begin, size_t i_end, std::vector<float> & rows);
     void pool(const float * row, const Text & text, int32_t position, float * vector) const;
 
     const Model & model_;
@@ -70,6 +80,7 @@ private:
     std::atomic<bool> is_interrupted_{false};
     std::string error_;
     int32_t pooling_ = 0;
+    int32_t n_out_ = 0;
     int32_t n_batch_ = 0;
     int32_t n_tokens_max_ = 0;
 };

@@ -170,6 +170,21 @@ int32_t Model::pooling_type() const {
     return text.size() == 1 && text[0] >= '0' && text[0] <= '4' ? text[0] - '0' : 0;
 }
 
+int32_t Model::n_scores() const {
+    const bool ranks = pooling_type() == LLAMA_POOLING_TYPE_RANK;
+    return ranks ? static_cast<int32_t>(llama_model_n_cls_out(model_)) : 0;
+}
+
+TextFrame Model::text_frame() const noexcept {
+    const llama_token eos = llama_vocab_eos(vocab_);
+    const llama_token sep = llama_vocab_sep(vocab_);
+    TextFrame frame;
+    frame.begin = llama_vocab_get_add_bos(vocab_) ? llama_vocab_bos(vocab_) : -1;
+    frame.end = !llama_vocab_get_add_eos(vocab_) ? -1 : eos != LLAMA_TOKEN_NULL ? eos : sep;
+    frame.separator = llama_vocab_get_add_sep(vocab_) ? sep : -1;
+    return frame;
+}
+
 std::string Model::meta(const std::string & key) const {
     const int32_t n_bytes = llama_model_meta_val_str(model_, key.c_str(), nullptr, 0);
     if (n_bytes < 0) {

@@ -24,6 +24,13 @@ struct ModelParams {
     bool load_draft_heads = false;
 };
 
+// Tokens; -1 where there is none.
+struct TextFrame {
+    int32_t begin = -1;
+    int32_t end = -1;
+    int32_t separator = -1;
+};
+
 class Model {
 public:
     Model() noexcept = default;
@@ -55,6 +62,10 @@ public:
     bool is_causal() const;                   // false for embedding models and diffusion models
     // llama_pooling_type of the metadata: 0 none or unspecified, 1 mean, 2 first, 3 last, 4 rank.
     int32_t pooling_type() const;
+
+    int32_t n_scores() const; // of one that ranks texts, by its metadata; 0 of any other
+    // What belongs around a text and between two of a pair; -1 where the model wants nothing.
+    TextFrame text_frame() const noexcept;
 
     // One metadata value as text; empty when absent. Array values do not exist here.
     std::string meta(const std::string & key) const;

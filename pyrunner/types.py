@@ -62,6 +62,7 @@ class ModelMode(StrEnum):
 
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    RERANKING = "reranking"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +239,14 @@ class EmbeddingRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RerankRequest:
+    """Documents to be told apart by how well they answer a query."""
+
+    query: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Token counts of one request."""
 
@@ -335,6 +344,16 @@ class EmbeddingResult:
     n_embd: int
     n_tokens: int
     """Tokens of all inputs together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankResult:
+    """One score per document, in the order of the documents; the higher, the better."""
+
+    scores: tuple[float, ...]
+    """As the model's classifier says them: any number, or a chance of 0..1 with some models."""
+    n_tokens: int
+    """Tokens of all pairs together."""
 
 
 class LaneLayout(NamedTuple):

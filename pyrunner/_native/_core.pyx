@@ -10,8 +10,8 @@ from libcpp.vector cimport vector
 from pyrunner._native.core cimport (
     CppDraftHeads, CppDraftModel, CppEmbedder, CppLargePages, CppModel, CppOpenLane, CppSession,
     DraftParams, DraftPart, DryParams, HeadPart, LogLine, ModelParams, SamplerParams, SessionParams,
-    Status, StepPlan, StepResult, backend_commit, backend_devices, backend_init, draft_obstacle,
-    is_kv_blob, log_ring_take, native_quantize,
+    Status, StepPlan, StepResult, TextFrame, backend_commit, backend_devices, backend_init,
+    draft_obstacle, is_kv_blob, log_ring_take, native_quantize,
 )
 
 from pyrunner._native.status import check

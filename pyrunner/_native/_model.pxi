@@ -103,6 +103,20 @@ cdef class Model:
         return self.loaded().is_causal()
 
     @property
+    def n_scores(self):
+        """Numbers that a model which ranks says of a text; 0 of any other model."""
+        return self.loaded().n_scores()
+
+    @property
+    def text_frame(self):
+        """``(begin, end, separator)``: tokens that belong around a text and between two of a pair.
+
+        -1 each where the model wants none.
+        """
+        cdef TextFrame frame = self.loaded().text_frame()
+        return frame.begin, frame.end, frame.separator
+
+    @property
     def is_offloaded(self):
         """Whether layers may be on a GPU."""
         return self.loaded().is_offloaded()

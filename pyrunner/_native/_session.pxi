@@ -410,7 +410,9 @@ cdef class Session:
 
 @cython.no_gc
 cdef class Embedder:
-    """Turns token sequences into vectors, in a context of its own. One thread, except `interrupt`.
+    """Turns token sequences into vectors, or with a model that ranks into scores.
+
+    In a context of its own. One thread, except `interrupt`.
     """
 
     cdef CppEmbedder * native
@@ -445,16 +447,21 @@ cdef class Embedder:
         """Tokens of the longest text `embed` takes."""
         return self.native.n_tokens_max()
 
+    @property
+    def n_out(self):
+        """Numbers of each text: the model's `n_embd`, or `n_scores` of one that ranks."""
+        return self.native.n_out()
+
     def embed(self, tokens not None, lengths not None, bint normalize=True):
         """Embed texts packed one after the other. Releases the GIL.
 
         Args:
             tokens: Token ids of all texts, in order.
             lengths: Tokens of each text, 1..`n_tokens_max`; they add up to ``len(tokens)``.
-            normalize: Scale each vector to Euclidean length 1.
+            normalize: Scale each text's numbers to Euclidean length 1.
 
         Returns:
-            A read-only memoryview of ``len(lengths) * n_embd`` float32 that owns its memory; None
+            A read-only memoryview of ``len(lengths) * n_out`` float32 that owns its memory; None
             when `interrupt` stopped it, and nothing of it is kept.
         """
         cdef vector[int32_t] native_tokens = tokens

@@ -52,6 +52,11 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         bool vocab_only
         bool load_draft_heads
 
+    cdef struct TextFrame:
+        int32_t begin
+        int32_t end
+        int32_t separator
+
     cdef cppclass CppModel "pyrunner::Model":
         CppModel() noexcept
         Status load(const vector[string] & paths, const ModelParams & params) noexcept
@@ -68,6 +73,8 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         bool is_offloaded() noexcept
         int32_t n_draft_heads() noexcept
         bool is_causal() except +
+        int32_t n_scores() except +
+        TextFrame text_frame() noexcept
         string description() except +
         string meta(const string & key) except +
         vector[string] meta_keys() except +
@@ -253,6 +260,7 @@ cdef extern from "embedder.h" namespace "pyrunner" nogil:
         Status set_threads(int32_t n_threads) noexcept
         const string & error() noexcept
         int32_t n_tokens_max() noexcept
+        int32_t n_out() noexcept
         Status embed(const vector[int32_t] & tokens, const vector[int32_t] & lengths,
-                     bool normalize, vector[float] & vectors) noexcept
+                     bool normalize, vector[float] & rows) noexcept
         void interrupt() noexcept

@@ -1,4 +1,4 @@
-"""Token sequences to vectors."""
+"""Token sequences to vectors or, with a model that ranks, to scores."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -26,7 +26,7 @@ class Embeddings:
             self._embedder.set_threads(n_threads)
 
     def rows(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview | None:
-        """Embed and return the memory itself: ``len(inputs) * n_embd`` float32, row by row.
+        """Embed and return the memory itself: as many float32 per input as the model has outputs.
 
         Returns:
             None when `interrupt` stopped it.
@@ -35,20 +35,19 @@ class Embeddings:
             InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
             ContextLengthError: An input is longer than the model takes.
         """
-        if self._embedder is None:
-            self._embedder = Embedder(self._model, n_ctx=self._n_ctx, n_threads=self._n_threads)
+        embedder = self._opened()
         if not inputs or not all(inputs):
             raise InvalidParameterError(param="input", problem="is empty")
         n_vocab = self._model.n_vocab
         for tokens in inputs:
-            if len(tokens) > self._embedder.n_tokens_max:
-                raise ContextLengthError(n_tokens=len(tokens), n_ctx=self._embedder.n_tokens_max)
+            if len(tokens) > embedder.n_tokens_max:
+                raise ContextLengthError(n_tokens=len(tokens), n_ctx=embedder.n_tokens_max)
             if min(tokens) < 0 or max(tokens) >= n_vocab:
                 raise InvalidParameterError(
                     param="input", problem=f"has a token outside 0..{n_vocab - 1}"
                 )
         packed = list(chain.from_iterable(inputs))
-        return self._embedder.embed(packed, [len(tokens) for tokens in inputs], normalize)
+        return embedder.embed(packed, [len(tokens) for tokens in inputs], normalize)
 
     def interrupt(self) -> None:
         """Stop the embedding that is running, if one is. Any thread."""
@@ -63,10 +62,16 @@ class Embeddings:
         if memory is None:
             return None
         rows = memory.cast("B")
-        n_row_bytes = self._model.n_embd * _FLOAT_BYTES
+        n_out = self._opened().n_out
+        n_row_bytes = n_out * _FLOAT_BYTES
         vectors = [bytes(rows[at : at + n_row_bytes]) for at in range(0, len(rows), n_row_bytes)]
         return EmbeddingResult(
             vectors=tuple(vectors[places[tuple(each)]] for each in inputs),
-            n_embd=self._model.n_embd,
+            n_embd=n_out,
             n_tokens=sum(len(tokens) for tokens in inputs),
         )
+
+    def _opened(self) -> Embedder:
+        if self._embedder is None:
+            self._embedder = Embedder(self._model, n_ctx=self._n_ctx, n_threads=self._n_threads)
+        return self._embedder

@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from operator import index
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,9 @@ from typing import Self
 from pyrunner._native import Model
 from pyrunner.config import EngineConfig
 from pyrunner.engine.drafting import load_models
+from pyrunner.engine.generation import Generation
 from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.ranking import check_embeds, pairs, ranked
 from pyrunner.engine.request import (
     Errored,
     Finished,
@@ -34,9 +37,9 @@ from pyrunner.errors import (
 from pyrunner.types import (
     EmbeddingResult,
     Event,
-    FinishEvent,
     Limits,
     ModelInfo,
+    RerankResult,
     SamplingParams,
     TextEvent,
 )
@@ -118,7 +121,7 @@ class Engine:
         limits: Limits | None = None,
         prediction: str | Sequence[int] = (),
         n_logprobs: int | None = None,
-    ) -> "Generation":
+    ) -> Generation:
         """Start continuing a prompt.
 
         Args:
@@ -161,7 +164,14 @@ class Engine:
             self._mailboxes[request.request_id] = deque()
             if n_logprobs is not None:
                 self._traces[request.request_id] = TokenTrace()
-        return Generation(self, request.request_id)
+        return self._reader(request.request_id)
+
+    def _reader(self, request_id: int) -> Generation:
+        return Generation(
+            wait=partial(self._wait, request_id),
+            cancel=partial(self._forget, request_id),
+            abandon=partial(self._abandoned.append, request_id),
+        )
 
     def embed(
         self, inputs: Sequence[str | Sequence[int]], *, normalize: bool = True
@@ -170,11 +180,28 @@ class Engine:
 
         Raises:
             ContextLengthError: An input is longer than the model takes.
-            InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
+            InvalidParameterError: No input, an empty one, a token outside the vocabulary, or a
+                model that ranks.
         """
-        texts = [self._tokens_of(each) for each in inputs]
+        check_embeds(self._open_model())
+        return self._embedded([self._tokens_of(each) for each in inputs], normalize=normalize)
+
+    def rerank(self, query: str, documents: Sequence[str]) -> RerankResult:
+        """Score documents by how well they answer a query.
+
+        Raises:
+            ContextLengthError: The query and a document together are longer than the model takes.
+            InvalidParameterError: No document, lone surrogates, or a model that does not rank.
+        """
+        try:
+            texts = pairs(self._open_model(), query, documents)
+        except UnicodeEncodeError as error:
+            raise _not_unicode() from error
+        return ranked(self._embedded(texts, normalize=False))
+
+    def _embedded(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult:
         with self._lock:
-            result = self._open_loop().embed(texts, normalize=normalize)
+            result = self._open_loop().embed(inputs, normalize=normalize)
         if result is None:
             raise AssertionError("nobody interrupts this loop")
         return result
@@ -199,7 +226,7 @@ class Engine:
         try:
             return self._open_model().tokenize(text, add_special, parse_special)
         except UnicodeEncodeError as error:
-            raise InvalidParameterError(param="text", problem="is not valid Unicode") from error
+            raise _not_unicode() from error
 
     def detokenize(self, tokens: Sequence[int], *, render_special: bool = False) -> str:
         """Turn token ids into text; incomplete characters become U+FFFD.
@@ -344,56 +371,16 @@ class Engine:
             self._lock.excuse()
 
 
-class Generation(Iterator[Event]):
-    """One running generation. One thread at a time may iterate it, and any may close it."""
-
-    def __init__(self, engine: Engine, request_id: int) -> None:
-        self._engine = engine
-        self._request_id = request_id
-        self._is_over = False
-
-    def __next__(self) -> Event:
-        if self._is_over:
-            raise StopIteration
-        try:
-            event = self._engine._wait(self._request_id)  # noqa: SLF001  # the other half of it
-        except BufferError:
-            raise  # a row is lent; the generation goes on after its release
-        except BaseException:
-            self.close()
-            raise
-        if event is None:
-            raise StopIteration
-        if isinstance(event, FinishEvent):
-            self.close()
-        return event
-
-    def close(self) -> None:
-        """Cancel what is left; harmless when it is over."""
-        self._is_over = True
-        self._engine._forget(self._request_id)  # noqa: SLF001  # the other half of it
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self._engine._abandoned.append(self._request_id)  # noqa: SLF001  # the other half of it
-
-
 def _paths(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None,
 ) -> list[str | os.PathLike[str]]:
     if path is None:
         return []
     return [path] if isinstance(path, str | os.PathLike) else list(path)
+
+
+def _not_unicode() -> InvalidParameterError:
+    return InvalidParameterError(param="text", problem="is not valid Unicode")
 
 
 def _closed() -> Exception:

@@ -19,15 +19,13 @@ from pyrunner.runtime.runner import POLL_S
 from pyrunner.wire.channel import decoder_of_worker_frames, encode
 from pyrunner.wire.frames import (
     PROTOCOL_VERSION,
-    Chat,
-    Complete,
     Control,
-    Embed,
     Failed,
     FromServer,
     FromWorker,
     Hello,
     Mismatch,
+    RequestFrame,
     Status,
     Welcome,
 )
@@ -143,7 +141,7 @@ class Link:
 
 def dial(
     entry: Entry,
-    request: Chat | Complete | Embed | Control | None,
+    request: RequestFrame | Control | None,
     *,
     config_hash: str | None = None,
     timeout_s: float = ANSWER_S,
@@ -207,7 +205,7 @@ def ask(entry: Entry, control: Control, timeout_s: float = STATUS_S) -> Status |
 def _is_welcome(
     link: Link,
     hello: Hello,
-    request: Chat | Complete | Embed | Control | None,
+    request: RequestFrame | Control | None,
     timeout_s: float,
     check: Callable[[], None],
 ) -> bool:

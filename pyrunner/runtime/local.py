@@ -18,8 +18,10 @@ from pyrunner.types import (
     EmbeddingResult,
     ModelInfo,
     ModelMode,
+    RerankRequest,
+    RerankResult,
 )
-from pyrunner.wire.frames import Chat, Complete, Embed
+from pyrunner.wire.frames import Chat, Complete, Embed, RequestFrame, Rerank
 
 MAX_ATTEMPTS = 4
 """How often one request may meet a worker that leaves just then."""
@@ -111,7 +113,17 @@ class LocalRunner:
         with self._open(Embed(request=request, keep_alive_s=keep_alive_s)) as stream:
             return stream.vectors(is_cancelled)
 
-    def _open(self, frame: Chat | Complete | Embed) -> WorkerStream:
+    def rerank(
+        self,
+        request: RerankRequest,
+        keep_alive_s: float | None = None,
+        is_cancelled: IsCancelled = never_cancelled,
+    ) -> RerankResult:
+        """Score each document, waiting for it."""
+        with self._open(Rerank(request=request, keep_alive_s=keep_alive_s)) as stream:
+            return stream.scores(is_cancelled)
+
+    def _open(self, frame: RequestFrame) -> WorkerStream:
         for _ in range(MAX_ATTEMPTS):
             entry = self._ready.entry
             link = self._dial(entry, frame)
@@ -121,7 +133,7 @@ class LocalRunner:
         # All of them left in good order: clients that keep a model for one request alone.
         raise ShuttingDownError(what="worker")
 
-    def _dial(self, entry: Entry, frame: Chat | Complete | Embed) -> Link | None:
+    def _dial(self, entry: Entry, frame: RequestFrame) -> Link | None:
         try:
             return dial(entry, frame, check=self._check)
         except TimeoutError as error:

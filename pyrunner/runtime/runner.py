@@ -17,6 +17,8 @@ from pyrunner.types import (
     Event,
     ModelInfo,
     ModelMode,
+    RerankRequest,
+    RerankResult,
 )
 
 IsCancelled = Callable[[], bool]
@@ -145,6 +147,15 @@ class Runner(Protocol):
         Raises:
             RequestCancelledError: `is_cancelled` said so; the worker stops working on it.
         """
+        ...
+
+    def rerank(
+        self,
+        request: RerankRequest,
+        keep_alive_s: float | None = None,
+        is_cancelled: IsCancelled = never_cancelled,
+    ) -> RerankResult:
+        """Score each document; otherwise like `embed`."""
         ...
 
 

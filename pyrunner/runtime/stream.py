@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TypeVar
 
 from pyrunner.errors import (
     PyrunnerError,
@@ -15,10 +15,11 @@ from pyrunner.errors import (
 )
 from pyrunner.runtime.link import Link
 from pyrunner.runtime.runner import POLL_S, IsCancelled
-from pyrunner.types import EmbeddingResult, Event
-from pyrunner.wire.frames import Delta, Done, Failed, FromWorker, Progress, Vectors
+from pyrunner.types import EmbeddingResult, Event, RerankResult
+from pyrunner.wire.frames import Delta, Done, Failed, FromWorker, Progress, Scores, Vectors
 
 _BLOCK_S = 3600.0
+_WholeT = TypeVar("_WholeT", Vectors, Scores)
 
 
 class OpenStreams:
@@ -121,16 +122,23 @@ class WorkerStream:
 
     def vectors(self, is_cancelled: IsCancelled) -> EmbeddingResult:
         """Wait for the answer to an `Embed` and close."""
+        return self._whole(Vectors, "embedding", is_cancelled).result
+
+    def scores(self, is_cancelled: IsCancelled) -> RerankResult:
+        """Wait for the answer to a `Rerank` and close."""
+        return self._whole(Scores, "reranking", is_cancelled).result
+
+    def _whole(self, kind: type[_WholeT], during: str, is_cancelled: IsCancelled) -> _WholeT:
         while True:
             if is_cancelled() or self._is_over:
                 self.close()
-                raise RequestCancelledError(during="embedding")
+                raise RequestCancelledError(during=during)
             frame = self._receive(POLL_S)
-            if isinstance(frame, Vectors):
+            if isinstance(frame, kind):
                 self.close()
-                return frame.result
+                return frame
             if frame is not None and not isinstance(frame, Progress):
-                self._fail(WorkerProtocolError(problem=f"{type(frame).__name__} for vectors"))
+                self._fail(WorkerProtocolError(problem=f"{type(frame).__name__} while {during}"))
 
     def abort(self, error: PyrunnerError) -> None:
         """Make the reader raise `error` as soon as it looks; any thread."""

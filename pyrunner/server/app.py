@@ -20,8 +20,8 @@ from pyrunner.server.health import Greeting, Health, Version
 from pyrunner.server.logfile import log_path
 from pyrunner.server.middleware import AccessLog, PathMiddleware
 from pyrunner.server.openai.models import ModelEntry, ModelList
-from pyrunner.server.openai.resources import ChatCompletions, Completions, Embeddings
-from pyrunner.server.paths import OPENAI_PREFIXES
+from pyrunner.server.openai.resources import ChatCompletions, Completions, Embeddings, Reranking
+from pyrunner.server.paths import OPENAI_PREFIXES, RERANK_PREFIXES
 from pyrunner.server.registry import resources as registry
 from pyrunner.server.security import HostRule, OriginRule, SecurityMiddleware
 from pyrunner.server.uploads import LOAD_PATH
@@ -99,6 +99,9 @@ def _add_openai(app: App, dependencies: Dependencies) -> None:
         app.add_route(f"{prefix}/embeddings", embeddings)
         app.add_route(f"{prefix}/models", model_list)
         app.add_route(f"{prefix}/models/{{name:path}}", model_entry)
+    reranking = Reranking(dependencies)
+    for prefix in RERANK_PREFIXES:
+        app.add_route(f"{prefix}/rerank", reranking)
 
 
 def _add_docker(app: App, dependencies: Dependencies, transfers: Transfers) -> None:

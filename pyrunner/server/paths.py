@@ -11,8 +11,11 @@ LLAMA_CPP = "llama.cpp"
 OPENAI_PREFIXES = ("/v1", "/engines/v1", "/engines/{backend}/v1")
 """Route templates below which OpenAI's API lives."""
 
+RERANK_PREFIXES = ("", "/engines", "/engines/{backend}", *OPENAI_PREFIXES)
+"""The same of ``rerank``: Docker Model Runner has it beside ``v1``, other servers below it."""
+
 _SLASHES = re.compile(r"/{2,}")
-_OPENAI = re.compile(r"/(?:engines/(?:[^/]+/)?)?v1(?:/.*)?")
+_OPENAI = re.compile(r"/(?:engines/(?:[^/]+/)?)?(?:v1(?:/.*)?|rerank)")
 
 
 def clean_path(path: str) -> str:
@@ -24,7 +27,7 @@ def clean_path(path: str) -> str:
 
 
 def is_openai(path: str) -> bool:
-    """Whether errors below this cleaned path are OpenAI's JSON envelope."""
+    """Whether errors of this cleaned path are OpenAI's JSON envelope."""
     return _OPENAI.fullmatch(path) is not None
 
 

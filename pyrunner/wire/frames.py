@@ -1,9 +1,10 @@
 """The frames between a server and a worker.
 
 One connection carries one request. The server speaks first: `Hello`, then one of `Chat`,
-`Complete`, `Embed`, `Control`; on a keeper connection nothing more. The worker answers `Welcome`
-(or `Mismatch`, and closes), then any number of `Progress` and `Delta` frames and exactly one of
-`Done`, `Vectors`, `Status`, `Failed`. Closing the connection before that cancels the request.
+`Complete`, `Embed`, `Rerank`, `Control`; on a keeper connection nothing more. The worker answers
+`Welcome` (or `Mismatch`, and closes), then any number of `Progress` and `Delta` frames and exactly
+one of `Done`, `Vectors`, `Scores`, `Status`, `Failed`. Closing the connection before that cancels
+the request.
 
 On the wire a frame is a little-endian uint32 length and that many bytes of msgpack; the struct's
 tag is the key ``t``. `MAX_FRAME_BYTES` bounds both directions.
@@ -20,11 +21,13 @@ from pyrunner.types import (
     FinishEvent,
     ModelInfo,
     ReasoningEvent,
+    RerankRequest,
+    RerankResult,
     TextEvent,
     ToolCallEvent,
 )
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 """Raised with every change of a frame or of a type inside one."""
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -80,6 +83,13 @@ class Embed(_Frame, frozen=True, kw_only=True, tag="embed"):
     keep_alive_s: float | None = None
 
 
+class Rerank(_Frame, frozen=True, kw_only=True, tag="rerank"):
+    """One score per document."""
+
+    request: RerankRequest
+    keep_alive_s: float | None = None
+
+
 class Control(_Frame, frozen=True, kw_only=True, tag="control"):
     """Neither text nor vectors: answered with `Status`."""
 
@@ -115,6 +125,12 @@ class Vectors(_Frame, frozen=True, kw_only=True, tag="vectors"):
     result: EmbeddingResult
 
 
+class Scores(_Frame, frozen=True, kw_only=True, tag="scores"):
+    """The answer to `Rerank`."""
+
+    result: RerankResult
+
+
 class Status(_Frame, frozen=True, kw_only=True, tag="status"):
     """The answer to `Control`."""
 
@@ -136,5 +152,6 @@ class Failed(_Frame, frozen=True, kw_only=True, tag="failed"):
     facts: dict[str, Fact]
 
 
-FromServer = Hello | Chat | Complete | Embed | Control
-FromWorker = Welcome | Mismatch | Progress | Delta | Done | Vectors | Status | Failed
+RequestFrame = Chat | Complete | Embed | Rerank
+FromServer = Hello | RequestFrame | Control
+FromWorker = Welcome | Mismatch | Progress | Delta | Done | Vectors | Scores | Status | Failed

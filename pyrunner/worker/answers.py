@@ -5,14 +5,23 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyrunner import log
+from pyrunner.engine.ranking import ranked
 from pyrunner.engine.request import Errored, Finished, StepEvent
 from pyrunner.engine.token_trace import TokenTrace
 from pyrunner.errors import PyrunnerError, WorkerProtocolError
 from pyrunner.types import EmbeddingResult
-from pyrunner.wire.frames import Delta, Done, Failed, FromWorker, Vectors
+from pyrunner.wire.frames import (
+    Delta,
+    Done,
+    Failed,
+    FromWorker,
+    RequestFrame,
+    Rerank,
+    Scores,
+    Vectors,
+)
 from pyrunner.worker.messages import Order, Prepared
 from pyrunner.worker.ports import IsWanted, Parser, Piece, Prompts
-from pyrunner.worker.prepare import RequestFrame
 
 _logger = log.get("worker")
 
@@ -146,11 +155,13 @@ class Answers:
                     self._end(answer, failed(error))
 
     def embedded(self, request_id: int, result: EmbeddingResult | PyrunnerError) -> None:
-        """Pass on vectors."""
+        """Pass on vectors, or the scores that they are of a model that ranks."""
         answer = self._by_id.get(request_id)
         if answer is not None:
             if isinstance(result, PyrunnerError):
                 self._end(answer, failed(result))
+            elif isinstance(answer.frame, Rerank):
+                self._end(answer, Scores(result=ranked(result)))
             else:
                 self._end(answer, Vectors(result=result))
 

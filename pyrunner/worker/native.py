@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunner import log
+from pyrunner.engine.ranking import check_embeds, pairs
 from pyrunner.engine.sampling import prepare_sampling
 from pyrunner.errors import ContextLengthError, InvalidRequestError, ModelFileError
 from pyrunner.types import (
@@ -21,7 +22,7 @@ from pyrunner.wire.launch import Launch
 from pyrunner.worker.ports import Loop, OnProgress, Prompts, Rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyrunner._native import LaneState, Model
     from pyrunner.chat.call_format import CallFormat
@@ -163,6 +164,24 @@ class NativePrompts:
         """
         self._check_length(len(text))
         return self._model.tokenize(text, add_special=True, parse_special=True)
+
+    def check_embeds(self) -> None:
+        """Check that this model makes vectors.
+
+        Raises:
+            InvalidParameterError: It ranks.
+        """
+        check_embeds(self._model)
+
+    def pairs(self, query: str, documents: "Sequence[str]") -> list[list[int]]:
+        """Tokens of a query with each of the documents; see `pyrunner.engine.ranking`.
+
+        Raises:
+            ContextLengthError: Too much text for the context.
+            InvalidParameterError: This model does not rank.
+        """
+        self._check_length(len(query) + max(map(len, documents)))
+        return pairs(self._model, query, documents)
 
     def tokenize_answer(self, text: str) -> list[int]:
         """Tokens that an answer of this text would have.

@@ -162,6 +162,14 @@ class Prompts(Protocol):
         """Tokens of a raw prompt or an embedding input, with the model's special ones."""
         ...
 
+    def check_embeds(self) -> None:
+        """Raise InvalidParameterError for a model that only ranks."""
+        ...
+
+    def pairs(self, query: str, documents: Sequence[str]) -> Sequence[Sequence[int]]:
+        """Tokens of the query with each document. Raises InvalidParameterError: it cannot rank."""
+        ...
+
     def tokenize_answer(self, text: str) -> list[int]:
         """Tokens that an answer of this text would have."""
         ...

@@ -6,11 +6,9 @@ from dataclasses import replace
 from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.request import GenerationRequest
 from pyrunner.types import CacheUse, FinishEvent, OutputFormat, TextEvent
-from pyrunner.wire.frames import Chat, Complete, Embed
+from pyrunner.wire.frames import Chat, Complete, Embed, RequestFrame, Rerank
 from pyrunner.worker.messages import EmbedInputs, Prepared, Submit
 from pyrunner.worker.ports import Piece, Prompts, Rendered
-
-RequestFrame = Chat | Complete | Embed
 
 
 def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
@@ -54,8 +52,13 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
             )
             return Prepared(request_id, Submit(generation), PlainText())
         case Embed(request=embedding):
+            prompts.check_embeds()
             inputs = tuple(_tokens(each, prompts) for each in embedding.inputs)
             order = EmbedInputs(request_id, inputs, embedding.normalize)
+            return Prepared(request_id, order, PlainText())
+        case Rerank(request=ranking):
+            pairs = prompts.pairs(ranking.query, ranking.documents)
+            order = EmbedInputs(request_id, tuple(pairs), normalize=False)
             return Prepared(request_id, order, PlainText())
 
 

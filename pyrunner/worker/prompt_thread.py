@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from pyrunner import log
 from pyrunner.errors import PyrunnerError, WorkerCrashedError
+from pyrunner.wire.frames import RequestFrame
 from pyrunner.worker.messages import Mailbox, Unprepared
 from pyrunner.worker.ports import IsWanted, Prompts
-from pyrunner.worker.prepare import RequestFrame, prepare
+from pyrunner.worker.prepare import prepare
 
 _logger = log.get("worker")
 

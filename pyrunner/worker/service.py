@@ -18,6 +18,7 @@ from pyrunner.wire.frames import (
     Hello,
     Mismatch,
     Progress,
+    RequestFrame,
     Status,
     Welcome,
 )
@@ -35,7 +36,6 @@ from pyrunner.worker.messages import (
     Stepped,
     Unprepared,
 )
-from pyrunner.worker.prepare import RequestFrame
 
 _logger = log.get("worker")
 

@@ -356,8 +356,8 @@ private:
 
     std::string embed(Words & words) {
         const auto pooling = words.take<int32_t>("pooling");
-        check_script(pooling >= LLAMA_POOLING_TYPE_MEAN && pooling <= LLAMA_POOLING_TYPE_LAST,
-                     "pooling is 1 mean, 2 first or 3 last");
+        check_script(pooling >= LLAMA_POOLING_TYPE_MEAN && pooling <= LLAMA_POOLING_TYPE_RANK,
+                     "pooling is 1 mean, 2 first, 3 last or 4 rank");
         const std::vector<llama_token> tokens = take_tokens(words);
         check_script(!tokens.empty(), "no tokens");
         llama_context_params params = llama_context_default_params();
@@ -378,7 +378,10 @@ private:
         check_llama(status == 0, "llama_decode says " + std::to_string(status));
         const float * vector = llama_get_embeddings_seq(context.get(), 0);
         check_llama(vector != nullptr, "no embedding");
-        write_dump(vector, llama_model_n_embd_out(model_.get()));
+        write_dump(vector,
+                   pooling == LLAMA_POOLING_TYPE_RANK
+                       ? static_cast<int32_t>(llama_model_n_cls_out(model_.get()))
+                       : llama_model_n_embd_out(model_.get()));
         return "";
     }
 

@@ -5,7 +5,7 @@ import time
 import pytest
 from support import artifacts
 from support.gguf_files import write_tiny_gguf
-from support.model_cases import GPT2_SMALL, NARROW_HEADS
+from support.model_cases import BERT_RANKER, GPT2_SMALL, NARROW_HEADS
 from support.waits import until
 from support.workshop import Workshop, conversation, kill, pid_of, pids, read_some
 
@@ -27,6 +27,7 @@ from pyrunner.types import (
     FinishReason,
     Limits,
     ModelMode,
+    RerankRequest,
     SamplingParams,
     TextEvent,
 )
@@ -94,6 +95,26 @@ def test_embedding_of_unequal_inputs_gives_one_vector_each(shop):
     result = runner.embed(EmbeddingRequest(inputs=("one", "two " * 300, (5, 6, 7))))
     assert [len(each) for each in result.vectors] == [4 * 128] * 3
     assert result.n_embd == runner.info.n_embd == 128
+
+
+def test_a_reranking_model_ranks_and_makes_no_embeddings(shop, request):
+    file = BERT_RANKER.file(request.config.cache.mkdir("pyrunner-models"))
+    artifacts.add(shop.store, "ai/ranker", file.read_bytes())
+    runtime = shop.runtime()
+    runner = runtime.ensure_ready("ai/ranker", mode=ModelMode.RERANKING)
+    documents = ("cats purr.", "a registry keeps images.", "", "cats purr.")
+    result = runner.rerank(RerankRequest(query="where are images kept?", documents=documents))
+    assert (len(result.scores), len(set(result.scores))) == (4, 3)
+    assert result.scores[0] == result.scores[3]
+    embedder = runtime.ensure_ready("ai/ranker", mode=ModelMode.EMBEDDING)
+    with pytest.raises(InvalidParameterError, match="'model' ranks documents"):
+        embedder.embed(EmbeddingRequest(inputs=("x",)))
+
+
+def test_a_model_that_cannot_rank_says_so(shop):
+    runner = shop.runtime().ensure_ready("ai/a", mode=ModelMode.RERANKING)
+    with pytest.raises(InvalidParameterError, match="'model' cannot rank"):
+        runner.rerank(RerankRequest(query="x", documents=("y",)))
 
 
 def test_kill_in_the_middle_of_a_stream_ends_that_stream_only(shop):

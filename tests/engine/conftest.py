@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.headed_model import HeadedCase
-from support.model_cases import LLAMA_BPE
+from support.model_cases import BERT_RANKER, LLAMA_BPE
 from support.reference import Reference
 from support.sides import Sides
 
@@ -22,6 +22,12 @@ CONFIG = EngineConfig(n_ctx=1024, n_lanes=4, n_batch=128, n_threads=1, speculati
 def model_path(request: pytest.FixtureRequest) -> Path:
     assert request.config.cache is not None
     return LLAMA_BPE.file(request.config.cache.mkdir("pyrunner-models"))
+
+
+@pytest.fixture(scope="session")
+def ranker_path(request: pytest.FixtureRequest) -> Path:
+    assert request.config.cache is not None
+    return BERT_RANKER.file(request.config.cache.mkdir("pyrunner-models"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,14 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.model_cases import BERT, EMBEDDING, GEMMA_EMBEDDING, LLAMA_SPM
+from support.model_cases import (
+    BERT,
+    BERT_RANKER,
+    EMBEDDING,
+    GEMMA_EMBEDDING,
+    LLAMA_SPM,
+    QWEN3_RANKER,
+)
 from support.sides import Sides, on_models
 
 from pyrunner._native import Embedder
@@ -17,10 +24,16 @@ pytestmark = [pytest.mark.native, pytest.mark.model]
 LENGTHS = (5, 1, 130, 17, 300, 2, 64, 257, 33, 9)
 
 
-def _embed(embedder: Embedder, texts: list[list[int]]) -> npt.NDArray[np.float32]:
+def _embed(
+    embedder: Embedder, texts: list[list[int]], *, normalize: bool = True
+) -> npt.NDArray[np.float32]:
     tokens = [token for text in texts for token in text]
-    vectors = np.asarray(embedder.embed(tokens, [len(text) for text in texts]))
-    return vectors.reshape(len(texts), -1)
+    rows = np.asarray(embedder.embed(tokens, [len(text) for text in texts], normalize))
+    return rows.reshape(len(texts), -1)
+
+
+def _rows(embedder: Embedder, texts: list[list[int]]) -> npt.NDArray[np.float32]:
+    return _embed(embedder, texts, normalize=False)
 
 
 def _cosines(
@@ -67,6 +80,30 @@ def test_longest_text_of_a_model_without_causal_mask_equals_reference(
     assert embedder.n_tokens_max == model.n_ctx_train
     texts = [draw_tokens(n, seed=n) for n in (1024, 3, 700)]
     assert _cosines(_embed(embedder, texts), reference.embed(texts)).min() >= 0.999
+
+
+@on_models([BERT_RANKER, QWEN3_RANKER])
+def test_packed_texts_are_scored_as_each_alone_in_reference(
+    sides: Sides, draw_tokens: Callable[..., list[int]]
+) -> None:
+    model, reference = sides.model, sides.reference
+    texts = [draw_tokens(n, seed=n) for n in LENGTHS]
+    embedder = Embedder(model, n_ctx=1024, n_threads=1)
+    assert embedder.n_out == model.n_scores > 0
+    ours, theirs = _rows(embedder, texts), reference.rank(texts)
+    assert np.allclose(ours, theirs, atol=2e-3)
+    # The scores tell texts apart, or the comparison above would prove nothing.
+    assert np.abs(ours[:, 0] - np.roll(theirs[:, 0], 1)).mean() > 0.05
+
+
+@on_models([QWEN3_RANKER])
+def test_a_text_longer_than_one_ubatch_is_scored_by_its_end(
+    sides: Sides, draw_tokens: Callable[..., list[int]]
+) -> None:
+    model, reference = sides.model, sides.reference
+    texts = [[7, 8, 9], draw_tokens(1100, seed=1), [10, 11]]
+    ours = _rows(Embedder(model, n_ctx=2048, n_threads=1), texts)
+    assert np.allclose(ours, reference.rank(texts), atol=2e-3)
 
 
 @on_models([BERT])

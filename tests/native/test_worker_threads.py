@@ -25,12 +25,12 @@ from pyrunner.wire.frames import (
     Failed,
     FromWorker,
     Hello,
+    RequestFrame,
     Vectors,
 )
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.messages import Mailbox
 from pyrunner.worker.native import NativeBackend
-from pyrunner.worker.prepare import RequestFrame
 from pyrunner.worker.prompt_thread import PromptThread
 from pyrunner.worker.service import Service
 

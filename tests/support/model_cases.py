@@ -144,6 +144,36 @@ BERT = ModelCase(
         "n_ctx_train": 1024,
     },
 )
+BERT_RANKER = ModelCase(
+    name="bert-rank-f32",
+    vocab="bert-bge",
+    quantize="F32",
+    shape={
+        "arch": "bert",
+        "n_layer": 3,
+        "n_embd": 128,
+        "n_head": 4,
+        "n_head_kv": 4,
+        "n_ff": 256,
+        "n_ctx_train": 1024,
+        "n_scores": 1,
+    },
+)
+QWEN3_RANKER = ModelCase(
+    name="qwen3-rank-f32",
+    vocab="qwen2",
+    quantize="F32",
+    shape={
+        "arch": "qwen3",
+        "n_layer": 3,
+        "n_embd": 64,
+        "n_head": 4,
+        "n_head_kv": 2,
+        "n_ff": 128,
+        "n_ctx_train": 2048,
+        "n_scores": 2,
+    },
+)
 GEMMA_EMBEDDING = ModelCase(
     name="gemma-embedding-f32",
     vocab="llama-spm",

@@ -52,9 +52,13 @@ class Shape(TypedDict):
     n_ff: int
     """A multiple of 32 for Q8_0."""
     n_ctx_train: int
-    arch: NotRequired[Literal["bert", "gemma-embedding", "gemma3", "llama", "mamba", "qwen2"]]
+    arch: NotRequired[
+        Literal["bert", "gemma-embedding", "gemma3", "llama", "mamba", "qwen2", "qwen3"]
+    ]
     n_swa: NotRequired[int]
     """Both gemmas: tokens a sliding-window layer sees; every sixth layer sees all."""
+    n_scores: NotRequired[int]
+    """bert and qwen3: it ranks texts, and says so many numbers of each."""
     suppressed: NotRequired[tuple[int, ...]]
     """Tokens the file says are never to be chosen."""
 
@@ -190,10 +194,14 @@ def _write_parameters(writer: gguf.GGUFWriter, shape: Shape, n_vocab: int) -> No
     writer.add_head_count_kv(shape["n_head_kv"])
     if "suppressed" in shape:
         writer.add_array("tokenizer.ggml.suppress_tokens", list(shape["suppressed"]))
+    if n_scores := shape.get("n_scores"):
+        writer.add_pooling_type(gguf.PoolingType.RANK)
+        writer.add_classifier_output_labels([f"label {i}" for i in range(n_scores)])
     if shape.get("arch") == "bert":
         writer.add_layer_norm_eps(1e-5)
         writer.add_causal_attention(value=False)
-        writer.add_pooling_type(gguf.PoolingType.MEAN)
+        if "n_scores" not in shape:
+            writer.add_pooling_type(gguf.PoolingType.MEAN)
         return
     if shape.get("arch") == "mamba":
         writer.add_ssm_conv_kernel(_N_CONV)
@@ -242,6 +250,10 @@ def _encoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[in
         for name in ("attn_output_norm", "layer_output_norm"):
             yield f"{layer}{name}.weight", (n_embd,)
             yield f"{layer}{name}.bias", (n_embd,)
+    if n_scores := shape.get("n_scores"):
+        for name, n_out in (("cls", n_embd), ("cls.output", n_scores)):
+            yield f"{name}.weight", (n_out, n_embd)
+            yield f"{name}.bias", (n_out,)
 
 
 def _recurrent_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -276,10 +288,11 @@ def _decoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[in
             if has_bias:
                 yield f"{layer}{name}.bias", (n_out,)
         yield layer + "attn_output.weight", (n_embd, n_embd)
-        if is_gemma:
+        if is_gemma or shape.get("arch") == "qwen3":
             n_head_embd = n_embd // shape["n_head"]
             yield layer + "attn_q_norm.weight", (n_head_embd,)
             yield layer + "attn_k_norm.weight", (n_head_embd,)
+        if is_gemma:
             yield layer + "post_attention_norm.weight", (n_embd,)
             yield layer + "post_ffw_norm.weight", (n_embd,)
         yield layer + "ffn_norm.weight", (n_embd,)
@@ -287,3 +300,5 @@ def _decoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[in
         yield layer + "ffn_up.weight", (n_ff, n_embd)
         yield layer + "ffn_down.weight", (n_embd, n_ff)
     yield "output_norm.weight", (n_embd,)
+    if n_scores := shape.get("n_scores"):
+        yield "cls.output.weight", (n_scores, n_embd)

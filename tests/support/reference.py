@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from pyrunner.types import SamplingParams
 
+_RANK = 4
+"""llama.cpp's kind of pooling."""
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 Want = Literal["-", "sample", "logits", "score"]
@@ -253,12 +256,19 @@ class Reference:
 
     def embed(self, texts: Iterable[Sequence[int]], *, pooling: int = 1) -> npt.NDArray[np.float32]:
         """Pool each text in one ubatch of a context of its own, scaled to length 1."""
+        vectors = self._pooled(texts, pooling).reshape(-1, self.facts.n_embd)
+        lengths: npt.NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / lengths
+
+    def rank(self, texts: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """What the classifier says of each text: a row of as many numbers as it has."""
+        return self._pooled(texts, _RANK).reshape(len(texts), -1)
+
+    def _pooled(self, texts: Iterable[Sequence[int]], pooling: int) -> npt.NDArray[np.float32]:
         self._ask(f"dump {self._dump}")
         for tokens in texts:
             self._ask(f"embed {pooling} {' '.join(map(str, tokens))}")
-        vectors = np.fromfile(self._dump, np.float32).reshape(-1, self.facts.n_embd)
-        lengths: npt.NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / lengths
+        return np.fromfile(self._dump, np.float32)
 
 
 def _bytes(word: str) -> bytes:

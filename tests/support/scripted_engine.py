@@ -211,6 +211,12 @@ class ScriptedPrompts:
     def tokenize_answer(self, text: str) -> list[int]:
         return self.tokenize(text)
 
+    def check_embeds(self) -> None:
+        """It does, and it ranks, too."""
+
+    def pairs(self, query: str, documents: Sequence[str]) -> list[list[int]]:
+        return [self.tokenize(query + each) for each in documents]
+
 
 class ScriptedBackend:
     """Loads at once, or as `on_load` says.

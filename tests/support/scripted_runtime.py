@@ -21,6 +21,8 @@ from pyrunner.types import (
     FinishReason,
     ModelInfo,
     ModelMode,
+    RerankRequest,
+    RerankResult,
     TextEvent,
     Timings,
     Usage,
@@ -131,6 +133,18 @@ class ScriptedRunner:
         n_tokens = 5 * len(request.inputs)
         return EmbeddingResult(vectors=(vector,) * len(request.inputs), n_embd=3, n_tokens=n_tokens)
 
+    def rerank(
+        self,
+        request: RerankRequest,
+        keep_alive_s: float | None = None,
+        is_cancelled: IsCancelled = never_cancelled,
+    ) -> RerankResult:
+        """The longer a document, the better."""
+        self.runtime.requests.append(request)
+        self.runtime.keep_alives.append(keep_alive_s)
+        scores = tuple(float(len(each)) for each in request.documents)
+        return RerankResult(scores=scores, n_tokens=5 * len(scores))
+
 
 @dataclass
 class ScriptedRuntime:
@@ -141,7 +155,9 @@ class ScriptedRuntime:
     """Instead of `script`: what to play for a request."""
     known: frozenset[str] = frozenset({"ai/tiny"})
     on_load: Callable[[IsCancelled], None] = lambda _: None
-    requests: list[ChatRequest | CompletionRequest | EmbeddingRequest] = field(default_factory=list)
+    requests: list[ChatRequest | CompletionRequest | EmbeddingRequest | RerankRequest] = field(
+        default_factory=list
+    )
     keep_alives: list[float | None] = field(default_factory=list)
     loads: list[tuple[str, ModelMode]] = field(default_factory=list)
     unloads: list[list[str] | None] = field(default_factory=list)

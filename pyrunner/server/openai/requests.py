@@ -14,6 +14,7 @@ from pyrunner.server.openai.schema import (
     CompletionBody,
     EmbeddingBody,
     GenerationBody,
+    RerankBody,
 )
 from pyrunner.server.openai.tools import json_text, tool, tool_choice
 from pyrunner.types import (
@@ -22,6 +23,7 @@ from pyrunner.types import (
     CompletionRequest,
     EmbeddingRequest,
     Limits,
+    RerankRequest,
     SamplingParams,
 )
 
@@ -100,6 +102,12 @@ def embedding_request(body: EmbeddingBody) -> EmbeddingRequest:
             param="input", problem=f"has {len(inputs)} entries; at most {MAX_INPUTS} are allowed"
         )
     return EmbeddingRequest(inputs=inputs)
+
+
+def rerank_request(body: RerankBody) -> RerankRequest:
+    """Carry documents over."""
+    texts = tuple(each if isinstance(each, str) else each.text for each in body.documents)
+    return RerankRequest(query=body.query, documents=texts)
 
 
 def _sampling(body: GenerationBody) -> SamplingParams:

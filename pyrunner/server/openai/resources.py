@@ -1,16 +1,16 @@
-"""``chat/completions``, ``completions`` and ``embeddings``."""
+"""``chat/completions``, ``completions``, ``embeddings`` and ``rerank``."""
 
 import base64
 import secrets
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import falcon
 import msgspec
 
 from pyrunner.errors import BackendNotFoundError, InvalidParameterError
-from pyrunner.runtime.runner import EventStream, Runner
+from pyrunner.runtime.runner import EventStream, IsCancelled, Runner
 from pyrunner.server.body import convert, read_json
 from pyrunner.server.dependencies import Dependencies
 from pyrunner.server.openai import requests, unsupported
@@ -22,13 +22,15 @@ from pyrunner.server.openai.schema import (
     CompletionBody,
     EmbeddingBody,
     GenerationBody,
+    RerankBody,
 )
 from pyrunner.server.openai.unsupported import Unsupported
 from pyrunner.server.paths import LLAMA_CPP
 from pyrunner.server.waiting import ClientWatch
-from pyrunner.types import EmbeddingResult, ModelMode
+from pyrunner.types import EmbeddingResult, ModelMode, RerankResult
 
 BodyT = TypeVar("BodyT", bound=Body)
+ResultT = TypeVar("ResultT")
 
 
 class ChatCompletions:
@@ -89,16 +91,40 @@ class Embeddings:
             self._generator.preload(req, body.model, ModelMode.EMBEDDING, keep_alive_s)
             return
         request = requests.embedding_request(body)
-        watch = ClientWatch(req.env, dependencies.admission)
-        with dependencies.admission.streams.admit():
-            runner = dependencies.runtime.ensure_ready(
-                body.model,
-                mode=ModelMode.EMBEDDING,
-                is_cancelled=watch.is_cancelled,
-            )
-            result = runner.embed(request, keep_alive_s, watch.is_cancelled)
+        result = _computed(
+            dependencies,
+            req,
+            (body.model, ModelMode.EMBEDDING),
+            lambda runner, is_cancelled: runner.embed(request, keep_alive_s, is_cancelled),
+        )
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(_embeddings(result, body))
+
+
+class Reranking:
+    """``POST .../rerank``."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._generator = Generator(dependencies.runtime, dependencies.admission)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, backend: str = LLAMA_CPP) -> None:
+        """The documents that answer the query best, best first."""
+        dependencies = self._dependencies
+        body = _read(dependencies, req, backend, RerankBody, unsupported.RERANK)
+        keep_alive_s = requests.keep_alive_s(body)
+        if _is_preload(req):
+            self._generator.preload(req, body.model, ModelMode.RERANKING, keep_alive_s)
+            return
+        request = requests.rerank_request(body)
+        result = _computed(
+            dependencies,
+            req,
+            (body.model, ModelMode.RERANKING),
+            lambda runner, is_cancelled: runner.rerank(request, keep_alive_s, is_cancelled),
+        )
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = msgspec.json.encode(_ranking(result, body, request.documents))
 
 
 def _read(
@@ -113,6 +139,22 @@ def _read(
     document = read_json(req, dependencies.settings.server.max_body_bytes)
     document = unsupported.without_unsupported(document, known)
     return convert(document, cls, also_known=known)
+
+
+def _computed(
+    dependencies: Dependencies,
+    req: falcon.Request,
+    wanted: tuple[str, ModelMode],
+    compute: Callable[[Runner, IsCancelled], ResultT],
+) -> ResultT:
+    """What a runner says as a whole, unless the client goes away."""
+    model, mode = wanted
+    watch = ClientWatch(req.env, dependencies.admission)
+    with dependencies.admission.streams.admit():
+        runner = dependencies.runtime.ensure_ready(
+            model, mode=mode, is_cancelled=watch.is_cancelled
+        )
+        return compute(runner, watch.is_cancelled)
 
 
 def _generation(
@@ -149,6 +191,24 @@ def _embeddings(result: EmbeddingResult, body: EmbeddingBody) -> dict[str, objec
         "data": [
             {"object": "embedding", "index": i, "embedding": render(vector)}
             for i, vector in enumerate(result.vectors)
+        ],
+        "model": body.model,
+        "usage": {"prompt_tokens": result.n_tokens, "total_tokens": result.n_tokens},
+    }
+
+
+def _ranking(result: RerankResult, body: RerankBody, documents: Sequence[str]) -> dict[str, object]:
+    order = sorted(range(len(documents)), key=lambda i: result.scores[i], reverse=True)
+    shown = body.return_documents
+    return {
+        "object": "list",
+        "results": [
+            {
+                "index": i,
+                "relevance_score": result.scores[i],
+                **({"document": {"text": documents[i]}} if shown else {}),
+            }
+            for i in order[: body.top_n]
         ],
         "model": body.model,
         "usage": {"prompt_tokens": result.n_tokens, "total_tokens": result.n_tokens},

@@ -17,7 +17,7 @@ MAX_SALT = 256
 MAX_MESSAGES = 2048
 """Of one chat: rendering a template takes longer with every message."""
 MAX_INPUTS = 2048
-"""Texts of one embeddings request."""
+"""Texts of one embeddings request, documents of one to be ranked."""
 
 Text = Annotated[str, Meta(min_length=1)]
 StopText = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -188,3 +188,18 @@ class EmbeddingBody(Body, kw_only=True):
 
     input: str | list[object]
     encoding_format: Literal["float", "base64"] = "float"
+
+
+class Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A document to be ranked, as some clients write it."""
+
+    text: str
+
+
+class RerankBody(Body, kw_only=True):
+    """``POST /rerank``: Jina's, which Cohere's is close to."""
+
+    query: Text
+    documents: Annotated[list[str | Document], Meta(min_length=1, max_length=MAX_INPUTS)]
+    top_n: Count | None = None
+    return_documents: bool = False

@@ -75,6 +75,15 @@ EMBEDDING: Mapping[str, Unsupported] = {
 """Known to ``embeddings``."""
 
 
+RERANK: Mapping[str, Unsupported] = {
+    "texts": Unsupported(hint="Use 'documents'."),
+    "max_tokens_per_doc": Unsupported(hint="Documents are read whole; shorten them."),
+    "truncate": _OFF,
+    "truncation": _OFF,
+}
+"""Known to ``rerank``."""
+
+
 def without_unsupported(
     document: Mapping[str, object], known: Mapping[str, Unsupported]
 ) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Text completions and embeddings."""
+"""Text completions, embeddings and rankings."""
 
 import base64
 import json
@@ -6,10 +6,11 @@ import json
 import pytest
 from support.scripted_runtime import FINISH
 
-from pyrunner.types import ModelMode, TextEvent
+from pyrunner.types import ModelMode, RerankRequest, TextEvent
 
 TEXT = {"model": "ai/tiny", "prompt": "Once"}
 EMBED = {"model": "ai/tiny", "input": "x"}
+RERANK = {"model": "ai/tiny", "query": "q", "documents": ["a", "bbb", "cc"]}
 
 
 def test_completion_is_openais_document(api):
@@ -139,3 +140,64 @@ def test_embeddings_preload_in_their_own_mode(api):
     result = api.post("/v1/embeddings", EMBED, headers={"X-Preload-Only": "true"})
     assert (result.status_code, result.content) == (200, b"")
     assert api.runtime.loads == [("ai/tiny", ModelMode.EMBEDDING)]
+
+
+@pytest.mark.parametrize(
+    "path", ["/rerank", "/v1/rerank", "/engines/rerank", "/engines/llama.cpp/rerank"]
+)
+def test_documents_come_best_first(api, path):
+    result = api.post(path, RERANK)
+    assert result.json == {
+        "object": "list",
+        "results": [
+            {"index": 1, "relevance_score": 3.0},
+            {"index": 2, "relevance_score": 2.0},
+            {"index": 0, "relevance_score": 1.0},
+        ],
+        "model": "ai/tiny",
+        "usage": {"prompt_tokens": 15, "total_tokens": 15},
+    }
+    assert api.runtime.loads == [("ai/tiny", ModelMode.RERANKING)]
+    assert api.runtime.requests == [RerankRequest(query="q", documents=("a", "bbb", "cc"))]
+
+
+def test_of_equal_documents_the_first_comes_first(api):
+    result = api.post("/rerank", RERANK | {"documents": ["a", "bb", "c"], "top_n": 2})
+    assert [each["index"] for each in result.json["results"]] == [1, 0]
+
+
+def test_documents_are_returned_where_that_is_asked_for(api):
+    given = ["a", {"text": "bbb"}]
+    result = api.post("/rerank", RERANK | {"documents": given, "return_documents": True})
+    assert [each["document"] for each in result.json["results"]] == [{"text": "bbb"}, {"text": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"query": ""}, "query"),
+        ({"query": ["q"]}, "query"),
+        ({"documents": []}, "documents"),
+        ({"documents": "a"}, "documents"),
+        ({"documents": ["a"] * 2049}, "documents"),
+        ({"documents": [{"title": "a"}]}, "documents"),
+        ({"top_n": 0}, "top_n"),
+        ({"texts": ["a"]}, "texts"),
+        ({"max_tokens_per_doc": 100}, "max_tokens_per_doc"),
+        ({"stream": True}, "stream"),
+    ],
+)
+def test_rankings_refuse_by_name(api, body, param):
+    result = api.post("/rerank", RERANK | body)
+    assert result.status_code == 400
+    assert param in result.json["error"]["param"]
+
+
+def test_a_ranking_preloads_in_its_own_mode(api):
+    result = api.post("/rerank", RERANK, headers={"X-Preload-Only": "true"})
+    assert (result.status_code, result.content) == (200, b"")
+    assert api.runtime.loads == [("ai/tiny", ModelMode.RERANKING)]
+
+
+def test_a_ranking_by_an_unknown_backend_is_a_404(api):
+    assert api.post("/engines/vllm/rerank", RERANK).status_code == 404

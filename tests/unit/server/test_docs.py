@@ -36,6 +36,7 @@ def _names(title: str) -> set[str]:
         ("Chat completions", set(schema.ChatBody.__struct_fields__) - set(GENERATION)),
         ("Completions", set(schema.CompletionBody.__struct_fields__) - set(GENERATION)),
         ("Embeddings", set(schema.EmbeddingBody.__struct_fields__) - set(COMMON)),
+        ("Reranking", set(schema.RerankBody.__struct_fields__) - set(COMMON)),
     ],
 )
 def test_page_lists_exactly_the_parameters_of_the_schema(title, fields):
@@ -49,10 +50,11 @@ def test_page_lists_exactly_the_parameters_of_the_schema(title, fields):
         ("Chat completions, refused", unsupported.CHAT),
         ("Completions, refused", unsupported.COMPLETION),
         ("Embeddings, refused", unsupported.EMBEDDING),
+        ("Reranking, refused", unsupported.RERANK),
     ],
 )
 def test_page_lists_exactly_what_is_refused_and_why(title, table):
-    is_whole = table in (unsupported.GENERATION, unsupported.EMBEDDING)
+    is_whole = table in (unsupported.GENERATION, unsupported.EMBEDDING, unsupported.RERANK)
     shared = {} if is_whole else unsupported.GENERATION
     rows = [_row(name, row) for name, row in table.items() if name not in shared]
     assert [line for line in _section(title).splitlines() if line.startswith("| `")] == rows
@@ -68,6 +70,7 @@ def test_no_parameter_is_both_supported_and_refused():
         (schema.ChatBody, unsupported.CHAT),
         (schema.CompletionBody, unsupported.COMPLETION),
         (schema.EmbeddingBody, unsupported.EMBEDDING),
+        (schema.RerankBody, unsupported.RERANK),
     ):
         assert not set(body.__struct_fields__) & set(table)
 
@@ -79,7 +82,7 @@ def test_page_lists_every_status_of_the_table():
 
 def test_every_route_of_the_page_is_answered(api):
     routes = re.findall(r"`(GET|POST|DELETE) (/[^`?]*)", _section("Routes"))
-    assert len(routes) == 23
+    assert len(routes) == 25
     for method, path in routes:
         resource = create_app(api.application.dependencies)._router.find(path)
         assert resource is not None, path

@@ -15,6 +15,8 @@ from pyrunner.types import (
     FinishEvent,
     FinishReason,
     ReasoningEvent,
+    RerankRequest,
+    RerankResult,
     TextEvent,
     Timings,
     Tool,
@@ -34,6 +36,8 @@ from pyrunner.wire.frames import (
     FromWorker,
     Hello,
     Progress,
+    Rerank,
+    Scores,
     Vectors,
     Welcome,
 )
@@ -53,6 +57,7 @@ FROM_SERVER: list[FromServer] = [
         keep_alive_s=float("inf"),
     ),
     Embed(request=EmbeddingRequest(inputs=("a", (1, 2)))),
+    Rerank(request=RerankRequest(query="a", documents=("b", ""))),
     Control(is_unload=True, if_idle=True),
 ]
 FROM_WORKER: list[FromWorker] = [
@@ -67,6 +72,7 @@ FROM_WORKER: list[FromWorker] = [
     ),
     Done(finish=FINISH),
     Vectors(result=EmbeddingResult(vectors=(b"\x00\xff" * 8,), n_embd=4, n_tokens=3)),
+    Scores(result=RerankResult(scores=(0.5, -1.0), n_tokens=3)),
     Failed(code="queue_full", facts={"limit": 3, "what": "x", "retry_after_s": 1}),
 ]
 

@@ -13,6 +13,7 @@ from pyrunner.types import (
     EmbeddingResult,
     FinishReason,
     Limits,
+    RerankRequest,
 )
 from pyrunner.wire.frames import (
     PROTOCOL_VERSION,
@@ -24,6 +25,8 @@ from pyrunner.wire.frames import (
     Hello,
     Mismatch,
     Progress,
+    Rerank,
+    Scores,
     Status,
     Vectors,
     Welcome,
@@ -87,6 +90,16 @@ def test_embed_many_inputs_go_in_groups_with_streams_in_between():
     assert peer.last.result.n_tokens == 1200
     assert stream.text == "w0 w1 w2 w3 "
     rig.mailbox.close()
+
+
+def test_documents_are_scored_in_their_order_and_equal_ones_alike(loaded):
+    documents = ("one", "a longer one", "one")
+    peer = loaded.connect(Rerank(request=RerankRequest(query="q", documents=documents)))
+    loaded.step()
+    assert isinstance(peer.last, Scores)
+    first, second, third = peer.last.result.scores
+    assert first == third != second
+    assert peer.last.result.n_tokens == 4 + 13 + 4
 
 
 def test_embed_refused_input_fails_only_that_request(loaded):

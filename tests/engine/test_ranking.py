@@ -1,0 +1,83 @@
+"""Pairs of texts for models that rank, and what such a model is not for."""
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from support.model_cases import BERT_RANKER, QWEN3_RANKER
+from support.sides import Sides, on_models
+
+from pyrunner import Engine
+from pyrunner._native import Model
+from pyrunner.engine import ranking
+from pyrunner.errors import ContextLengthError, InvalidParameterError
+
+pytestmark = [pytest.mark.native, pytest.mark.model]
+
+QUERY = "where are images kept?"
+DOCUMENTS = ("cats purr.", "a registry keeps images.", "", "cats purr.")
+
+
+def _tokens(model: Model, text: str) -> list[int]:
+    return model.tokenize(text, add_special=False, parse_special=False)
+
+
+@on_models([BERT_RANKER])
+def test_a_pair_has_what_the_vocabulary_puts_around_and_between_texts(sides: Sides) -> None:
+    model = sides.model
+    begin, *_, separator = model.tokenize("x", add_special=True, parse_special=False)
+    found = ranking.pairs(model, "cats", ["dogs bark"])
+    assert found == [[begin, *_tokens(model, "cats"), separator, *_tokens(model, "dogs bark")]]
+
+
+class _Templated:
+    """A model whose file has a template for pairs; its tokens are characters."""
+
+    n_scores = 2
+
+    def meta(self, key: str) -> str:
+        return "Q:{query} D:{document}." if key == "tokenizer.chat_template.rerank" else ""
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        assert (add_special, parse_special) == (False, True)
+        return [ord(each) for each in text]
+
+
+def test_the_model_s_own_template_is_filled_once() -> None:
+    model = cast("Model", _Templated())
+    found = ranking.pairs(model, "a {document}", ["b {query}", "c"])
+    texts = ["".join(map(chr, each)) for each in found]
+    assert texts == ["Q:a {document} D:b {query}.", "Q:a {document} D:c."]
+
+
+@on_models([BERT_RANKER, QWEN3_RANKER])
+def test_scores_are_those_of_each_pair_alone_in_reference(sides: Sides) -> None:
+    with Engine(sides.path) as engine:
+        result = engine.rerank(QUERY, DOCUMENTS)
+    pairs = ranking.pairs(sides.model, QUERY, DOCUMENTS)
+    assert np.allclose(result.scores, sides.reference.rank(pairs)[:, 0], atol=2e-3)
+    assert result.scores[0] == result.scores[3]  # computed once
+    assert len(set(result.scores)) == 3
+    assert result.n_tokens == sum(map(len, pairs))
+
+
+def test_a_model_that_ranks_makes_no_embeddings(ranker_path: Path) -> None:
+    with Engine(ranker_path) as engine, pytest.raises(InvalidParameterError, match="ask it to"):
+        engine.embed(["x"])
+
+
+def test_a_model_that_does_not_rank_says_so(engine: Engine) -> None:
+    with pytest.raises(InvalidParameterError, match="pooling_type"):
+        engine.rerank("x", ["y"])
+
+
+def test_what_cannot_be_scored_is_refused(ranker_path: Path) -> None:
+    with Engine(ranker_path) as engine:
+        with pytest.raises(ContextLengthError):
+            engine.rerank("x", ["y", "long " * 2000])
+        with pytest.raises(InvalidParameterError, match="empty"):
+            engine.rerank("x", [])
+        with pytest.raises(InvalidParameterError, match="Unicode"):
+            engine.rerank("\ud800", ["y"])
+        assert len(engine.rerank("x", ["y"]).scores) == 1
