@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +43,7 @@ def _n_cores() -> int:
         return (os.cpu_count() or 2) // 2
 
 
+@cache
 def _siblings(cpu: int) -> str:
     try:
         return Path(_TOPOLOGY.format(cpu=cpu)).read_text()
@@ -83,10 +85,19 @@ def choose_threads(n_most: int, n_cores: int, n_processors: int, n_busy: float) 
 @dataclass(frozen=True, slots=True)
 class _Look:
     at_s: float
+    processors: frozenset[int]
+    """Those that are ours to use."""
     busy_s: float
-    """Time that all processes together spent on the processors that are ours to use."""
+    """Time that all processes together spent on them."""
     own_s: float
     """What of it this process spent."""
+
+    def n_busy_since(self, before: "_Look") -> float:
+        """Processors that others kept busy, on average; 0 where ours are not those of before."""
+        if self.processors != before.processors:
+            return 0.0
+        others_s = (self.busy_s - before.busy_s) - (self.own_s - before.own_s)
+        return max(0.0, others_s) / (self.at_s - before.at_s)
 
 
 class Threaded(Protocol):
@@ -107,7 +118,6 @@ class ThreadGovernor:
     def __init__(self, n_most: int, users: Sequence[Threaded] = ()) -> None:
         self._n_most = n_most
         self._users = users
-        self._n_cores = _n_cores()
         self.n_threads = n_most
         self._before = _look()
 
@@ -120,7 +130,8 @@ class ThreadGovernor:
     def update(self) -> bool:
         """Look around, if it is time to; whether `n_threads` has changed.
 
-        Fewer threads at once, at most twice as many: who took a core may take it again.
+        What this process may run on may change, too. Fewer threads at once, at most twice as many:
+        who took a core may take it again.
         """
         before = self._before
         if before is None or not self._is_due(before):
@@ -128,11 +139,9 @@ class ThreadGovernor:
         now = self._before = _look()
         if now is None:
             return False
-        passed_s = now.at_s - before.at_s
-        others_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
-        n_processors = len(os.sched_getaffinity(0))
-        n_busy = max(0.0, others_s) / passed_s
-        wanted = choose_threads(self._n_most, self._n_cores, n_processors, n_busy)
+        n_cores = _n_cores()
+        n_most = min(self._n_most, n_cores)
+        wanted = choose_threads(n_most, n_cores, len(now.processors), now.n_busy_since(before))
         old, self.n_threads = self.n_threads, min(wanted, 2 * self.n_threads)
         return self.n_threads != old
 
@@ -148,13 +157,14 @@ class ThreadGovernor:
 def _look() -> _Look | None:
     """None where the system does not tell (macOS)."""
     try:
-        allowed = {f"cpu{each}" for each in os.sched_getaffinity(0)}
+        processors = frozenset(os.sched_getaffinity(0))
+        names = {f"cpu{each}" for each in processors}
         lines = [line.split() for line in _STAT.read_text().splitlines() if line.startswith("cpu")]
-        busy = sum(_busy_ticks(line[1:]) for line in lines if line[0] in allowed)
+        busy = sum(_busy_ticks(line[1:]) for line in lines if line[0] in names)
         ticks_per_s = os.sysconf("SC_CLK_TCK")
     except (AttributeError, OSError, ValueError):
         return None
-    return _Look(time.monotonic(), busy / ticks_per_s, time.process_time())
+    return _Look(time.monotonic(), processors, busy / ticks_per_s, time.process_time())
 
 
 def _busy_ticks(fields: list[str]) -> int:

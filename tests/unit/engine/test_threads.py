@@ -34,17 +34,19 @@ def test_threads_are_left_to_who_uses_them(n_most, n_cores, n_processors, n_busy
 
 
 class _Machine:
-    """Two processors, of which others keep some busy, and a clock that a test moves."""
+    """Two cores at first, of which others keep some busy, and a clock that a test moves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at_s = self.busy_s = self.own_s = 0.0
+        self.processors = {0, 1}
         monkeypatch.setattr(threads, "_look", self._look)
         monkeypatch.setattr("pyrunner.engine.threads.time.monotonic", lambda: self.at_s)
         monkeypatch.setattr("pyrunner.engine.threads.time.process_time", lambda: self.own_s)
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1}, raising=False)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: self.processors, raising=False)
+        monkeypatch.setattr(threads, "_siblings", str)
 
     def _look(self) -> threads._Look:
-        return threads._Look(self.at_s, self.busy_s, self.own_s)
+        return threads._Look(self.at_s, frozenset(self.processors), self.busy_s, self.own_s)
 
     def pass_time(self, seconds: float, n_busy: float, n_own: float = 2.0) -> None:
         """Others keep `n_busy` processors busy, and this process `n_own`, as if there were room."""
@@ -77,6 +79,35 @@ def test_governor_looks_soon_where_its_threads_do_not_get_their_cores(monkeypatc
     assert not governor.update()  # one thread that has a core asks no earlier than usual
     machine.pass_time(0.2, 0.0, n_own=1.0)
     assert (governor.update(), governor.n_threads) == (True, 2)
+
+
+def test_governor_follows_the_processors_it_may_use(monkeypatch):
+    machine = _Machine(monkeypatch)
+    machine.processors = set(range(4))
+    governor = ThreadGovernor(4)
+    machine.processors = {0, 1, 2}
+    machine.pass_time(0.3, 0.0)
+    assert (governor.update(), governor.n_threads) == (True, 3)
+    machine.processors = {5}
+    machine.pass_time(0.3, 0.0)
+    assert (governor.update(), governor.n_threads) == (True, 1)
+    machine.processors = set(range(8))
+    for expected in (2, 4):
+        machine.pass_time(0.3, 0.0)
+        assert (governor.update(), governor.n_threads) == (True, expected)
+    machine.pass_time(0.3, 0.0)
+    assert not governor.update()  # never more than at first
+
+
+def test_what_others_did_on_processors_before_they_were_ours_does_not_count(monkeypatch):
+    machine = _Machine(monkeypatch)
+    governor = ThreadGovernor(2)
+    machine.processors = {2, 3}
+    machine.busy_s += 10_000.0
+    machine.pass_time(0.3, 0.0)
+    assert (governor.update(), governor.n_threads) == (False, 2)
+    machine.pass_time(0.3, 1.0)
+    assert (governor.update(), governor.n_threads) == (True, 1)
 
 
 class _User:
