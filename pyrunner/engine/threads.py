@@ -13,9 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from pyrunner import control_groups
+from pyrunner.control_groups import read
+
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _STAT = Path("/proc/stat")
+_NO_QUOTA = 2**16
 _INTERVAL_S = 0.25
 """Between two looks: short for a person, long for the clock of /proc/stat."""
 _SUSPICION_S = 0.08
@@ -27,13 +30,16 @@ _GRANTED = 0.4
 counts as wanting all of it from 0.6 on."""
 
 
-def n_threads_default() -> int:
+def n_threads_default(root: Path = Path("/")) -> int:
     """One per physical core this process may run on, at most its CPU quota, at least 1.
 
     Two hardware threads of one core share its vector units, so the second adds contention and no
     speed. Where the system does not tell, every processor counts as a core.
+
+    Args:
+        root: Where ``proc`` and ``sys`` are, for the quota (tests).
     """
-    return max(1, min(_n_cores(), _quota()))
+    return max(1, min(_n_cores(), _quota(root)))
 
 
 def _n_cores() -> int:
@@ -51,13 +57,22 @@ def _siblings(cpu: int) -> str:
         return str(cpu)
 
 
-def _quota() -> int:
-    """Processors the control group grants, rounded up."""
+def _quota(root: Path) -> int:
+    """Processors that our control groups grant, rounded up."""
+    shares = [read(each / "cpu.max") for each in control_groups.folders(root)]
+    shares += [
+        read(each / "cpu.cfs_quota_us") + read(each / "cpu.cfs_period_us")
+        for each in control_groups.folders(root, "cpu")
+    ]
+    return min([_NO_QUOTA, *map(_granted, shares)])
+
+
+def _granted(share: str) -> int:
     try:
-        quota, period = _QUOTA.read_text().split()
-        return -(-int(quota) // int(period))
-    except (OSError, ValueError):  # no such file, or "max"
-        return 2**16
+        quota, period = map(int, share.split())
+    except ValueError:  # no such file, or "max"
+        return _NO_QUOTA
+    return -(-quota // period) if quota > 0 else _NO_QUOTA  # -1 in cgroup v1
 
 
 def choose_threads(n_most: int, n_cores: int, n_processors: int, n_busy: float) -> int:
@@ -113,11 +128,13 @@ class ThreadGovernor:
     Args:
         n_most: Threads when nothing else runs, at least 1.
         users: Who is told; nobody where the number was chosen.
+        root: As in `n_threads_default`.
     """
 
-    def __init__(self, n_most: int, users: Sequence[Threaded] = ()) -> None:
+    def __init__(self, n_most: int, users: Sequence[Threaded] = (), root: Path = Path("/")) -> None:
         self._n_most = n_most
         self._users = users
+        self._root = root
         self.n_threads = n_most
         self._before = _look()
 
@@ -130,8 +147,8 @@ class ThreadGovernor:
     def update(self) -> bool:
         """Look around, if it is time to; whether `n_threads` has changed.
 
-        What this process may run on may change, too. Fewer threads at once, at most twice as many:
-        who took a core may take it again.
+        What this process may run on, and its quota, may change, too. Fewer threads at once, at most
+        twice as many: who took a core may take it again.
         """
         before = self._before
         if before is None or not self._is_due(before):
@@ -139,9 +156,9 @@ class ThreadGovernor:
         now = self._before = _look()
         if now is None:
             return False
-        n_cores = _n_cores()
-        n_most = min(self._n_most, n_cores)
-        wanted = choose_threads(n_most, n_cores, len(now.processors), now.n_busy_since(before))
+        n_most = min(self._n_most, n_threads_default(self._root))
+        n_busy = now.n_busy_since(before)
+        wanted = choose_threads(n_most, _n_cores(), len(now.processors), n_busy)
         old, self.n_threads = self.n_threads, min(wanted, 2 * self.n_threads)
         return self.n_threads != old
 

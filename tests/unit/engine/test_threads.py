@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from support.waits import until
 
 from pyrunner.engine import threads
-from pyrunner.engine.threads import ThreadGovernor, choose_threads
+from pyrunner.engine.threads import ThreadGovernor, choose_threads, n_threads_default
 
 
 @pytest.mark.parametrize(
@@ -36,14 +38,18 @@ def test_threads_are_left_to_who_uses_them(n_most, n_cores, n_processors, n_busy
 class _Machine:
     """Two cores at first, of which others keep some busy, and a clock that a test moves."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         self.at_s = self.busy_s = self.own_s = 0.0
         self.processors = {0, 1}
+        self.root = root
         monkeypatch.setattr(threads, "_look", self._look)
         monkeypatch.setattr("pyrunner.engine.threads.time.monotonic", lambda: self.at_s)
         monkeypatch.setattr("pyrunner.engine.threads.time.process_time", lambda: self.own_s)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: self.processors, raising=False)
         monkeypatch.setattr(threads, "_siblings", str)
+
+    def governor(self, n_most: int, users: Sequence[threads.Threaded] = ()) -> ThreadGovernor:
+        return ThreadGovernor(n_most, users, self.root)
 
     def _look(self) -> threads._Look:
         return threads._Look(self.at_s, frozenset(self.processors), self.busy_s, self.own_s)
@@ -55,9 +61,14 @@ class _Machine:
         self.own_s += seconds * n_own
 
 
-def test_governor_gives_way_at_once_and_comes_back(monkeypatch):
-    machine = _Machine(monkeypatch)
-    governor = ThreadGovernor(2)
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> _Machine:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    return _Machine(monkeypatch, tmp_path)
+
+
+def test_governor_gives_way_at_once_and_comes_back(machine):
+    governor = machine.governor(2)
     machine.pass_time(0.1, 2.0)
     assert not governor.update()  # too early to tell
     machine.pass_time(0.2, 2.0)
@@ -68,9 +79,8 @@ def test_governor_gives_way_at_once_and_comes_back(monkeypatch):
     assert (governor.update(), governor.n_threads) == (True, 2)
 
 
-def test_governor_looks_soon_where_its_threads_do_not_get_their_cores(monkeypatch):
-    machine = _Machine(monkeypatch)
-    governor = ThreadGovernor(2)
+def test_governor_looks_soon_where_its_threads_do_not_get_their_cores(machine):
+    governor = machine.governor(2)
     machine.pass_time(0.07, 0.7, n_own=1.3)
     assert not governor.update()  # too early to tell
     machine.pass_time(0.02, 0.7, n_own=1.3)
@@ -81,10 +91,9 @@ def test_governor_looks_soon_where_its_threads_do_not_get_their_cores(monkeypatc
     assert (governor.update(), governor.n_threads) == (True, 2)
 
 
-def test_governor_follows_the_processors_it_may_use(monkeypatch):
-    machine = _Machine(monkeypatch)
+def test_governor_follows_the_processors_it_may_use(machine):
     machine.processors = set(range(4))
-    governor = ThreadGovernor(4)
+    governor = machine.governor(4)
     machine.processors = {0, 1, 2}
     machine.pass_time(0.3, 0.0)
     assert (governor.update(), governor.n_threads) == (True, 3)
@@ -99,9 +108,56 @@ def test_governor_follows_the_processors_it_may_use(monkeypatch):
     assert not governor.update()  # never more than at first
 
 
-def test_what_others_did_on_processors_before_they_were_ours_does_not_count(monkeypatch):
-    machine = _Machine(monkeypatch)
-    governor = ThreadGovernor(2)
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("own", "parent", "mount", "expected"),
+    [
+        ("max 100000\n", "max 100000\n", "", 4),
+        ("300000 100000\n", "max 100000\n", "", 3),
+        ("max 100000\n", "150000 100000\n", "", 2),
+        ("300000 100000\n", "20000 100000\n", "", 1),
+        ("", "", "200000 100000\n", 2),  # in a container
+        ("nonsense", "-1 100000", "", 4),
+    ],
+)
+def test_quota_is_the_smallest_of_a_group_and_those_above(machine, own, parent, mount, expected):
+    machine.processors = set(range(4))
+    _write(machine.root / "proc/self/cgroup", "0::/a/b\n")
+    group = machine.root / "sys/fs/cgroup"
+    _write(group / "a/b/cpu.max", own)
+    _write(group / "a/cpu.max", parent)
+    _write(group / "cpu.max", mount)
+    assert n_threads_default(machine.root) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("-1\n", 4), ("150000\n", 2)])
+def test_quota_of_an_old_group(machine, quota, expected):
+    machine.processors = set(range(4))
+    _write(machine.root / "proc/self/cgroup", "4:cpu,cpuacct:/x\n0::/\n")
+    _write(machine.root / "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", quota)
+    _write(machine.root / "sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n")
+    assert n_threads_default(machine.root) == expected
+
+
+def test_governor_follows_the_quota(machine):
+    machine.processors = set(range(4))
+    governor = machine.governor(4)
+    _write(machine.root / "proc/self/cgroup", "0::/a\n")
+    seen = []
+    for quota in ("300000", "100000", "max", "max"):
+        _write(machine.root / "sys/fs/cgroup/a/cpu.max", f"{quota} 100000\n")
+        machine.pass_time(0.3, 0.0)
+        assert governor.update()
+        seen.append(governor.n_threads)
+    assert seen == [3, 1, 2, 4]
+
+
+def test_what_others_did_on_processors_before_they_were_ours_does_not_count(machine):
+    governor = machine.governor(2)
     machine.processors = {2, 3}
     machine.busy_s += 10_000.0
     machine.pass_time(0.3, 0.0)
@@ -118,19 +174,17 @@ class _User:
         self.told.append(n_threads)
 
 
-def test_everyone_who_computes_is_told_of_each_change_once(monkeypatch):
-    machine = _Machine(monkeypatch)
+def test_everyone_who_computes_is_told_of_each_change_once(machine):
     users = [_User(), _User()]
-    governor = ThreadGovernor(2, users)
+    governor = machine.governor(2, users)
     for n_busy in (0.0, 2.0, 2.0, 0.0, 0.0):
         machine.pass_time(0.3, n_busy)
         governor.follow()
     assert [each.told for each in users] == [[1, 2], [1, 2]]
 
 
-def test_number_that_was_chosen_is_not_changed(monkeypatch):
-    machine = _Machine(monkeypatch)
-    governor = ThreadGovernor(2)
+def test_number_that_was_chosen_is_not_changed(machine):
+    governor = machine.governor(2)
     machine.pass_time(0.3, 2.0)
     governor.follow()
     assert governor.n_threads == 2
