@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from operator import index
-from types import TracebackType
 from typing import Self
 
 from pyrunner._native import Model
@@ -33,6 +32,7 @@ from pyrunner.errors import (
     InvalidParameterError,
     InvariantError,
     NativeError,
+    QueueFullError,
 )
 from pyrunner.types import (
     EmbeddingResult,
@@ -43,6 +43,9 @@ from pyrunner.types import (
     SamplingParams,
     TextEvent,
 )
+
+MAX_WAITING = 1024
+"""Generations that wait for a lane at most."""
 
 
 class Engine:
@@ -141,6 +144,7 @@ class Engine:
             ContextLengthError: The prompt is longer than the context.
             InvalidParameterError: An empty prompt, a token outside the vocabulary, or a parameter
                 outside its range.
+            QueueFullError: `MAX_WAITING` generations wait for a lane. Try again when one is over.
         """
         tokens = self._tokens_of(prompt)
         sampling = sampling or SamplingParams()
@@ -159,7 +163,7 @@ class Engine:
                 prediction=expected,
                 n_logprobs=n_logprobs,
             )
-            self._cancel_abandoned()
+            self._make_room()
             self._open_loop().submit(request)
             self._mailboxes[request.request_id] = deque()
             if n_logprobs is not None:
@@ -282,12 +286,7 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _open_loop(self) -> EngineLoop:
@@ -335,6 +334,14 @@ class Engine:
             self._deliver(self._open_loop().step())
         except (NativeError, InvariantError) as error:
             self._end_all(error)
+
+    def _make_room(self) -> None:
+        """For one more that waits; a step lets those go that were cancelled, and others start."""
+        self._cancel_abandoned()
+        if self._open_loop().n_waiting >= MAX_WAITING:
+            self._step()
+        if self._open_loop().n_waiting >= MAX_WAITING:
+            raise QueueFullError(limit=MAX_WAITING, what="places of this engine's queue")
 
     def _cancel_abandoned(self) -> None:
         while self._abandoned:

@@ -188,6 +188,29 @@ def test_logits_need_a_lane(engine: Engine) -> None:
     list(engine.generate("x", limits=Limits(max_tokens=1)))
 
 
+def test_generations_that_wait_have_a_limit(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyrunner.engine.engine.MAX_WAITING", 2)
+    limits = Limits(max_tokens=50, ignore_eos=True)
+    running = [engine.generate("x", limits=limits) for _ in range(engine.info.n_lanes + 2)]
+    with pytest.raises(QueueFullError, match="All 2 places of this engine's queue are taken"):
+        engine.generate("x")
+    running.pop().close()
+    running.append(engine.generate("x", limits=limits))
+    for generation in running:
+        assert isinstance(list(generation)[-1], FinishEvent)
+
+
+def test_who_only_makes_and_closes_generations_is_not_refused(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyrunner.engine.engine.MAX_WAITING", 2)
+    for _ in range(5):
+        engine.generate("x").close()
+    list(engine.generate("x", limits=Limits(max_tokens=1)))
+
+
 def test_tokenize_and_detokenize_are_inverse(engine: Engine) -> None:
     text = "Zero-copy 123 \u65e5\u672c \U0001f600"
     assert engine.detokenize(engine.tokenize(text, add_special=False)) == text
