@@ -66,7 +66,8 @@ Status Session::open(const SessionParams & params) noexcept try {
         return kLoadFailed;
     }
     params_ = params;
-    if (!drops_tails()) {
+    drops_tails_ = pyrunner::drops_tails(model_);
+    if (!drops_tails_) {
         params_.n_drafts = 0; // a wrong guess leaves a tail
     }
     params_.n_batch = std::max(params.n_batch, n_running_max());

@@ -141,7 +141,7 @@ public:
     // `n_ctx` tokens in each of 1..as many as at open(). On an error there is no context, and
     // nothing but another set_layout works.
     Status set_layout(int32_t n_ctx, int32_t n_lanes) noexcept;
-    bool drops_tails() const noexcept { return pyrunner::drops_tails(model_); }
+    bool drops_tails() const noexcept { return drops_tails_; }
     size_t lanes_bytes() const noexcept;              // of the cells of all lanes, used or not
     int32_t lane_length(int32_t lane) const noexcept; // -1 when out of range
 
@@ -171,6 +171,7 @@ private:
     SessionParams params_;    // n_ctx and n_lanes: of the layout
     int32_t n_lanes_max_ = 0; // at open(); the buffers are as large
     int32_t n_ctx_ = 0;
+    bool drops_tails_ = false;
     llama_context * context_ = nullptr;
     Threadpools threadpools_;
     std::string error_;
