@@ -248,7 +248,7 @@ Status Model::tokenize(const char * text,
 } catch (const std::bad_alloc &) {
     return kOutOfMemory;
 } catch (const std::exception &) {
-    return kBadArgument;
+    return kInternal;
 }
 
 Status Model::detokenize(const std::vector<int32_t> & tokens,
