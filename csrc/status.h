@@ -20,7 +20,7 @@ enum Status : int32_t {
     kTemplateFailed = -5, // the chat template raised; error() has its words
     kUnsupported = -6,    // this model cannot do that
     kTooLong = -7,        // more tokens than a context or a ubatch holds
-    kInternal = -8,       // an exception nobody expected; error() has its words
+    kInternal = -8,       // a failure nobody expected; its words, if any, are not kept
 };
 
 } // namespace pyrunner
