@@ -265,7 +265,6 @@ void ChatTemplates::fill(const std::string & request, ChatPrompt & prompt) const
     const bool is_continuation = inputs.continue_final_message != COMMON_CHAT_CONTINUATION_NONE;
     prompt.parser = std::make_shared<const OutputParser>(params, is_continuation);
     prompt.is_plain = prompt.parser->is_plain();
-    prompt.supports_thinking = params.supports_thinking;
     prompt.has_short_ids = has_short_ids_;
     prompt.tool_grammar = take_grammar(params, *model_);
     prompt.generation_prompt = std::move(params.generation_prompt);

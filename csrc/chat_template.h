@@ -44,7 +44,6 @@ struct ChatPrompt {
     std::vector<std::string> stops;
     // Control tokens whose text the output parser needs to see.
     std::vector<int32_t> preserved_tokens;
-    bool supports_thinking = false;
     // The output is content as it stands: a ChatParser would change nothing.
     bool is_plain = false;
     ToolGrammar tool_grammar;

@@ -17,7 +17,6 @@ class LogitBiases {
 public:
     // Of several biases for one token the sum counts; -INFINITY bans it.
     void add(int32_t token, float bias);
-    bool empty() const noexcept { return tokens_.empty(); }
     const std::vector<int32_t> & tokens() const noexcept { return tokens_; } // ascending, unique
     const std::vector<float> & values() const noexcept { return values_; }
 

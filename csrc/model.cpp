@@ -196,18 +196,6 @@ std::string Model::meta(const std::string & key) const {
     return value;
 }
 
-std::vector<std::string> Model::meta_keys() const {
-    std::vector<std::string> keys;
-    const int32_t n_keys = llama_model_meta_count(model_);
-    for (int32_t i = 0; i < n_keys; i++) {
-        char key[512];
-        if (llama_model_meta_key_by_index(model_, i, key, sizeof(key)) >= 0) {
-            keys.emplace_back(key);
-        }
-    }
-    return keys;
-}
-
 std::string Model::chat_template() const {
     const char * text = llama_model_chat_template(model_, nullptr);
     return text == nullptr ? std::string() : std::string(text);

@@ -69,7 +69,6 @@ public:
 
     // One metadata value as text; empty when absent. Array values do not exist here.
     std::string meta(const std::string & key) const;
-    std::vector<std::string> meta_keys() const;
     std::string chat_template() const; // empty when the model has none
 
     // UTF-8 text to tokens. `parse_special` turns the text of control tokens into those tokens.

@@ -63,7 +63,6 @@ public:
 
     int32_t n_ctx() const noexcept { return n_ctx_; } // tokens one lane really holds
     int32_t n_lanes() const noexcept { return params_.n_lanes; }
-    int32_t n_lanes_max() const noexcept { return n_lanes_max_; }
     int32_t n_batch() const noexcept { return params_.n_batch; }
     int32_t n_rows_max() const noexcept {
         return params_.n_batch + n_lanes_max_ + params_.n_drafts;
@@ -108,7 +107,6 @@ public:
     }
     // Of the last step, and what became of the lanes since; empty unless it keeps them.
     HiddenRows & hidden_rows() noexcept { return hidden_; }
-    const HiddenRows & hidden_rows() const noexcept { return hidden_; }
 
     // Lanes change between steps only: from begin() to finish() all of these are kBadArgument.
     // Prepares a lane for a new sequence: its sampler and its text state; cells are untouched.

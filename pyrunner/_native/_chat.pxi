@@ -75,11 +75,6 @@ cdef class ChatPrompt:
         return self.native.preserved_tokens
 
     @property
-    def supports_thinking(self):
-        """Whether the template knows a place for reasoning."""
-        return self.native.supports_thinking
-
-    @property
     def is_plain(self):
         """Whether the output is content as it stands, so that no `ChatParser` is needed."""
         return self.native.is_plain

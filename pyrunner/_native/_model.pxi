@@ -145,10 +145,6 @@ cdef class Model:
         """One scalar metadata value as text; empty when the file has none of that name."""
         return self.loaded().meta(key.encode()).decode("utf-8", "replace")
 
-    def meta_keys(self):
-        """Names of all metadata values, as bytes."""
-        return self.loaded().meta_keys()
-
     def tokenize(self, str text not None, bint add_special=True, bint parse_special=False):
         """Turn text into token ids. Releases the GIL; any thread.
 

@@ -41,9 +41,9 @@ cdef class Session:
     """Lanes of KV cache and the step over them. One thread, except `interrupt`.
 
     A step is `begin(n_decode, n_chunk)` and `finish()`. Before it, fill `plan`: four memoryviews
-    ``(tokens, positions, lanes, outputs)`` of `n_rows_max` items, int32 but for the int8
-    `outputs`; running rows first, then the prompt chunk, each sorted by lane. After it, read
-    `result`: ``(lanes, tokens, is_end, text_offsets)``, `n_outputs`, `text` and
+    ``(tokens, positions, lanes, outputs)``, an item for each row of a step at most, int32 but for
+    the int8 `outputs`; running rows first, then the prompt chunk, each sorted by lane. After it,
+    read `result`: ``(lanes, tokens, is_end, text_offsets)``, `n_outputs`, `text` and
     `n_chunk_committed`. Both are memory of csrc; the next `begin` takes the plan and makes the
     other of its two copies current.
 
@@ -114,11 +114,6 @@ cdef class Session:
     def n_batch(self):
         """Rows of either part of a step at most."""
         return self.memory.native.n_batch()
-
-    @property
-    def n_rows_max(self):
-        """Rows of a whole step at most."""
-        return self.memory.native.n_rows_max()
 
     @property
     def plan(self):

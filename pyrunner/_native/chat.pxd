@@ -20,7 +20,6 @@ cdef extern from "chat_template.h" namespace "pyrunner" nogil:
         string text
         vector[string] stops
         vector[int32_t] preserved_tokens
-        bool supports_thinking
         bool is_plain
         CppToolGrammar tool_grammar
         string generation_prompt

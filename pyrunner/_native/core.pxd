@@ -77,7 +77,6 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         TextFrame text_frame() noexcept
         string description() except +
         string meta(const string & key) except +
-        vector[string] meta_keys() except +
         string chat_template() except +
         Status tokenize(const char * text, size_t n_bytes, bool add_special, bool parse_special,
                         vector[int32_t] & tokens) noexcept
@@ -171,7 +170,6 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         const string & error() noexcept
         int32_t n_ctx() noexcept
         int32_t n_lanes() noexcept
-        int32_t n_lanes_max() noexcept
         int32_t n_batch() noexcept
         int32_t n_rows_max() noexcept
         int32_t n_mask_words() noexcept
