@@ -165,9 +165,9 @@ def attention(model: Model, config: EngineConfig) -> tuple[int, int]:
     n_longest = max(n_ctx, min(longest_lane(model, n_ctx), n_cells))
     n_rows = MAX_SCORES_BYTES // (4 * _n_heads(model) * n_longest)
     # PERF(engine): on a CPU ggml's flash attention goes over the cells of each row one by one
-    # unless a lane has 64 rows in the pass. Without it passes of fewer take 0.25 to 0.63 of the
-    # time in lanes of 1,400 tokens, and chunks of 128 take 1.2 times as long ("Passes" in
-    # docs/benchmarks.md).
+    # unless a lane has 64 rows in the pass. Without it passes take 0.43 to 0.85 of the time in
+    # lanes of 1,400 tokens, and prompts are read in 0.51 to 0.76 of it in chunks of up to 256
+    # ("Passes" in docs/benchmarks.md).
     is_plain_better = not model.is_offloaded and n_rows >= _LEAST_BATCH_PLAIN
     flash_attention = config.flash_attention
     if flash_attention == "auto" and is_plain_better and not is_quantized(config.cache_type_v):

@@ -23,8 +23,8 @@ from pyrunner.types import LaneLayout
 MIN_COPIED = 32
 """Tokens below which a prefix is read again rather than copied or parked."""
 _MAX_HELD_PER_SHARED = 64
-"""A copy moves all that its source holds, for less than a hundredth of what reading it costs
-("Passes" in docs/benchmarks.md), and has to be worth it."""
+"""A copy moves all that its source holds, for a seventieth of what reading it costs ("Passes"
+in docs/benchmarks.md), and has to be worth it."""
 
 
 class PrefixCache:
