@@ -103,6 +103,7 @@ class DiskTier(Generic[S]):
         budget_bytes: What all files of all models may take together.
         blank: Makes a state of so many tokens, bytes and lanes, to be filled.
         clock: Monotonic seconds.
+        unix_ns: The time of day, as files have it.
     """
 
     def __init__(
@@ -112,12 +113,14 @@ class DiskTier(Generic[S]):
         budget_bytes: int,
         blank: Callable[[int, int, int], S],
         clock: Callable[[], float] = time.monotonic,
+        unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._folder = PrefixFolder(folder)
         self._key = key
         self._budget_bytes = budget_bytes
         self._blank = blank
         self._clock = clock
+        self._unix_ns = unix_ns
         self._index = PrefixIndex()
         self._ids: dict[str, int] = {}  # holders by name of their files
         self._heads: dict[int, Head] = {}
@@ -141,7 +144,7 @@ class DiskTier(Generic[S]):
         except OSError as error:
             _logger.debug("prefixes on disk cannot be listed: %s", error)
             return
-        is_over = time.time_ns() - changed_ns > _TICK_NS
+        is_over = self._unix_ns() - changed_ns > _TICK_NS
         self._changed_ns = changed_ns if is_over else -1
         names = {path.name for path in paths}
         for name in self._seen - names:
@@ -238,7 +241,7 @@ class DiskTier(Generic[S]):
             if not self._folder.is_private():
                 raise PermissionError(f"{self._folder.path} is not a folder of this user alone")
             self._folder.remove_leavings()
-            date_ns = time.time_ns()
+            date_ns = self._unix_ns()
             for each in wanted:
                 date = date_ns - len(saved) * _ORDER_NS
                 name = self._saved(each, n_lanes, saved, date, check)

@@ -33,10 +33,12 @@ class PrefixFolder:
 
     Args:
         path: Made by whoever starts the worker; when it is gone, so is the model.
+        pause: Waits so many seconds.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pause: Callable[[float], object] | None = None) -> None:
         self.path = path
+        self._pause = pause or threading.Event().wait
 
     def is_private(self) -> bool:
         """Whether it is a folder of this user alone."""
@@ -116,7 +118,7 @@ class PrefixFolder:
                     break
                 except BlockingIOError:
                     check()
-                    threading.Event().wait(_LOCK_POLL_S)
+                    self._pause(_LOCK_POLL_S)
             yield
         finally:
             os.close(fd)

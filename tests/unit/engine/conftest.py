@@ -1,5 +1,6 @@
 """A disk tier in an empty folder, lanes over it, and lanes that can be short."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,9 +25,15 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def load(folder: Path) -> Load:
     def load(
-        *, key: bytes = b"key", disk_bytes: int = _N_PLENTY, clock: FakeClock | None = None, **lanes
+        *,
+        key: bytes = b"key",
+        disk_bytes: int = _N_PLENTY,
+        clock: FakeClock | None = None,
+        unix_ns: Callable[[], int] = time.time_ns,
+        **lanes,
     ) -> CachedLanes:
-        disk = DiskTier(folder, key, disk_bytes, SavedLane.blank, clock or FakeClock())
+        clock = clock or FakeClock()
+        disk = DiskTier(folder, key, disk_bytes, SavedLane.blank, clock, unix_ns)
         return CachedLanes(disk=disk, **lanes)
 
     return load

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,13 +172,24 @@ def test_a_file_that_memory_does_not_suffice_for_stays(load: Load, folder: Path)
 def test_files_that_come_within_one_tick_of_the_folders_date_are_found(
     load: Load, folder: Path
 ) -> None:
-    one_date_ns = time.time_ns() + 10**12  # as if the clock stood still
+    one_date_ns = 10**18
     os.utime(folder, ns=(one_date_ns, one_date_ns))
-    again, lanes = load(), load()
+    again, lanes = load(unix_ns=lambda: one_date_ns), load()
     lanes.serve(0, A)
     lanes.cache.save()
     os.utime(folder, ns=(one_date_ns, one_date_ns))
     assert again.serve(0, [*A, 1]) == len(A)
+
+
+def test_files_have_the_date_of_their_saving_and_the_most_valuable_the_latest(
+    load: Load, folder: Path
+) -> None:
+    lanes = load(n_lanes=2, unix_ns=lambda: 10**18)
+    lanes.serve(0, A)
+    lanes.serve(1, B)
+    lanes.cache.save()
+    dates = sorted(path.stat().st_mtime_ns for path in folder.iterdir())
+    assert dates == [10**18 - 10**6, 10**18]
 
 
 def test_a_file_that_is_gone_costs_nothing(load: Load, folder: Path) -> None:

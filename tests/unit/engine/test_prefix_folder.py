@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -98,16 +97,15 @@ def test_leavings_of_the_dead_go_and_those_of_the_living_stay(folder: PrefixFold
 def test_two_processes_make_room_one_after_the_other(folder: PrefixFolder) -> None:
     fd = os.open(folder.path.parent / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
-    waited = threading.Event()
-    thread = threading.Thread(
-        target=lambda: folder.adding("a.prefix", 1, 9, (), waited.set).__enter__(), daemon=True
-    )
-    thread.start()
-    assert waited.wait(5.0)
-    assert list(folder.path.iterdir()) == []
-    os.close(fd)
-    thread.join(5.0)
-    assert not thread.is_alive()
+    seen: list[list[Path]] = []
+
+    def pause(_seconds: float) -> None:
+        seen.append(list(folder.path.iterdir()))
+        os.close(fd)
+
+    assert _add(PrefixFolder(folder.path, pause), "a", 1, used=1)
+    assert seen == [[]]
+    assert _names(folder) == ["a"]
 
 
 def test_who_waits_for_the_lock_can_give_up(folder: PrefixFolder) -> None:
