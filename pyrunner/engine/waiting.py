@@ -1,4 +1,4 @@
-"""A request that has no lane. Pure: no native calls, no clock.
+"""A request that has no lane. No native calls, no clock.
 
 Requests that arrive together often share a beginning. The first one reads it; the others wait for
 that, without a lane, and start from its cells.
