@@ -7,8 +7,11 @@ import msgspec
 from pyrunner import _native
 from pyrunner.chat.call_format import CallFormat, call_format, with_callable_tools
 from pyrunner.chat.wire_json import ParsedEvent, decode_events, encode_request
-from pyrunner.errors import UnsupportedParameterError
+from pyrunner.errors import InvalidParameterError, TemplateError, UnsupportedParameterError
 from pyrunner.types import ChatRequest, FinishEvent, FinishReason, ReasoningEvent, TextEvent
+
+_SCHEMA_ERROR = "JSON schema error at "
+"""How llama.cpp begins to say that the parameters of a tool are none."""
 
 
 class ChatParser:
@@ -99,12 +102,13 @@ class ChatFormat:
                 the same.
             TemplateError: The template refuses the messages, or a schema, an argument or a
                 template variable is not valid JSON or nests too deep.
-            InvalidParameterError: More text than can be rendered.
+            InvalidParameterError: More text than can be rendered; or parameters of a tool that are
+                no JSON schema.
         """
         output = request.output
         if output is not None:
             request = _without_thinking(request)
-        prompt = self._templates.render(encode_request(with_callable_tools(request)))
+        prompt = self._rendered(with_callable_tools(request))
         if output is not None and _opens_thought(prompt):
             raise UnsupportedParameterError(
                 param=output.param,
@@ -121,6 +125,18 @@ class ChatFormat:
             calls=call_format(request, prompt),
             prompt=text,
         )
+
+    def _rendered(self, request: ChatRequest) -> _native.ChatPrompt:
+        try:
+            return self._templates.render(encode_request(request))
+        except TemplateError as error:
+            # llama.cpp makes a grammar of the tools while it renders.
+            if error.problem.startswith(_SCHEMA_ERROR):
+                problem = error.problem.removeprefix(_SCHEMA_ERROR)
+                raise InvalidParameterError(
+                    param="tools", problem=f"has parameters that are no JSON schema, at {problem}"
+                ) from error
+            raise
 
     def _text(self, request: ChatRequest, prompt: _native.ChatPrompt) -> str:
         if request.required_tool is None:

@@ -178,9 +178,9 @@ class Engine:
         )
 
     def embed(
-        self, inputs: Sequence[str | Sequence[int]], *, normalize: bool = True
+        self, inputs: str | Sequence[str | Sequence[int]], *, normalize: bool = True
     ) -> EmbeddingResult:
-        """Turn each input into one vector.
+        """Turn each input into one vector; a text alone is one input.
 
         Raises:
             ContextLengthError: An input is longer than the model takes.
@@ -188,7 +188,8 @@ class Engine:
                 model that ranks.
         """
         check_embeds(self._open_model())
-        return self._embedded([self._tokens_of(each) for each in inputs], normalize=normalize)
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        return self._embedded([self._tokens_of(each) for each in texts], normalize=normalize)
 
     def rerank(self, query: str, documents: Sequence[str]) -> RerankResult:
         """Score documents by how well they answer a query.
@@ -198,7 +199,9 @@ class Engine:
             InvalidParameterError: No document, lone surrogates, or a model that does not rank.
         """
         try:
-            texts = pairs(self._open_model(), query, documents)
+            texts = pairs(
+                self._open_model(), query, [documents] if isinstance(documents, str) else documents
+            )
         except UnicodeEncodeError as error:
             raise _not_unicode() from error
         return ranked(self._embedded(texts, normalize=False))
@@ -211,6 +214,8 @@ class Engine:
         return result
 
     def _tokens_of(self, text: str | Sequence[int]) -> list[int]:
+        if isinstance(text, bytes | bytearray):
+            raise InvalidParameterError(param="prompt", problem="is bytes; decode it to a text")
         # index() refuses the float that the native layer would round down.
         return self.tokenize(text) if isinstance(text, str) else [index(each) for each in text]
 

@@ -91,6 +91,8 @@ def check_limits(limits: Limits) -> None:
     """
     if limits.max_tokens is not None and limits.max_tokens < 1:
         raise InvalidParameterError(param="max_tokens", problem="must be at least 1")
+    if _is_text(limits.stop):  # a tuple of its characters, to Python
+        raise InvalidParameterError(param="stop", problem="has to be a tuple of texts, not a text")
     if len(limits.stop) > MAX_STOPS or not all(
         0 < len(stop) <= MAX_STOP_CHARACTERS for stop in limits.stop
     ):
@@ -98,6 +100,10 @@ def check_limits(limits: Limits) -> None:
             param="stop",
             problem=f"must be at most {MAX_STOPS} strings of 1 to {MAX_STOP_CHARACTERS} characters",
         )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def check_priority(priority: int) -> None:

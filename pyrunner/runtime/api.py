@@ -108,7 +108,7 @@ class Runtime:
             ModelLoadingError: Retryable. The deadline passed; loading goes on.
             ModelLoadError: llama.cpp refused the file. Also OutOfMemoryError.
             WorkerCrashedError: Retryable. The worker ended while loading.
-            ShuttingDownError: `close` was called.
+            ShuttingDownError: `close` was called; or, of a worker, it was unloaded again and again.
             RequestCancelledError: `is_cancelled` said so.
         """
         self._streams.check_open()
@@ -232,7 +232,8 @@ class Runtime:
                 return ready
             _raise_crash(entry)
             gone.add(entry.socket)
-        raise crash_of(entry)
+        # Nobody crashed: somebody unloads the model each time it has been asked for.
+        raise ShuttingDownError(what="worker")
 
     def _await_loaded(
         self, entry: Entry, keep_alive_s: float | None, wait: Wait

@@ -12,7 +12,7 @@ from pyrunner.errors import InvalidParameterError
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
-_AT = re.compile(r"(?P<what>.*) - at `\$(?P<path>.*)`", re.DOTALL)
+_AT = re.compile(r"(?P<what>.*) - at (?P<key>`key` in )?`\$(?P<path>.*)`", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _LONGEST_SENTENCE = 300
@@ -107,7 +107,8 @@ def _translate(message: str, known: Iterable[str]) -> InvalidParameterError:
     if missing:
         return InvalidParameterError(param=_join(path, missing["name"]), problem="is required")
     sentence = what[:1].lower() + what[1:_LONGEST_SENTENCE]
-    return InvalidParameterError(param=path or "body", problem=f"is not valid: {sentence}")
+    verdict = "has a key that is not valid" if located and located["key"] else "is not valid"
+    return InvalidParameterError(param=path or "body", problem=f"{verdict}: {sentence}")
 
 
 def _join(path: str, name: str) -> str:

@@ -219,8 +219,9 @@ def test_unload_says_how_many(server, home, arguments, n_unloaded, text):
         (["--all"], 0, "Busy, so not unloaded: x, y. Wait, or use --force.\n"),
         (["ai/X:latest"], 0, "Busy, so not unloaded: x. Wait, or use --force.\n"),
         (["ai/z"], 1, "Unloaded 1 model(s).\n"),
+        (["--all", "--force"], 0, "Loaded again by a request that came meanwhile: x, y.\n"),
     ],
-    ids=["all", "one of them", "another"],
+    ids=["all", "one of them", "another", "by force"],
 )
 def test_unload_says_which_models_are_busy(server, home, arguments, n_unloaded, text):
     names = {"in_use": "docker.io/ai/x:latest", "loading": "docker.io/ai/y:latest", "-": "ai/z"}

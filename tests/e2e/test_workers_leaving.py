@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,24 @@ def test_unload_while_loading_gives_the_load_up(shop):
     assert runtime.unload() == 0
     assert runtime.unload(only_idle=False) == 1
     assert runtime.running() == []
+
+
+def test_a_model_that_is_unloaded_each_time_it_is_asked_for_has_not_crashed(shop):
+    runtime = shop.runtime(scripted_command("--gate", str(shop.home / "never")))
+    is_over = threading.Event()
+
+    def unload() -> None:
+        while not is_over.is_set():
+            runtime.unload(only_idle=False)
+
+    unloading = threading.Thread(target=unload)
+    unloading.start()
+    try:
+        with pytest.raises(ShuttingDownError, match="worker"):
+            runtime.ensure_ready("ai/a")
+    finally:
+        is_over.set()
+        unloading.join()
 
 
 def test_sigterm_lets_streams_finish_and_takes_no_more(shop):

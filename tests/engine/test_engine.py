@@ -90,6 +90,15 @@ def test_what_has_come_is_read_while_another_thread_has_the_engine(engine: Engin
     assert isinstance(read[0], TextEvent)
 
 
+def test_a_text_alone_is_one_input(engine: Engine) -> None:
+    assert engine.embed("abc").vectors == engine.embed(["abc"]).vectors
+
+
+def test_bytes_are_no_prompt(engine: Engine) -> None:
+    with pytest.raises(InvalidParameterError, match="decode it"):
+        engine.generate(b"Docker is")
+
+
 def test_closing_a_generation_frees_its_lane(engine: Engine) -> None:
     with engine.generate("Hello", limits=Limits(ignore_eos=True)) as generation:
         next(generation)

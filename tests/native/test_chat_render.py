@@ -6,7 +6,7 @@ import pytest
 from support.chat_talk import TEMPLATES, WEATHER, ask, chat_format, user, vocabulary
 
 from pyrunner.chat import ChatFormat
-from pyrunner.errors import TemplateError
+from pyrunner.errors import InvalidParameterError, TemplateError
 from pyrunner.types import ChatMessage, ChatRequest, Tool, ToolCall, ToolChoice
 
 pytestmark = pytest.mark.native
@@ -168,13 +168,18 @@ DEEP = "[" * 200 + "]" * 200
         ({"tools": (Tool(name="t", parameters="{"),)}, "'t': not valid JSON"),
         ({"tools": (Tool(name="t", parameters='{}},{"a":{'),)}, "not valid JSON"),
         ({"tools": (Tool(name="t", parameters=f'{{"a": {DEEP}}}'),)}, "nested too deep"),
-        ({"tools": (Tool(name="t", parameters=json.dumps(UNKNOWN_TYPE)),)}, "unrecognized type"),
         ({"tools": tuple(Tool(name=f"t{i}") for i in range(600))}, "too many tools"),
     ],
 )  # fmt: skip
 def test_hostile_requests_are_refused(fields, problem: str):
     with pytest.raises(TemplateError, match=problem):
         _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), **fields)
+
+
+def test_parameters_that_are_no_schema_are_the_tools_fault():
+    tools = (Tool(name="t", parameters=json.dumps(UNKNOWN_TYPE)),)
+    with pytest.raises(InvalidParameterError, match=r"'tools' .* unrecognized type"):
+        _prompt("Qwen-Qwen2.5-7B-Instruct", user("Hi"), tools=tools)
 
 
 def test_a_chain_of_references_is_refused():

@@ -74,7 +74,9 @@ def unload_command(models: tuple[str, ...], *, is_all: bool, backend: str, force
     busy = [name for name in _busy(client) if is_all or name in named]
     if n_unloaded:
         click.echo(f"Unloaded {n_unloaded} model(s).")
-    if busy:
+    if busy and force:
+        click.echo(f"Loaded again by a request that came meanwhile: {', '.join(busy)}.")
+    elif busy:
         click.echo(f"Busy, so not unloaded: {', '.join(busy)}. Wait, or use --force.")
     elif not n_unloaded:
         click.echo("No models are running." if is_all else "No such model(s) running.")

@@ -16,7 +16,7 @@ from pyrunner.server.openai.schema import (
     GenerationBody,
     RerankBody,
 )
-from pyrunner.server.openai.tools import json_text, tool, tool_choice
+from pyrunner.server.openai.tools import json_text, tool_choice, tools
 from pyrunner.types import (
     CacheUse,
     ChatRequest,
@@ -28,6 +28,8 @@ from pyrunner.types import (
 )
 
 _MAX_TOKEN_ID = 2**31 - 1
+_OWN_VARIABLES = ("messages", "tools", "add_generation_prompt", "bos_token", "eos_token")
+"""Of a chat template: what the request and the model say, and nobody else."""
 _SAMPLING_FIELDS = tuple(each.name for each in dataclasses.fields(SamplingParams))
 
 
@@ -50,11 +52,11 @@ def chat_request(body: ChatBody) -> ChatRequest:
     choice = tool_choice(body)
     return ChatRequest(
         messages=tuple(chat_message(i, each) for i, each in enumerate(body.messages)),
-        tools=tuple(tool(each) for each in body.tools or ()),
+        tools=tools(body.tools or ()),
         tool_choice=choice.kind,
         required_tool=choice.name,
         parallel_tool_calls=body.parallel_tool_calls is not False,
-        template_kwargs=json_text(body.chat_template_kwargs),
+        template_kwargs=_template_kwargs(body),
         sampling=_sampling(body),
         limits=_limits(body, _max_tokens(body)),
         cache=_cache_use(body),
@@ -130,6 +132,17 @@ def _limits(body: GenerationBody, max_tokens: int | None) -> Limits:
 
 def _cache_use(body: GenerationBody) -> CacheUse:
     return CacheUse(salt=body.cache_salt or "", is_shared=body.cache_prompt is not False)
+
+
+def _template_kwargs(body: ChatBody) -> str:
+    given = body.chat_template_kwargs
+    for name in given or ():
+        if name in _OWN_VARIABLES:
+            raise InvalidParameterError(
+                param=f"chat_template_kwargs.{name}",
+                problem="is what the request itself says, or the model's file; remove it",
+            )
+    return json_text(given)
 
 
 def _n_logprobs(body: ChatBody) -> int | None:

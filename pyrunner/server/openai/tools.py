@@ -32,8 +32,23 @@ class _NamedFunction(msgspec.Struct, forbid_unknown_fields=True):
     function: _Named
 
 
-def tool(given: ToolIn) -> Tool:
-    """Carry a tool over."""
+def tools(given: Sequence[ToolIn]) -> tuple[Tool, ...]:
+    """Carry tools over.
+
+    Raises:
+        InvalidParameterError: Two have one name, so that nobody could tell which one is called.
+    """
+    names: set[str] = set()
+    for i, each in enumerate(given):
+        if each.function.name in names:
+            raise InvalidParameterError(
+                param=f"tools[{i}].function.name", problem="is another tool's name, too"
+            )
+        names.add(each.function.name)
+    return tuple(_tool(each) for each in given)
+
+
+def _tool(given: ToolIn) -> Tool:
     function = given.function
     return Tool(
         name=function.name,

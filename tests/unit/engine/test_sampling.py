@@ -1,6 +1,7 @@
 """Ranges of sampling parameters and limits."""
 
 import math
+from typing import cast
 
 import pytest
 
@@ -59,6 +60,7 @@ def test_a_value_outside_its_range_is_named(param: str, value: object) -> None:
     ("limits", "param"),
     [
         (Limits(max_tokens=0), "max_tokens"),
+        (Limits(stop=cast("tuple[str, ...]", "box")), "stop"),
         (Limits(stop=("",)), "stop"),
         (Limits(stop=("x",) * 65), "stop"),
         (Limits(stop=("x" * 1001,)), "stop"),
