@@ -62,8 +62,7 @@ Status DraftHeads::make_context() {
     context_ = llama_init_from_model(session_.model().get(), native);
     if (context_ == nullptr) {
         error_ = log_ring_errors_since(mark);
-        // llama.cpp swallows the cause and leaves only its words.
-        return error_.find("failed to allocate") == std::string::npos ? kLoadFailed : kOutOfMemory;
+        return status_of_refusal(error_);
     }
     // Of all rows: told to export those with outputs, llama.cpp takes as many from the first row
     // on, which are others when a pass has rows without.

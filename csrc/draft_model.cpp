@@ -104,8 +104,7 @@ Status DraftModel::make_context() {
     context_ = llama_init_from_model(model_.get(), native);
     if (context_ == nullptr) {
         error_ = log_ring_errors_since(mark);
-        // llama.cpp swallows the cause and leaves only its words.
-        return error_.find("failed to allocate") == std::string::npos ? kLoadFailed : kOutOfMemory;
+        return status_of_refusal(error_);
     }
     n_ctx_ = static_cast<int32_t>(llama_n_ctx_seq(context_));
     lengths_.assign(n_lanes, 0);

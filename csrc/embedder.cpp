@@ -85,7 +85,7 @@ Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
     context_ = llama_init_from_model(model_.get(), native);
     if (context_ == nullptr) {
         error_ = log_ring_errors_since(mark);
-        return kLoadFailed;
+        return status_of_refusal(error_);
     }
     threadpools_.use(context_, n_threads);
     return kOk;

@@ -78,6 +78,10 @@ bool log_ring_take(LogLine & line) noexcept {
     return true;
 }
 
+Status status_of_refusal(const std::string & errors) noexcept {
+    return errors.find("failed to allocate") == std::string::npos ? kLoadFailed : kOutOfMemory;
+}
+
 uint64_t log_ring_mark() noexcept {
     Ring & r = ring();
     const std::lock_guard<std::mutex> lock(r.mutex);

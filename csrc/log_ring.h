@@ -1,6 +1,8 @@
 // llama.cpp's log lines, kept in a bounded ring until Python drains them. Any thread.
 #pragma once
 
+#include "status.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,6 +25,9 @@ bool log_ring_take(LogLine & line) noexcept;
 
 // The error lines logged since `mark`, joined with "; ", at most 1,000 bytes. Does not drain.
 std::string log_ring_errors_since(uint64_t mark);
+
+// Why llama.cpp made no context: it swallows the cause and leaves only its words, `errors`.
+Status status_of_refusal(const std::string & errors) noexcept;
 
 // A position for log_ring_errors_since.
 uint64_t log_ring_mark() noexcept;

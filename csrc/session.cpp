@@ -119,8 +119,7 @@ Status Session::make_context() {
     context_ = llama_init_from_model(model_.get(), native);
     if (context_ == nullptr) {
         error_ = log_ring_errors_since(mark);
-        // llama.cpp swallows the cause and leaves only its words.
-        return error_.find("failed to allocate") == std::string::npos ? kLoadFailed : kOutOfMemory;
+        return status_of_refusal(error_);
     }
     if (llama_get_memory(context_) == nullptr) {
         return kUnsupported;

@@ -82,8 +82,8 @@ class EngineConfig:
     """Disk for prefixes of all models together, written when one is unloaded and read when it is
     loaded again; 0 writes none. They hold what was said, readable by this user only."""
     n_threads: int = _between(0, 0, 512)
-    """Threads of a step; 0 takes one per physical core this process may use, fewer while others use
-    them."""
+    """Threads of a step, at most one per processor this process may use; 0 takes one per physical
+    core, fewer while others use them."""
     speculation: str = _one_of("auto", "auto", "off")
     """Read guesses at what comes next along with the last token, where that is faster; answers are
     the same. With ``off`` what a model has to guess with, draft heads of its own, is not loaded."""

@@ -40,7 +40,7 @@ from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.speculation import Draft
 from pyrunner.engine.step import Sampled, run_step
-from pyrunner.engine.threads import ThreadGovernor, n_threads_default
+from pyrunner.engine.threads import ThreadGovernor, n_threads_most
 from pyrunner.engine.urgency import Urgency
 from pyrunner.errors import (
     InvalidRequestError,
@@ -81,7 +81,7 @@ class EngineLoop:
         check_engine(config)
         self._model = model
         self._clock = clock
-        n_threads = config.n_threads or n_threads_default()
+        n_threads = n_threads_most(config.n_threads)
         n_ctx = context_length(model, config)
         self._session: Session | None = None
         self._admission: Admission | None = None

@@ -13,8 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from pyrunner import control_groups
+from pyrunner import control_groups, log
 from pyrunner.control_groups import read
+
+_logger = log.get("engine")
 
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
 _STAT = Path("/proc/stat")
@@ -40,6 +42,36 @@ def n_threads_default(root: Path = Path("/")) -> int:
         root: Where ``proc`` and ``sys`` are, for the quota (tests).
     """
     return max(1, min(_n_cores(), _quota(root)))
+
+
+def n_threads_most(asked: int, root: Path = Path("/")) -> int:
+    """The threads that were asked for, 0 for the default, as far as there are processors for them.
+
+    One thread too many waits for its turn in each of the hundred waits of a pass, which then takes
+    hundreds of times as long.
+
+    Args:
+        asked: `EngineConfig.n_threads`.
+        root: As in `n_threads_default`.
+    """
+    if not asked:
+        return n_threads_default(root)
+    n_most = max(1, min(_n_processors(), _quota(root)))
+    if asked > n_most:
+        _logger.warning(
+            "engine.n_threads is %d, and this process may use %d processors: %d threads",
+            asked,
+            n_most,
+            n_most,
+        )
+    return min(asked, n_most)
+
+
+def _n_processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
 
 
 def _n_cores() -> int:

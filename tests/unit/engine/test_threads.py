@@ -10,7 +10,12 @@ import pytest
 from support.waits import until
 
 from pyrunner.engine import threads
-from pyrunner.engine.threads import ThreadGovernor, choose_threads, n_threads_default
+from pyrunner.engine.threads import (
+    ThreadGovernor,
+    choose_threads,
+    n_threads_default,
+    n_threads_most,
+)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +146,21 @@ def test_quota_of_an_old_group(machine, quota, expected):
     _write(machine.root / "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", quota)
     _write(machine.root / "sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n")
     assert n_threads_default(machine.root) == expected
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(0, 4), (1, 1), (4, 4), (5, 4), (512, 4)])
+def test_no_more_threads_than_processors(machine, caplog, asked, expected):
+    machine.processors = set(range(4))
+    _write(machine.root / "proc/self/cgroup", "0::/\n")
+    assert n_threads_most(asked, machine.root) == expected
+    assert ("may use 4 processors" in caplog.text) == (asked > expected)
+
+
+def test_no_more_threads_than_the_quota_lets_run(machine):
+    machine.processors = set(range(4))
+    _write(machine.root / "proc/self/cgroup", "0::/\n")
+    _write(machine.root / "sys/fs/cgroup/cpu.max", "200000 100000\n")
+    assert n_threads_most(3, machine.root) == 2
 
 
 def test_governor_follows_the_quota(machine):
