@@ -54,10 +54,10 @@ Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
         return kBadArgument;
     }
     pooling_ = model_.pooling_type();
-    if (!llama_model_has_decoder(model_.get())) {
+    const bool ranks = pooling_ == LLAMA_POOLING_TYPE_RANK;
+    if (!llama_model_has_decoder(model_.get()) || ranks != (model_.n_scores() > 0)) {
         return kUnsupported;
     }
-    const bool ranks = pooling_ == LLAMA_POOLING_TYPE_RANK;
     n_out_ = ranks ? model_.n_scores() : model_.n_embd();
     const bool is_causal = model_.is_causal();
     n_batch_ = is_causal ? std::min(kCausalBatch, n_ctx)

@@ -1,5 +1,6 @@
 #include "model.h"
 
+#include "gguf.h"
 #include "log_ring.h"
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstring>
 #include <new>
 
+#include "ggml.h"
 #include "llama.h"
 
 namespace pyrunner {
@@ -40,6 +42,39 @@ size_t longest_run(const char * text, size_t n_bytes) {
         }
     }
     return longest;
+}
+
+struct OwnedHeader {
+    explicit OwnedHeader(const std::string & path)
+        : gguf(gguf_init_from_file(path.c_str(), {true, &tensors})) {}
+    ~OwnedHeader() {
+        gguf_free(gguf);
+        ggml_free(tensors);
+    }
+    OwnedHeader(const OwnedHeader &) = delete;
+    OwnedHeader & operator=(const OwnedHeader &) = delete;
+
+    ggml_context * tensors = nullptr; // without data
+    gguf_context * gguf;
+};
+
+// Numbers that the classifier in these files says; 0 where there is none. llama.cpp makes rows of
+// another width then, and reads them as if they had as many as there are labels.
+int64_t classifier_width(const std::vector<std::string> & paths) {
+    int64_t width = 0;
+    for (const std::string & path : paths) {
+        const OwnedHeader header(path);
+        if (header.gguf == nullptr) {
+            continue;
+        }
+        if (const ggml_tensor * last = ggml_get_tensor(header.tensors, "cls.output.weight")) {
+            return last->ne[1];
+        }
+        if (const ggml_tensor * only = ggml_get_tensor(header.tensors, "cls.weight")) {
+            width = only->ne[1];
+        }
+    }
+    return width;
 }
 
 } // namespace
@@ -86,6 +121,10 @@ Status Model::load(const std::vector<std::string> & paths, const ModelParams & p
     }
     n_draft_heads_ = params.load_draft_heads ? llama_model_n_layer_nextn(model_) : 0;
     scan_vocab();
+    if (pooling_type() == LLAMA_POOLING_TYPE_RANK) {
+        const auto n_labels = static_cast<int32_t>(llama_model_n_cls_out(model_));
+        n_scores_ = classifier_width(paths) == n_labels ? n_labels : 0;
+    }
     progress_ = 1.0F;
     return kOk;
 } catch (const std::bad_alloc &) {
@@ -168,11 +207,6 @@ std::vector<int32_t> Model::key_lengths() const {
 int32_t Model::pooling_type() const {
     const std::string text = meta(meta("general.architecture") + ".pooling_type");
     return text.size() == 1 && text[0] >= '0' && text[0] <= '4' ? text[0] - '0' : 0;
-}
-
-int32_t Model::n_scores() const {
-    const bool ranks = pooling_type() == LLAMA_POOLING_TYPE_RANK;
-    return ranks ? static_cast<int32_t>(llama_model_n_cls_out(model_)) : 0;
 }
 
 TextFrame Model::text_frame() const noexcept {

@@ -63,7 +63,7 @@ public:
     // llama_pooling_type of the metadata: 0 none or unspecified, 1 mean, 2 first, 3 last, 4 rank.
     int32_t pooling_type() const;
 
-    int32_t n_scores() const; // of one that ranks texts, by its metadata; 0 of any other
+    int32_t n_scores() const noexcept { return n_scores_; } // of one that ranks texts; 0 of others
     // What belongs around a text and between two of a pair; -1 where the model wants nothing.
     TextFrame text_frame() const noexcept;
 
@@ -103,6 +103,7 @@ private:
     int32_t max_piece_bytes_ = 0;
     bool is_offloaded_ = false;
     int32_t n_draft_heads_ = 0;
+    int32_t n_scores_ = 0;
     bool has_bounded_runs_ = false; // tokenize() refuses texts with very long runs
     std::vector<int32_t> eog_tokens_;
     mutable DrySamplers dry_samplers_; // has its own lock

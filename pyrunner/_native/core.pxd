@@ -73,7 +73,7 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         bool is_offloaded() noexcept
         int32_t n_draft_heads() noexcept
         bool is_causal() except +
-        int32_t n_scores() except +
+        int32_t n_scores() noexcept
         TextFrame text_frame() noexcept
         string description() except +
         string meta(const string & key) except +

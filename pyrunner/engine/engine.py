@@ -14,7 +14,7 @@ from pyrunner.config import EngineConfig
 from pyrunner.engine.drafting import load_models
 from pyrunner.engine.generation import Generation
 from pyrunner.engine.loop import EngineLoop
-from pyrunner.engine.ranking import check_embeds, pairs, ranked
+from pyrunner.engine.ranking import pairs, ranked
 from pyrunner.engine.request import (
     Errored,
     Finished,
@@ -34,6 +34,7 @@ from pyrunner.errors import (
     NativeError,
     QueueFullError,
 )
+from pyrunner.gguf import check_embeds
 from pyrunner.types import (
     EmbeddingResult,
     Event,
@@ -141,6 +142,7 @@ class Engine:
             thread, or dropping it cancels.
 
         Raises:
+            BufferError: A row of logits is lent, and many generations wait.
             ContextLengthError: The prompt is longer than the context.
             InvalidParameterError: An empty prompt, a token outside the vocabulary, or a parameter
                 outside its range.
@@ -187,7 +189,7 @@ class Engine:
             InvalidParameterError: No input, an empty one, a token outside the vocabulary, or a
                 model that ranks.
         """
-        check_embeds(self._open_model())
+        check_embeds(ranks=self._open_model().n_scores > 0)
         texts = [inputs] if isinstance(inputs, str) else inputs
         return self._embedded([self._tokens_of(each) for each in texts], normalize=normalize)
 
@@ -199,9 +201,8 @@ class Engine:
             InvalidParameterError: No document, lone surrogates, or a model that does not rank.
         """
         try:
-            texts = pairs(
-                self._open_model(), query, [documents] if isinstance(documents, str) else documents
-            )
+            asked = [documents] if isinstance(documents, str) else documents
+            texts = pairs(self._open_model(), query, asked, self.info.n_ctx_max)
         except UnicodeEncodeError as error:
             raise _not_unicode() from error
         return ranked(self._embedded(texts, normalize=False))

@@ -34,14 +34,22 @@ class Generation(Iterator[Event]):
             event = self._wait()
         except BufferError:
             raise  # a row is lent; the generation goes on after its release
+        except Exception:
+            self._leave()
+            raise
         except BaseException:
             self.close()
             raise
         if event is None:
             raise StopIteration
         if isinstance(event, FinishEvent):
-            self.close()
+            self._leave()
         return event
+
+    def _leave(self) -> None:
+        # Over already: nothing to cancel, so nothing to wait for the engine for.
+        self._is_over = True
+        self._abandon()
 
     def close(self) -> None:
         """Cancel what is left; harmless when it is over."""

@@ -8,8 +8,10 @@ from pyrunner.gguf.facts import (
     kv_bytes_per_token,
     n_draft_heads,
     parameters_text,
+    ranks,
 )
 from pyrunner.gguf.header import GgufArray, GgufHeader, TensorInfo
+from pyrunner.gguf.purpose import check_embeds, check_ranks
 from pyrunner.gguf.reader import read_header
 from pyrunner.gguf.stamp import FileStamp
 from pyrunner.gguf.types import CACHE_TYPES, FILE_TYPES
@@ -22,11 +24,14 @@ __all__ = [
     "GgufArray",
     "GgufHeader",
     "TensorInfo",
+    "check_embeds",
+    "check_ranks",
     "config_metadata",
     "is_quantized",
     "kv_bytes",
     "kv_bytes_per_token",
     "n_draft_heads",
     "parameters_text",
+    "ranks",
     "read_header",
 ]

@@ -6,6 +6,8 @@ from pyrunner.gguf.header import GgufArray, GgufHeader, Scalar
 from pyrunner.gguf.types import CACHE_TYPES, TENSOR_TYPES
 
 _F32_BYTES = 4
+_RANK = 4
+"""llama.cpp's number of the way to pool that is a classifier."""
 CELL_PADDING = 256
 """llama.cpp rounds the cells of a lane up to this."""
 _UNKNOWN_N_EMBD = 8192
@@ -23,6 +25,11 @@ _MAX_TEXT_BYTES = 256 * 1024
 def is_quantized(cache_type: str) -> bool:
     """Whether cells of this type are blocks of numbers that share their scale."""
     return TENSOR_TYPES[CACHE_TYPES[cache_type]].n_per_block > 1
+
+
+def ranks(header: GgufHeader) -> bool:
+    """Whether a model scores pairs of texts, by what it says of itself."""
+    return header.integer(f"{header.architecture}.pooling_type") == _RANK
 
 
 def n_draft_heads(headers: Sequence[GgufHeader]) -> int:

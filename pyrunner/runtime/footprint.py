@@ -11,7 +11,16 @@ from pyrunner.config import (
     EngineConfig,
 )
 from pyrunner.errors import ModelFileError, StoreCorruptError
-from pyrunner.gguf import FileStamp, GgufHeader, kv_bytes, n_draft_heads, read_header
+from pyrunner.gguf import (
+    FileStamp,
+    GgufHeader,
+    check_embeds,
+    check_ranks,
+    kv_bytes,
+    n_draft_heads,
+    ranks,
+    read_header,
+)
 from pyrunner.models import runnable
 from pyrunner.models.artifact import ModelConfig
 from pyrunner.models.store import StoredModel
@@ -55,6 +64,7 @@ def footprint(
         draft: The model that guesses for it, whose bytes and cells count too.
 
     Raises:
+        InvalidParameterError: The model is not for that mode.
         ModelFileError: One of them has no GGUF weights, or they are damaged.
         StoreCorruptError: A file is missing.
     """
@@ -64,6 +74,7 @@ def footprint(
     # one, and a linked one be changed by its other name.
     stamps = {path: _stamp(path) for path in (*paths, *draft_paths)}
     headers = [_header(path, stamps[path]) for path in paths]
+    _check_mode(headers[0], mode)
     draft_headers = [_header(path, stamps[path]) for path in draft_paths]
     files_bytes = sum(header.file_bytes for header in (*headers, *draft_headers))
     if model.mmproj_path is not None:
@@ -97,6 +108,13 @@ def footprint(
         and draft is None
         and n_draft_heads(headers) > 0,
     )
+
+
+def _check_mode(header: GgufHeader, mode: ModelMode) -> None:
+    if mode is ModelMode.EMBEDDING:
+        check_embeds(ranks=ranks(header))
+    elif mode is ModelMode.RERANKING:
+        check_ranks(ranks=ranks(header))
 
 
 def _draft_bytes(header: GgufHeader, layout: LaneLayout) -> int:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunner import log
-from pyrunner.engine.ranking import check_embeds, pairs
+from pyrunner.engine.ranking import pairs
 from pyrunner.engine.sampling import prepare_sampling
 from pyrunner.errors import ContextLengthError, InvalidRequestError, ModelFileError
+from pyrunner.gguf import check_embeds
 from pyrunner.types import (
     MAX_CHAT_TEMPLATE_BYTES,
     ChatRequest,
@@ -22,6 +23,7 @@ from pyrunner.wire.launch import Launch
 from pyrunner.worker.ports import Loop, OnProgress, Prompts, Rendered
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Sequence
 
     from pyrunner._native import LaneState, Model
@@ -171,17 +173,17 @@ class NativePrompts:
         Raises:
             InvalidParameterError: It ranks.
         """
-        check_embeds(self._model)
+        check_embeds(ranks=self._model.n_scores > 0)
 
-    def pairs(self, query: str, documents: "Sequence[str]") -> list[list[int]]:
+    def pairs(self, query: str, documents: "Sequence[str]") -> "list[array[int]]":
         """Tokens of a query with each of the documents; see `pyrunner.engine.ranking`.
 
         Raises:
             ContextLengthError: Too much text for the context.
-            InvalidParameterError: This model does not rank.
+            InvalidParameterError: This model does not rank, or it is too much for one request.
         """
         self._check_length(len(query) + max(map(len, documents)))
-        return pairs(self._model, query, documents)
+        return pairs(self._model, query, documents, self._n_ctx)
 
     def tokenize_answer(self, text: str) -> list[int]:
         """Tokens that an answer of this text would have.

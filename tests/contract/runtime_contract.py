@@ -5,7 +5,7 @@ from support.workshop import conversation
 
 from pyrunner.errors import ModelNotFoundError, RequestCancelledError
 from pyrunner.server.ports import Models
-from pyrunner.types import EmbeddingRequest, FinishEvent, ModelMode, RerankRequest, TextEvent
+from pyrunner.types import EmbeddingRequest, FinishEvent, ModelMode, TextEvent
 
 
 class RuntimeContract:
@@ -47,11 +47,6 @@ class RuntimeContract:
         runner = runtime.ensure_ready("ai/a", mode=ModelMode.EMBEDDING)
         result = runner.embed(EmbeddingRequest(inputs=("a", "b")))
         assert [len(each) for each in result.vectors] == [4 * result.n_embd] * 2
-
-    def test_reranking_gives_one_score_per_document(self, runtime: Models):
-        runner = runtime.ensure_ready("ai/a", mode=ModelMode.RERANKING)
-        result = runner.rerank(RerankRequest(query="a", documents=("b", "c")))
-        assert len(result.scores) == 2
 
     def test_waiting_that_is_cancelled_is_an_error(self, runtime: Models):
         with pytest.raises(RequestCancelledError):

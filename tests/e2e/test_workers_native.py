@@ -106,15 +106,15 @@ def test_a_reranking_model_ranks_and_makes_no_embeddings(shop, request):
     result = runner.rerank(RerankRequest(query="where are images kept?", documents=documents))
     assert (len(result.scores), len(set(result.scores))) == (4, 3)
     assert result.scores[0] == result.scores[3]
-    embedder = runtime.ensure_ready("ai/ranker", mode=ModelMode.EMBEDDING)
     with pytest.raises(InvalidParameterError, match="'model' ranks documents"):
-        embedder.embed(EmbeddingRequest(inputs=("x",)))
+        runtime.ensure_ready("ai/ranker", mode=ModelMode.EMBEDDING)
 
 
-def test_a_model_that_cannot_rank_says_so(shop):
-    runner = shop.runtime().ensure_ready("ai/a", mode=ModelMode.RERANKING)
+def test_a_model_that_cannot_rank_is_not_loaded_for_it(shop):
+    runtime = shop.runtime()
     with pytest.raises(InvalidParameterError, match="'model' cannot rank"):
-        runner.rerank(RerankRequest(query="x", documents=("y",)))
+        runtime.ensure_ready("ai/a", mode=ModelMode.RERANKING)
+    assert runtime.running() == []
 
 
 def test_kill_in_the_middle_of_a_stream_ends_that_stream_only(shop):

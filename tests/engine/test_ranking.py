@@ -1,11 +1,13 @@
 """Pairs of texts for models that rank, and what such a model is not for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 from support.model_cases import BERT_RANKER, QWEN3_RANKER
+from support.random_model import write_random_model
 from support.sides import Sides, on_models
 
 from pyrunner import Engine
@@ -27,8 +29,9 @@ def _tokens(model: Model, text: str) -> list[int]:
 def test_a_pair_has_what_the_vocabulary_puts_around_and_between_texts(sides: Sides) -> None:
     model = sides.model
     begin, *_, separator = model.tokenize("x", add_special=True, parse_special=False)
-    found = ranking.pairs(model, "cats", ["dogs bark"])
-    assert found == [[begin, *_tokens(model, "cats"), separator, *_tokens(model, "dogs bark")]]
+    found = ranking.pairs(model, "cats", ["dogs bark"], 100)
+    expected = [begin, *_tokens(model, "cats"), separator, *_tokens(model, "dogs bark")]
+    assert [list(each) for each in found] == [expected]
 
 
 class _Templated:
@@ -44,9 +47,11 @@ class _Templated:
         return [ord(each) for each in text]
 
 
+TEMPLATED = cast("Model", _Templated())
+
+
 def test_the_model_s_own_template_is_filled_once() -> None:
-    model = cast("Model", _Templated())
-    found = ranking.pairs(model, "a {document}", ["b {query}", "c"])
+    found = ranking.pairs(TEMPLATED, "a {document}", ["b {query}", "c"], 100)
     texts = ["".join(map(chr, each)) for each in found]
     assert texts == ["Q:a {document} D:b {query}.", "Q:a {document} D:c."]
 
@@ -55,11 +60,34 @@ def test_the_model_s_own_template_is_filled_once() -> None:
 def test_scores_are_those_of_each_pair_alone_in_reference(sides: Sides) -> None:
     with Engine(sides.path) as engine:
         result = engine.rerank(QUERY, DOCUMENTS)
-    pairs = ranking.pairs(sides.model, QUERY, DOCUMENTS)
+    pairs = ranking.pairs(sides.model, QUERY, DOCUMENTS, 100)
     assert np.allclose(result.scores, sides.reference.rank(pairs)[:, 0], atol=2e-3)
     assert result.scores[0] == result.scores[3]  # computed once
     assert len(set(result.scores)) == 3
     assert result.n_tokens == sum(map(len, pairs))
+
+
+def test_a_pair_that_is_too_long_ends_it_at_once() -> None:
+    def documents() -> Iterator[str]:
+        yield "x" * 100
+        raise AssertionError("one is enough")
+
+    with pytest.raises(ContextLengthError):
+        ranking.pairs(TEMPLATED, "q", cast("list[str]", documents()), 100)
+
+
+def test_all_pairs_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "MAX_PAIRS_TOKENS", 18)
+    assert len(ranking.pairs(TEMPLATED, "q", ["x", "y"], 100)) == 2
+    with pytest.raises(InvalidParameterError, match="more than 18 tokens"):
+        ranking.pairs(TEMPLATED, "q", ["x", "y", "z"], 100)
+
+
+def test_a_model_without_the_classifier_that_it_claims_does_not_rank(tmp_path: Path) -> None:
+    shape = QWEN3_RANKER.shape | {"has_classifier": False}
+    path = write_random_model(tmp_path / "m.gguf", vocab="qwen2", **shape)
+    with Engine(path) as engine, pytest.raises(InvalidParameterError, match="classifier"):
+        engine.rerank("x", ["y"])
 
 
 def test_a_model_that_ranks_makes_no_embeddings(ranker_path: Path) -> None:

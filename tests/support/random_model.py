@@ -59,6 +59,8 @@ class Shape(TypedDict):
     """Both gemmas: tokens a sliding-window layer sees; every sixth layer sees all."""
     n_scores: NotRequired[int]
     """bert and qwen3: it ranks texts, and says so many numbers of each."""
+    has_classifier: NotRequired[bool]
+    """Whether the file has the tensors for `n_scores`; it does without this."""
     suppressed: NotRequired[tuple[int, ...]]
     """Tokens the file says are never to be chosen."""
 
@@ -219,6 +221,10 @@ def _write_parameters(writer: gguf.GGUFWriter, shape: Shape, n_vocab: int) -> No
     writer.add_layer_norm_rms_eps(1e-5)
 
 
+def _n_classes(shape: Shape) -> int:
+    return shape.get("n_scores", 0) if shape.get("has_classifier", True) else 0
+
+
 def _is_gemma(shape: Shape) -> bool:
     return shape.get("arch", "llama").startswith("gemma")
 
@@ -250,7 +256,7 @@ def _encoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[in
         for name in ("attn_output_norm", "layer_output_norm"):
             yield f"{layer}{name}.weight", (n_embd,)
             yield f"{layer}{name}.bias", (n_embd,)
-    if n_scores := shape.get("n_scores"):
+    if n_scores := _n_classes(shape):
         for name, n_out in (("cls", n_embd), ("cls.output", n_scores)):
             yield f"{name}.weight", (n_out, n_embd)
             yield f"{name}.bias", (n_out,)
@@ -300,5 +306,5 @@ def _decoder_tensors(shape: Shape, n_vocab: int) -> Iterator[tuple[str, tuple[in
         yield layer + "ffn_up.weight", (n_ff, n_embd)
         yield layer + "ffn_down.weight", (n_embd, n_ff)
     yield "output_norm.weight", (n_embd,)
-    if n_scores := shape.get("n_scores"):
+    if n_scores := _n_classes(shape):
         yield "cls.output.weight", (n_scores, n_embd)
