@@ -27,6 +27,9 @@ _SUSPICION_S = 0.08
 """The same where this process has lost part of its cores: eight ticks of that clock."""
 _USED = 0.8
 """Of what its threads could use, what a process uses at least that has its cores for itself."""
+_SQUEEZED = 0.15
+"""Of a processor: what others would use besides, where this process has lost part of its cores to
+them. A process that shares one of two cores with a thread of ours gets half of it."""
 _GRANTED = 0.4
 """A process that wants a core gets two thirds of one beside two threads of ours on two cores; it
 counts as wanting all of it from 0.6 on."""
@@ -190,6 +193,8 @@ class ThreadGovernor:
             return False
         n_most = min(self._n_most, n_threads_default(self._root))
         n_busy = now.n_busy_since(before)
+        if now.at_s - before.at_s < _INTERVAL_S:  # a suspicion made it look
+            n_busy += _SQUEEZED
         wanted = choose_threads(n_most, _n_cores(), len(now.processors), n_busy)
         old, self.n_threads = self.n_threads, min(wanted, 2 * self.n_threads)
         return self.n_threads != old

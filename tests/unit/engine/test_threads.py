@@ -96,6 +96,20 @@ def test_governor_looks_soon_where_its_threads_do_not_get_their_cores(machine):
     assert (governor.update(), governor.n_threads) == (True, 2)
 
 
+@pytest.mark.parametrize(("n_others", "n_threads"), [(0.5, 1), (0.4, 2)])
+def test_who_shares_a_core_with_a_thread_of_ours_would_use_more_of_it(machine, n_others, n_threads):
+    governor = machine.governor(2)
+    machine.pass_time(0.1, n_others, n_own=1.5)
+    governor.update()
+    assert governor.n_threads == n_threads
+
+
+def test_half_a_core_that_others_leave_idle_is_not_given_up(machine):
+    governor = machine.governor(2)
+    machine.pass_time(0.3, 0.5)
+    assert (governor.update(), governor.n_threads) == (False, 2)
+
+
 def test_governor_follows_the_processors_it_may_use(machine):
     machine.processors = set(range(4))
     governor = machine.governor(4)
