@@ -1,7 +1,6 @@
 """One generation of an `Engine`, as its reader holds it."""
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Self
 
 from pyrunner.types import Event, FinishEvent
@@ -34,10 +33,10 @@ class Generation(Iterator[Event]):
             event = self._wait()
         except BufferError:
             raise  # a row is lent; the generation goes on after its release
-        except Exception:
+        except Exception:  # an error is a generation's last event, whichever it is
             self._leave()
             raise
-        except BaseException:
+        except BaseException:  # Ctrl-C: it would go on
             self.close()
             raise
         if event is None:
@@ -47,7 +46,7 @@ class Generation(Iterator[Event]):
         return event
 
     def _leave(self) -> None:
-        # Over already: nothing to cancel, so nothing to wait for the engine for.
+        # There is nothing left that has to end at once, so nothing to wait for the engine for.
         self._is_over = True
         self._abandon()
 
@@ -59,12 +58,7 @@ class Generation(Iterator[Event]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def __del__(self) -> None:
