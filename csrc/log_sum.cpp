@@ -2,9 +2,8 @@
 
 #include <cstring>
 
-// PERF(native): the machine that runs this may have wider vectors than the one it is compiled for;
-// of 152k powers, 0.03 ms instead of 0.16. The loader chooses, before a sanitizer's memory is
-// there.
+// PERF(native): the machine that runs this may have wider vectors than the one it is compiled for
+// (benchmarks/sampling.py). The loader chooses, before a sanitizer's memory is there.
 #if defined(__x86_64__) && defined(__linux__) && !defined(__clang__) && __GNUC__ >= 12 &&          \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define PYRUNNER_WIDEST_VECTORS                                                                    \

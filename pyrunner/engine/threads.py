@@ -50,8 +50,7 @@ def n_threads_default(root: Path = Path("/")) -> int:
 def n_threads_most(asked: int, root: Path = Path("/")) -> int:
     """The threads that were asked for, 0 for the default, as far as there are processors for them.
 
-    One thread too many waits for its turn in each of the hundred waits of a pass, which then takes
-    hundreds of times as long.
+    In each wait of a pass all would wait for the one that has no processor.
 
     Args:
         asked: `EngineConfig.n_threads`.
