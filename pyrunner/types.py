@@ -342,6 +342,7 @@ class EmbeddingResult:
     vectors: tuple[bytes, ...]
     """Little-endian float32, `n_embd` numbers each."""
     n_embd: int
+    """Of a model that ranks, inside the worker, the number of its scores."""
     n_tokens: int
     """Tokens of all inputs together."""
 
