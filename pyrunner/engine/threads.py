@@ -8,28 +8,29 @@ holds up all others: beside one busy process two threads on two cores do 0.6 of 
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from pyrunner import control_groups, log
 from pyrunner.control_groups import read
+from pyrunner.engine import cpu_load
 
 _logger = log.get("engine")
 
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
-_STAT = Path("/proc/stat")
 _NO_QUOTA = 2**16
 _INTERVAL_S = 0.25
-"""Between two looks: short for a person, long for the clock of /proc/stat."""
-_SUSPICION_S = 0.08
-"""The same where this process has lost part of its cores: eight ticks of that clock."""
+"""Between two looks at what others use: short for a person, long for the clock of /proc/stat."""
+_SUSPICION_S = 0.025
+"""Between two looks at how long our threads waited: several turns of who shares a processor."""
 _USED = 0.8
 """Of what its threads could use, what a process uses at least that has its cores for itself."""
-_SQUEEZED = 0.15
-"""Of a processor: what others would use besides, where this process has lost part of its cores to
-them. A process that shares one of two cores with a thread of ours gets half of it."""
+_SHARED = 0.5
+"""How much of the time a thread waits that shares its processor with one other."""
+_TOLERATED = 0.15
+"""How much less of it counts as sharing, too: who shares does not always want all it gets. More
+would take our own server and its clients, who do a little for each token, for such a process."""
 _GRANTED = 0.4
 """A process that wants a core gets two thirds of one beside two threads of ours on two cores; it
 counts as wanting all of it from 0.6 on."""
@@ -126,27 +127,25 @@ def choose_threads(n_most: int, n_cores: int, n_processors: int, n_busy: float) 
     n_free = n_processors - int(n_busy + _GRANTED)
     # Of two hardware threads of one core a busy one leaves the other.
     n_free_cores = -(-n_free * n_cores // n_processors)
-    if n_free_cores >= n_most:
-        return n_most
-    return 1 << (max(1, n_free_cores).bit_length() - 1)
+    return n_most if n_free_cores >= n_most else _power_of_two(n_free_cores)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    at_s: float
-    processors: frozenset[int]
-    """Those that are ours to use."""
-    busy_s: float
-    """Time that all processes together spent on them."""
-    own_s: float
-    """What of it this process spent."""
+def give_way(n_threads: int, n_waiting: float) -> int:
+    """How many threads are left when those that share a processor are given up. Pure.
 
-    def n_busy_since(self, before: "_Look") -> float:
-        """Processors that others kept busy, on average; 0 where ours are not those of before."""
-        if self.processors != before.processors:
-            return 0.0
-        others_s = (self.busy_s - before.busy_s) - (self.own_s - before.own_s)
-        return max(0.0, others_s) / (self.at_s - before.at_s)
+    Args:
+        n_threads: Threads now, at least 1.
+        n_waiting: How many of them were ready to run and had no processor, on average.
+
+    Returns:
+        `n_threads`, or a smaller power of two.
+    """
+    n_sharing = int((n_waiting + _TOLERATED) / _SHARED)
+    return _power_of_two(n_threads - n_sharing) if n_sharing else n_threads
+
+
+def _power_of_two(n_threads: int) -> int:
+    return 1 << (max(1, n_threads).bit_length() - 1)
 
 
 class Threaded(Protocol):
@@ -170,7 +169,8 @@ class ThreadGovernor:
         self._users = users
         self._root = root
         self.n_threads = n_most
-        self._before = _look()
+        self._load = cpu_load.load(root)
+        self._own = cpu_load.own_time(root)
 
     def follow(self) -> None:
         """Between two passes: tell all users when the number has changed."""
@@ -184,43 +184,34 @@ class ThreadGovernor:
         What this process may run on, and its quota, may change, too. Fewer threads at once, at most
         twice as many: who took a core may take it again.
         """
-        before = self._before
-        if before is None or not self._is_due(before):
+        load = self._load
+        if load is None:
             return False
-        now = self._before = _look()
-        if now is None:
-            return False
-        n_most = min(self._n_most, n_threads_default(self._root))
-        n_busy = now.n_busy_since(before)
-        if now.at_s - before.at_s < _INTERVAL_S:  # a suspicion made it look
-            n_busy += _SQUEEZED
-        wanted = choose_threads(n_most, _n_cores(), len(now.processors), n_busy)
-        old, self.n_threads = self.n_threads, min(wanted, 2 * self.n_threads)
+        old, now_s = self.n_threads, time.monotonic()
+        if self._suspects_loss(now_s):
+            self.n_threads = self._without_those_that_share()
+        if self.n_threads == old and now_s - load.at_s >= _INTERVAL_S:
+            self.n_threads = min(self._as_many_as_are_free(load), 2 * old)
         return self.n_threads != old
 
-    def _is_due(self, before: "_Look") -> bool:
-        passed_s = time.monotonic() - before.at_s
-        if not _SUSPICION_S <= passed_s < _INTERVAL_S:
-            return passed_s >= _INTERVAL_S
-        # Each look reads a file, these are two calls.
-        used_s = time.process_time() - before.own_s
-        return used_s < _USED * self.n_threads * passed_s
+    def _suspects_loss(self, now_s: float) -> bool:
+        """Whether this process has lost part of its cores: each look reads files, this does not."""
+        passed_s = now_s - self._own.at_s
+        used_s = time.process_time() - self._own.used_s
+        return passed_s >= _SUSPICION_S and used_s < _USED * self.n_threads * passed_s
 
+    def _without_those_that_share(self) -> int:
+        before, self._own = self._own, cpu_load.own_time(self._root)
+        n_left = give_way(self.n_threads, self._own.n_waiting_since(before))
+        if n_left < self.n_threads:
+            self._load = cpu_load.load(self._root)  # what the others do with all of it counts
+        return n_left
 
-def _look() -> _Look | None:
-    """None where the system does not tell (macOS)."""
-    try:
-        processors = frozenset(os.sched_getaffinity(0))
-        names = {f"cpu{each}" for each in processors}
-        lines = [line.split() for line in _STAT.read_text().splitlines() if line.startswith("cpu")]
-        busy = sum(_busy_ticks(line[1:]) for line in lines if line[0] in names)
-        ticks_per_s = os.sysconf("SC_CLK_TCK")
-    except (AttributeError, OSError, ValueError):
-        return None
-    return _Look(time.monotonic(), processors, busy / ticks_per_s, time.process_time())
-
-
-def _busy_ticks(fields: list[str]) -> int:
-    # proc(5): user nice system idle iowait irq softirq steal; guest time is in user already.
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
-    return user + nice + system + irq + softirq + steal
+    def _as_many_as_are_free(self, before: cpu_load.Load) -> int:
+        now = self._load = cpu_load.load(self._root)
+        self._own = cpu_load.own_time(self._root)
+        if now is None:
+            return self.n_threads
+        n_most = min(self._n_most, n_threads_default(self._root))
+        n_busy = now.n_busy_since(before)
+        return choose_threads(n_most, _n_cores(), len(now.processors), n_busy)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from support.waits import until
 
-from pyrunner.engine import threads
+from pyrunner.engine import cpu_load, threads
 from pyrunner.engine.threads import (
     ThreadGovernor,
     choose_threads,
+    give_way,
     n_threads_default,
     n_threads_most,
 )
@@ -40,14 +41,35 @@ def test_threads_are_left_to_who_uses_them(n_most, n_cores, n_processors, n_busy
     assert choose_threads(n_most, n_cores, n_processors, n_busy) == expected
 
 
+@pytest.mark.parametrize(
+    ("n_threads", "n_waiting", "expected"),
+    [
+        (2, 0.0, 2),
+        (2, 0.3, 2),  # our own server and its client
+        (2, 0.45, 1),
+        (2, 1.0, 1),
+        (1, 0.5, 1),
+        (3, 0.1, 3),
+        (3, 0.5, 2),
+        (4, 0.5, 2),
+        (8, 0.9, 4),
+        (16, 9.0, 1),
+    ],
+)
+def test_threads_that_share_a_processor_are_given_up(n_threads, n_waiting, expected):
+    assert give_way(n_threads, n_waiting) == expected
+
+
 class _Machine:
     """Two cores at first, of which others keep some busy, and a clock that a test moves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-        self.at_s = self.busy_s = self.own_s = 0.0
+        self.at_s = self.busy_s = self.own_s = self.waited_s = 0.0
+        self.n_throttled = 0
         self.processors = {0, 1}
         self.root = root
-        monkeypatch.setattr(threads, "_look", self._look)
+        monkeypatch.setattr(cpu_load, "load", self._load)
+        monkeypatch.setattr(cpu_load, "own_time", self._own_time)
         monkeypatch.setattr("pyrunner.engine.threads.time.monotonic", lambda: self.at_s)
         monkeypatch.setattr("pyrunner.engine.threads.time.process_time", lambda: self.own_s)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: self.processors, raising=False)
@@ -56,14 +78,20 @@ class _Machine:
     def governor(self, n_most: int, users: Sequence[threads.Threaded] = ()) -> ThreadGovernor:
         return ThreadGovernor(n_most, users, self.root)
 
-    def _look(self) -> threads._Look:
-        return threads._Look(self.at_s, frozenset(self.processors), self.busy_s, self.own_s)
+    def _load(self, _root: Path) -> cpu_load.Load:
+        return cpu_load.Load(self.at_s, frozenset(self.processors), self.busy_s, self.own_s)
 
-    def pass_time(self, seconds: float, n_busy: float, n_own: float = 2.0) -> None:
+    def _own_time(self, _root: Path) -> cpu_load.OwnTime:
+        return cpu_load.OwnTime(self.at_s, self.own_s, self.waited_s, self.n_throttled)
+
+    def pass_time(
+        self, seconds: float, n_busy: float, n_own: float = 2.0, n_waiting: float = 0.0
+    ) -> None:
         """Others keep `n_busy` processors busy, and this process `n_own`, as if there were room."""
         self.at_s += seconds
         self.busy_s += seconds * (n_busy + n_own)
         self.own_s += seconds * n_own
+        self.waited_s += seconds * n_waiting
 
 
 @pytest.fixture
@@ -84,24 +112,39 @@ def test_governor_gives_way_at_once_and_comes_back(machine):
     assert (governor.update(), governor.n_threads) == (True, 2)
 
 
-def test_governor_looks_soon_where_its_threads_do_not_get_their_cores(machine):
+def test_governor_gives_way_soon_where_its_threads_wait(machine):
     governor = machine.governor(2)
-    machine.pass_time(0.07, 0.7, n_own=1.3)
+    machine.pass_time(0.02, 0.5, n_own=1.5, n_waiting=0.5)
     assert not governor.update()  # too early to tell
-    machine.pass_time(0.02, 0.7, n_own=1.3)
+    machine.pass_time(0.02, 0.5, n_own=1.5, n_waiting=0.5)
     assert (governor.update(), governor.n_threads) == (True, 1)
-    machine.pass_time(0.1, 0.0, n_own=1.0)
-    assert not governor.update()  # one thread that has a core asks no earlier than usual
     machine.pass_time(0.2, 0.0, n_own=1.0)
+    assert not governor.update()  # what was seen of the other does not count any more
+    machine.pass_time(0.1, 0.0, n_own=1.0)
     assert (governor.update(), governor.n_threads) == (True, 2)
 
 
-@pytest.mark.parametrize(("n_others", "n_threads"), [(0.5, 1), (0.4, 2)])
-def test_who_shares_a_core_with_a_thread_of_ours_would_use_more_of_it(machine, n_others, n_threads):
+def test_who_does_little_beside_waiting_threads_is_tolerated(machine):
     governor = machine.governor(2)
-    machine.pass_time(0.1, n_others, n_own=1.5)
-    governor.update()
-    assert governor.n_threads == n_threads
+    for _ in range(20):
+        machine.pass_time(0.05, 0.2, n_own=1.5, n_waiting=0.2)
+        assert not governor.update()
+
+
+def test_threads_that_a_quota_makes_wait_are_not_given_up(machine):
+    governor = machine.governor(2)
+    for _ in range(20):
+        machine.pass_time(0.05, 0.0, n_own=1.5, n_waiting=0.5)
+        machine.n_throttled += 1
+        assert not governor.update()
+
+
+def test_long_passes_with_losses_do_not_keep_the_governor_from_coming_back(machine):
+    governor = machine.governor(2)
+    machine.pass_time(0.3, 0.5, n_own=1.5, n_waiting=0.5)
+    assert (governor.update(), governor.n_threads) == (True, 1)
+    machine.pass_time(0.3, 0.0, n_own=0.7)  # a suspicion, and time to look
+    assert (governor.update(), governor.n_threads) == (True, 2)
 
 
 def test_half_a_core_that_others_leave_idle_is_not_given_up(machine):
@@ -225,7 +268,7 @@ def test_number_that_was_chosen_is_not_changed(machine):
 
 
 def test_system_that_does_not_tell_gets_all_threads(monkeypatch):
-    monkeypatch.setattr(threads, "_look", lambda: None)
+    monkeypatch.setattr(cpu_load, "load", lambda _root: None)
     governor = ThreadGovernor(3)
     assert (governor.update(), governor.n_threads) == (False, 3)
 
