@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from support.waits import until
 
 from pyrunner.engine.cpu_load import Load, OwnTime, load, own_time
 
@@ -79,19 +79,20 @@ def test_thread_that_shares_its_processor_waits():
     busy = f"import os\nos.sched_setaffinity(0, {one})\nwhile True: pass"
     process = subprocess.Popen([sys.executable, "-c", busy])
 
+    is_over = threading.Event()
+
     def spin() -> None:
         os.sched_setaffinity(0, one)  # of this thread
-        while time.monotonic() < end_s:
+        while not is_over.is_set():
             pass
 
-    before, end_s = own_time(), time.monotonic() + 1.0
     thread = threading.Thread(target=spin)
+    before = own_time()
     thread.start()
     try:
-        thread.join(0.8)  # the dead tell nothing
-        now = own_time()
+        until(lambda: own_time().waited_s - before.waited_s > 0.2)
     finally:
+        is_over.set()
+        thread.join()
         process.kill()
         process.wait()
-        thread.join()
-    assert now.n_waiting_since(before) > 0.2
