@@ -3,6 +3,7 @@
 Budgets: ``--help`` 0.3 s, ``ls`` 0.5 s. Only an idle machine gives figures worth keeping.
 """
 
+import argparse
 import os
 import re
 import statistics
@@ -12,14 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-N_RUNS = 15
 COMMANDS = (("--help",), ("ls",), ("status", "--json"), ("version",), ("pull", "--help"))
 
 
-def measure_ms(command: tuple[str, ...], environment: dict[str, str]) -> float:
+def measure_ms(command: tuple[str, ...], environment: dict[str, str], n_runs: int) -> float:
     """Median wall time of the command as a process of its own."""
     times_s = []
-    for _ in range(N_RUNS):
+    for _ in range(n_runs):
         begin = time.perf_counter()
         subprocess.run(command, env=environment, capture_output=True, check=False)
         times_s.append(time.perf_counter() - begin)
@@ -37,14 +37,18 @@ def slowest_imports(environment: dict[str, str], n_shown: int = 8) -> list[str]:
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=15)
+    n_runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as home:
         environment = os.environ | {"PYRUNNER_HOME": home, "PYRUNNER_SERVER_PORT": "0"}
-        bare = measure_ms((sys.executable, "-c", "pass"), environment)
+        bare = measure_ms((sys.executable, "-c", "pass"), environment, n_runs)
         print(f"{'python -c pass':24} {bare:6.0f} ms")
         script = Path(sys.executable).with_name("pyrunner")
         own = (str(script),) if script.exists() else (sys.executable, "-m", "pyrunner")
         for command in COMMANDS:
-            print(f"{' '.join(command):24} {measure_ms((*own, *command), environment):6.0f} ms")
+            taken = measure_ms((*own, *command), environment, n_runs)
+            print(f"{' '.join(command):24} {taken:6.0f} ms")
         print("\nwhat 'ls' imports:", *slowest_imports(environment), sep="\n")
 
 

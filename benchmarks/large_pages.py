@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests")]
 
 from measuring.spread import shown  # noqa: E402  # path first
 from support.random_model import SMOLLM2_135M, write_random_model  # noqa: E402  # path first

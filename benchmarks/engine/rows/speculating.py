@@ -7,7 +7,7 @@ from dataclasses import replace
 from measuring.table import AnyRow, Row
 
 from engine.bench import Bench
-from engine.client import Ask, ask, token_time_s, whole
+from engine.client import Ask, ask, whole
 from engine.contestants import Endpoint, Own
 from engine.models import DEMO, Model
 from engine.race import OWN, Figures, Outcome, Turn, in_turns, warm_up
@@ -94,13 +94,16 @@ def predicting(request: Ask, guess: str) -> Ask:
 
 
 def rate(endpoint: Endpoint, requests: Sequence[Ask]) -> float:
-    """Tokens per second after the first, over all answers.
+    """Tokens per second of all the time that the answers took.
+
+    From the request and not from the first piece of text: an answer of the demo model is over in
+    hundredths of a second, so that one that is read late seems to have come all at once.
 
     Raises:
         MeasurementError: A request failed.
     """
-    answers = [ask(endpoint.port, endpoint.model, each) for each in requests]
-    return 1 / token_time_s(whole(answers))
+    answers = whole([ask(endpoint.port, endpoint.model, each) for each in requests])
+    return sum(each.n_out for each in answers) / sum(each.end_s - each.begin_s for each in answers)
 
 
 def _chat(text: str) -> Ask:
