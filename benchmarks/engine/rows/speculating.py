@@ -1,16 +1,17 @@
 """Row 8: drafts, from a prediction of the client or from what the text has had before."""
 
 import random
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from measuring.table import AnyRow, Row
 
 from engine.bench import Bench
-from engine.client import Ask, ask, whole
+from engine.client import Answer, Ask, ask, whole
 from engine.contestants import Endpoint, Own
 from engine.models import DEMO, Model
-from engine.race import OWN, Figures, Outcome, Turn, in_turns, warm_up
+from engine.race import OWN, Figures, Outcome, in_turns, warm_up
 
 _WITH = Own(n_lanes=1, n_ctx=2048, more=("engine.speculation=auto",))
 _WITHOUT = Own(n_lanes=1, n_ctx=2048, more=("engine.speculation=off",))
@@ -42,7 +43,7 @@ _N_DEMO_OUT = 160
 _N_TIMES = 8
 """That each of its requests is made: they are over in hundredths of a second."""
 
-_Requests = dict[str, list[Ask]]
+_DRAFTS, _PLAIN = "drafts", "plain"
 
 
 def rows(bench: Bench) -> list[AnyRow]:
@@ -56,7 +57,7 @@ def demo_rows(bench: Bench, model: Model) -> list[Row]:
     free = [_chat(each) for each in _FREE]
     n_asked, n_times = bench.sized(len(_FREE), 2), bench.sized(_N_TIMES, 1)
     edits, free = edits[:n_asked] * n_times, free[:n_asked] * n_times
-    outcome = _in_turns(bench, model, {"edit": edits, "free": free}, predicted=free)
+    outcome = _turns(bench, model, {"edit": edits, "free": free}, free)
     return [
         _row(outcome, "prediction", "a `prediction` of which 9 in 10 words are right", "demo", 1.8),
         _row(outcome, "edit", "a copy-heavy edit, n-grams", "demo", 1.8),
@@ -71,7 +72,7 @@ def random_rows(bench: Bench, model: Model) -> list[Row]:
         Ask(prompt=model.words.text(32, 8, i), n_out=n_out, is_chat=True, bias=model.words.bias)
         for i in range(n_asked)
     ]
-    outcome = _in_turns(bench, model, {}, predicted=asked)
+    outcome = _turns(bench, model, {}, asked)
     what = "a `prediction` of which 9 in 10 words are right"
     return [_row(outcome, "prediction", what, "135m", 1.8)]
 
@@ -93,35 +94,58 @@ def predicting(request: Ask, guess: str) -> Ask:
     return replace(request, more={"prediction": {"type": "content", "content": guess}})
 
 
-def rate(endpoint: Endpoint, requests: Sequence[Ask]) -> float:
-    """Tokens per second of all the time that the answers took.
-
-    From the request and not from the first piece of text: an answer of the demo model is over in
-    hundredths of a second, so that one that is read late seems to have come all at once.
-
-    Raises:
-        MeasurementError: A request failed.
-    """
-    answers = whole([ask(endpoint.port, endpoint.model, each) for each in requests])
-    return sum(each.n_out for each in answers) / sum(each.end_s - each.begin_s for each in answers)
-
-
 def _chat(text: str) -> Ask:
     return Ask(prompt=text, n_out=_N_DEMO_OUT, is_chat=True, may_end=True)
 
 
-def _in_turns(
-    bench: Bench, model: Model, requests: _Requests, *, predicted: Sequence[Ask]
+def _turns(
+    bench: Bench, model: Model, requests: Mapping[str, Sequence[Ask]], predicted: Sequence[Ask]
 ) -> Outcome:
-    """Both sides, as tokens per second by kind; those `predicted` are the kind ``prediction``."""
-    texts = _answers(bench, model, predicted)
-    guesses = [corrupted(text, i) for i, text in enumerate(texts)]
+    """Both sides' tokens per second, by kind; those `predicted` are the kind ``prediction``."""
+    guesses = [corrupted(text, i) for i, text in enumerate(_answers(bench, model, predicted))]
     told = [predicting(request, guess) for request, guess in zip(predicted, guesses, strict=True)]
-    runs = {
-        OWN: _turn(bench, model, _WITH, requests | {"prediction": told}),
-        "without": _turn(bench, model, _WITHOUT, requests | {"prediction": [*predicted]}),
-    }
-    return in_turns(bench, f"8 drafts, {model.reference}", runs)
+    pairs = {kind: [(each, each) for each in asked] for kind, asked in requests.items()}
+    pairs["prediction"] = list(zip(told, predicted, strict=True))
+
+    def turn(i_round: int) -> Figures:
+        with _WITH.running(bench, model) as drafting, _WITHOUT.running(bench, model) as plain:
+            warm_up(drafting, model)
+            warm_up(plain, model)
+            figures: Figures = {}
+            for kind, asked in pairs.items():
+                with_drafts, without = rates(drafting, plain, asked, i_round)
+                figures |= {_key(kind, _DRAFTS): with_drafts, _key(kind, _PLAIN): without}
+            return figures
+
+    return in_turns(bench, f"8 drafts, {model.reference}", {OWN: turn})
+
+
+def rates(
+    drafting: Endpoint, plain: Endpoint, pairs: Sequence[tuple[Ask, Ask]], i_round: int
+) -> tuple[float, float]:
+    """Tokens per second after the first, medians of the answers of either side.
+
+    The sides take turns request by request. An answer of the demo model is over in hundredths of a
+    second, and a shared machine is slower for seconds. Medians, because an answer that is read
+    late seems to have come all at once.
+
+    Raises:
+        MeasurementError: A request failed.
+    """
+    answers: dict[bool, list[Answer]] = {True: [], False: []}
+    for i, pair in enumerate(pairs, i_round):
+        sides = [(True, drafting, pair[0]), (False, plain, pair[1])]
+        for is_drafting, side, request in sides if i % 2 == 0 else sides[::-1]:
+            answers[is_drafting].append(ask(side.port, side.model, request))
+    with_drafts, without = (
+        statistics.median(each.decode_rate for each in whole(answers[kind]))
+        for kind in (True, False)
+    )
+    return with_drafts, without
+
+
+def _key(kind: str, side: str) -> str:
+    return f"{kind}_{side}_per_s"
 
 
 def _answers(bench: Bench, model: Model, requests: Sequence[Ask]) -> list[str]:
@@ -133,22 +157,17 @@ def _answers(bench: Bench, model: Model, requests: Sequence[Ask]) -> list[str]:
         ]
 
 
-def _turn(bench: Bench, model: Model, own: Own, requests: _Requests) -> Turn:
-    def run(_: int) -> Figures:
-        with own.running(bench, model) as endpoint:
-            warm_up(endpoint, model)
-            return {f"{kind}_per_s": rate(endpoint, asked) for kind, asked in requests.items()}
-
-    return run
-
-
 def _row(outcome: Outcome, kind: str, what: str, weights: str, target: float) -> Row:
-    found = outcome.compare(f"{kind}_per_s", "high")
+    sides = zip(
+        outcome.own_values(_key(kind, _DRAFTS)),
+        outcome.own_values(_key(kind, _PLAIN)),
+        strict=True,
+    )
     return Row(
         what=f"8. tokens/s: {what}, {weights}",
         against=f"our own without drafts ({_WITH.label}; against {_WITHOUT.label})",
         unit="x",
-        values=found.ratios,
+        values=tuple(with_drafts / without for with_drafts, without in sides),
         target=target,
         at="least",
         raw=outcome.raw if kind == "prediction" else {},
