@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -103,11 +104,14 @@ class Own:
     @contextlib.contextmanager
     def running(self, bench: Bench, model: Model) -> Iterator[Endpoint]:
         """Start the server; its worker comes with the first request."""
-        with running_server(bench.variables | self.settings(bench)) as server:
-            try:
-                yield Endpoint(server, model.reference, is_own=True)
-            finally:
-                _dismiss_workers(server)
+        # Of its own, so that two of them know nothing of each other.
+        with tempfile.TemporaryDirectory(prefix="pyr-") as runtime_dir:
+            places = {"PYRUNNER_RUNTIME_DIR": runtime_dir}
+            with running_server(bench.variables | places | self.settings(bench)) as server:
+                try:
+                    yield Endpoint(server, model.reference, is_own=True)
+                finally:
+                    _dismiss_workers(server)
 
 
 @dataclass(frozen=True, slots=True)
