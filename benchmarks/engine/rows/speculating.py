@@ -1,14 +1,13 @@
 """Row 8: drafts, from a prediction of the client or from what the text has had before."""
 
 import random
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from measuring.table import AnyRow, Row
 
 from engine.bench import Bench
-from engine.client import Answer, Ask, ask, whole
+from engine.client import Ask, ask, duration_s, whole
 from engine.contestants import Endpoint, Own
 from engine.models import DEMO, Model
 from engine.race import OWN, Figures, Outcome, in_turns, warm_up
@@ -123,25 +122,46 @@ def _turns(
 def rates(
     drafting: Endpoint, plain: Endpoint, pairs: Sequence[tuple[Ask, Ask]], i_round: int
 ) -> tuple[float, float]:
-    """Tokens per second after the first, medians of the answers of either side.
+    """Tokens per second after the first, over all answers of either side.
 
-    The sides take turns request by request. An answer of the demo model is over in hundredths of a
-    second, and a shared machine is slower for seconds. Medians, because an answer that is read
-    late seems to have come all at once.
+    The sides take turns request by request, because an answer of the demo model is over in
+    hundredths of a second, and a shared machine is slower for seconds.
 
     Raises:
         MeasurementError: A request failed.
     """
-    answers: dict[bool, list[Answer]] = {True: [], False: []}
-    for i, pair in enumerate(pairs, i_round):
-        sides = [(True, drafting, pair[0]), (False, plain, pair[1])]
-        for is_drafting, side, request in sides if i % 2 == 0 else sides[::-1]:
-            answers[is_drafting].append(ask(side.port, side.model, request))
-    with_drafts, without = (
-        statistics.median(each.decode_rate for each in whole(answers[kind]))
-        for kind in (True, False)
-    )
-    return with_drafts, without
+    tallies = {True: _Tally(drafting), False: _Tally(plain)}
+    for i, (with_draft, without) in enumerate(pairs, i_round):
+        sides = [(True, with_draft), (False, without)]
+        for is_drafting, request in sides if i % 2 == 0 else sides[::-1]:
+            tallies[is_drafting].add(request)
+    return tallies[True].rate, tallies[False].rate
+
+
+class _Tally:
+    """What the answers of one side took.
+
+    The time of the tokens after the first is that of an answer less that of one with a single
+    token. When its pieces came would not do: drafts bring many at once, and a client that reads
+    late finds all of them.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._n_tokens = 0
+        self._took_s = 0.0
+
+    def add(self, request: Ask) -> None:
+        port, model = self._endpoint.port, self._endpoint.model
+        short, long = whole(
+            [ask(port, model, replace(request, n_out=n)) for n in (1, request.n_out)]
+        )
+        self._n_tokens += long.n_out - short.n_out
+        self._took_s += duration_s([long]) - duration_s([short])
+
+    @property
+    def rate(self) -> float:
+        return self._n_tokens / self._took_s
 
 
 def _key(kind: str, side: str) -> str:
