@@ -7,7 +7,7 @@ from dataclasses import replace
 from measuring.table import AnyRow, Row
 
 from engine.bench import Bench
-from engine.client import Ask, ask, duration_s, whole
+from engine.client import Answer, Ask, ask, whole
 from engine.contestants import Endpoint, Own
 from engine.models import DEMO, Model
 from engine.race import OWN, Figures, Outcome, in_turns, warm_up
@@ -39,7 +39,7 @@ _FREE = (
 )
 _N_DEMO_OUT = 160
 """More than its answers have."""
-_N_TIMES = 8
+_N_TIMES = 16
 """That each of its requests is made: they are over in hundredths of a second."""
 
 _DRAFTS, _PLAIN = "drafts", "plain"
@@ -54,9 +54,10 @@ def demo_rows(bench: Bench, model: Model) -> list[Row]:
     """A prediction, an edit and free text of the demo model."""
     edits = [_chat(_EDIT.format(old=w, new=_NEW_WORD, text=text)) for w, text in _TEXTS.items()]
     free = [_chat(each) for each in _FREE]
-    n_asked, n_times = bench.sized(len(_FREE), 2), bench.sized(_N_TIMES, 1)
-    edits, free = edits[:n_asked] * n_times, free[:n_asked] * n_times
-    outcome = _turns(bench, model, {"edit": edits, "free": free}, free)
+    n_asked = bench.sized(len(_FREE), 2)
+    edits, free = edits[:n_asked], free[:n_asked]
+    n_times = bench.sized(_N_TIMES, 1)
+    outcome = _turns(bench, model, {"edit": edits, "free": free}, free, n_times)
     return [
         _row(outcome, "prediction", "a `prediction` of which 9 in 10 words are right", "demo", 1.8),
         _row(outcome, "edit", "a copy-heavy edit, n-grams", "demo", 1.8),
@@ -71,7 +72,7 @@ def random_rows(bench: Bench, model: Model) -> list[Row]:
         Ask(prompt=model.words.text(32, 8, i), n_out=n_out, is_chat=True, bias=model.words.bias)
         for i in range(n_asked)
     ]
-    outcome = _turns(bench, model, {}, asked)
+    outcome = _turns(bench, model, {}, asked, 1)
     what = "a `prediction` of which 9 in 10 words are right"
     return [_row(outcome, "prediction", what, "135m", 1.8)]
 
@@ -98,52 +99,40 @@ def _chat(text: str) -> Ask:
 
 
 def _turns(
-    bench: Bench, model: Model, requests: Mapping[str, Sequence[Ask]], predicted: Sequence[Ask]
+    bench: Bench,
+    model: Model,
+    requests: Mapping[str, Sequence[Ask]],
+    predicted: Sequence[Ask],
+    n_times: int,
 ) -> Outcome:
     """Both sides' tokens per second, by kind; those `predicted` are the kind ``prediction``."""
     guesses = [corrupted(text, i) for i, text in enumerate(_answers(bench, model, predicted))]
     told = [predicting(request, guess) for request, guess in zip(predicted, guesses, strict=True)]
-    pairs = {kind: [(each, each) for each in asked] for kind, asked in requests.items()}
-    pairs["prediction"] = list(zip(told, predicted, strict=True))
+    kinds = {kind: {_DRAFTS: asked, _PLAIN: asked} for kind, asked in requests.items()}
+    kinds["prediction"] = {_DRAFTS: told, _PLAIN: predicted}
 
     def turn(i_round: int) -> Figures:
         with _WITH.running(bench, model) as drafting, _WITHOUT.running(bench, model) as plain:
             warm_up(drafting, model)
             warm_up(plain, model)
+            tallies = {_DRAFTS: _Tally(drafting), _PLAIN: _Tally(plain)}
             figures: Figures = {}
-            for kind, asked in pairs.items():
-                with_drafts, without = rates(drafting, plain, asked, i_round)
-                figures |= {_key(kind, _DRAFTS): with_drafts, _key(kind, _PLAIN): without}
+            for kind, asked in kinds.items():
+                # In turn, because a shared machine is slower for seconds, and these are over soon.
+                for i in range(i_round, i_round + n_times):
+                    for side in (_DRAFTS, _PLAIN) if i % 2 == 0 else (_PLAIN, _DRAFTS):
+                        tallies[side].add(asked[side])
+                figures |= {_key(kind, side): each.take_rate() for side, each in tallies.items()}
             return figures
 
     return in_turns(bench, f"8 drafts, {model.reference}", {OWN: turn})
 
 
-def rates(
-    drafting: Endpoint, plain: Endpoint, pairs: Sequence[tuple[Ask, Ask]], i_round: int
-) -> tuple[float, float]:
-    """Tokens per second after the first, over all answers of either side.
-
-    The sides take turns request by request, because an answer of the demo model is over in
-    hundredths of a second, and a shared machine is slower for seconds.
-
-    Raises:
-        MeasurementError: A request failed.
-    """
-    tallies = {True: _Tally(drafting), False: _Tally(plain)}
-    for i, (with_draft, without) in enumerate(pairs, i_round):
-        sides = [(True, with_draft), (False, without)]
-        for is_drafting, request in sides if i % 2 == 0 else sides[::-1]:
-            tallies[is_drafting].add(request)
-    return tallies[True].rate, tallies[False].rate
-
-
 class _Tally:
-    """What the answers of one side took.
+    """Tokens per second after the first, over all answers of one side.
 
-    The time of the tokens after the first is that of an answer less that of one with a single
-    token. When its pieces came would not do: drafts bring many at once, and a client that reads
-    late finds all of them.
+    Their time is that of an answer less that of one with a single token. When its pieces came
+    would not do: drafts bring many at once, and a client that reads late finds all of them.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -151,17 +140,34 @@ class _Tally:
         self._n_tokens = 0
         self._took_s = 0.0
 
-    def add(self, request: Ask) -> None:
-        port, model = self._endpoint.port, self._endpoint.model
-        short, long = whole(
-            [ask(port, model, replace(request, n_out=n)) for n in (1, request.n_out)]
-        )
-        self._n_tokens += long.n_out - short.n_out
-        self._took_s += duration_s([long]) - duration_s([short])
+    def add(self, requests: Sequence[Ask]) -> None:
+        """Ask for all of them.
 
-    @property
-    def rate(self) -> float:
-        return self._n_tokens / self._took_s
+        Raises:
+            MeasurementError: A request failed.
+        """
+        firsts = [replace(each, n_out=1) for each in requests]
+        self._answers(firsts[:1])  # wakes what has rested
+        sums = [
+            (
+                sum(each.n_out for each in answers),
+                sum(each.end_s - each.begin_s for each in answers),
+            )
+            for answers in (self._answers(firsts), self._answers(requests))
+        ]
+        (n_first, first_s), (n_all, all_s) = sums
+        self._n_tokens += n_all - n_first
+        self._took_s += all_s - first_s
+
+    def take_rate(self) -> float:
+        """Since the last time."""
+        rate = self._n_tokens / self._took_s
+        self._n_tokens, self._took_s = 0, 0.0
+        return rate
+
+    def _answers(self, requests: Sequence[Ask]) -> Sequence[Answer]:
+        port, model = self._endpoint.port, self._endpoint.model
+        return whole([ask(port, model, each) for each in requests])
 
 
 def _key(kind: str, side: str) -> str:
