@@ -181,25 +181,7 @@ Status DraftModel::draft(const std::vector<DraftPart> & parts,
         }
     }
     while (!drafting.empty()) {
-        std::vector<size_t> going_on;
-        rows_.clear();
-        for (size_t i = 0; i < drafting.size(); i++) {
-            const DraftPart & part = parts[drafting[i]];
-            const int32_t token = guess_token(llama_get_logits_ith(context_, i_rows[i]),
-                                              model_.n_vocab(),
-                                              session_.model(),
-                                              p_min,
-                                              likeliest_);
-            if (token < 0) {
-                continue;
-            }
-            found[drafting[i]].push_back(token);
-            if (static_cast<int32_t>(found[drafting[i]].size()) < part.n_most) {
-                rows_.push_back({token, lengths_[static_cast<size_t>(part.lane)], part.lane, true});
-                going_on.push_back(drafting[i]);
-            }
-        }
-        drafting = going_on;
+        drafting = take_guesses(parts, drafting, i_rows, p_min, found);
         i_rows.resize(drafting.size());
         for (size_t i = 0; i < i_rows.size(); i++) {
             i_rows[i] = static_cast<int32_t>(i);
@@ -218,6 +200,32 @@ Status DraftModel::draft(const std::vector<DraftPart> & parts,
 } catch (const std::exception & error) {
     error_ = error.what();
     return kDecodeFailed;
+}
+
+std::vector<size_t> DraftModel::take_guesses(const std::vector<DraftPart> & parts,
+                                             const std::vector<size_t> & drafting,
+                                             const std::vector<int32_t> & i_rows,
+                                             float p_min,
+                                             std::vector<std::vector<int32_t>> & found) {
+    std::vector<size_t> going_on;
+    rows_.clear();
+    for (size_t i = 0; i < drafting.size(); i++) {
+        const DraftPart & part = parts[drafting[i]];
+        const int32_t token = guess_token(llama_get_logits_ith(context_, i_rows[i]),
+                                          model_.n_vocab(),
+                                          session_.model(),
+                                          p_min,
+                                          likeliest_);
+        if (token < 0) {
+            continue;
+        }
+        found[drafting[i]].push_back(token);
+        if (static_cast<int32_t>(found[drafting[i]].size()) < part.n_most) {
+            rows_.push_back({token, lengths_[static_cast<size_t>(part.lane)], part.lane, true});
+            going_on.push_back(drafting[i]);
+        }
+    }
+    return going_on;
 }
 
 bool DraftModel::read(const std::vector<DraftPart> & parts, const std::vector<int32_t> & tokens) {

@@ -84,6 +84,13 @@ private:
     Status make_context();
     bool is_valid(const std::vector<DraftPart> & parts, size_t n_tokens) const;
     bool read(const std::vector<DraftPart> & parts, const std::vector<int32_t> & tokens);
+    // One more guess for each that is drafting, of its row of the last pass. Those that go on are
+    // the rows of the next pass, and are returned in their order.
+    std::vector<size_t> take_guesses(const std::vector<DraftPart> & parts,
+                                     const std::vector<size_t> & drafting,
+                                     const std::vector<int32_t> & i_rows,
+                                     float p_min,
+                                     std::vector<std::vector<int32_t>> & found);
     bool decode();
 
     const Model & model_;

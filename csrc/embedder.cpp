@@ -105,21 +105,9 @@ Status Embedder::embed(const std::vector<int32_t> & tokens,
                        bool normalize,
                        std::vector<float> & rows) noexcept try {
     std::vector<Text> texts;
-    int32_t n_tokens = 0;
-    for (const int32_t length : lengths) {
-        if (length < 1) {
-            return kBadArgument;
-        }
-        if (length > n_tokens_max_) {
-            return kTooLong;
-        }
-        texts.push_back({n_tokens, length, 0});
-        n_tokens += length;
-    }
-    const auto is_token = [this](int32_t t) { return t >= 0 && t < model_.n_vocab(); };
-    if (context_ == nullptr || static_cast<size_t>(n_tokens) != tokens.size() ||
-        !std::all_of(tokens.begin(), tokens.end(), is_token)) {
-        return kBadArgument;
+    const Status verdict = divide(tokens, lengths, texts);
+    if (verdict != kOk) {
+        return verdict;
     }
     const auto n_out = static_cast<size_t>(n_out_);
     is_interrupted_ = false;
@@ -154,6 +142,26 @@ Status Embedder::embed(const std::vector<int32_t> & tokens,
 } catch (const std::exception & error) {
     error_ = error.what();
     return kDecodeFailed;
+}
+
+Status Embedder::divide(const std::vector<int32_t> & tokens,
+                        const std::vector<int32_t> & lengths,
+                        std::vector<Text> & texts) const {
+    int32_t n_tokens = 0;
+    for (const int32_t length : lengths) {
+        if (length < 1) {
+            return kBadArgument;
+        }
+        if (length > n_tokens_max_) {
+            return kTooLong;
+        }
+        texts.push_back({n_tokens, length, 0});
+        n_tokens += length;
+    }
+    const auto is_token = [this](int32_t t) { return t >= 0 && t < model_.n_vocab(); };
+    const bool is_valid = context_ != nullptr && static_cast<size_t>(n_tokens) == tokens.size() &&
+                          std::all_of(tokens.begin(), tokens.end(), is_token);
+    return is_valid ? kOk : kBadArgument;
 }
 
 Status Embedder::run_batch(const std::vector<int32_t> & tokens,

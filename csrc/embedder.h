@@ -61,6 +61,10 @@ private:
     };
 
     static bool on_abort(void * self);
+    // Where each text begins, or what is wrong with them.
+    Status divide(const std::vector<int32_t> & tokens,
+                  const std::vector<int32_t> & lengths,
+                  std::vector<Text> & texts) const;
     Status run_batch(const std::vector<int32_t> & tokens,
                      std::vector<Text> & texts,
                      size_t i_begin,

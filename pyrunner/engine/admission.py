@@ -259,7 +259,7 @@ class Admission:
         self._stop_reading(sequence)
         lane = sequence.lane
         voice = self._session.detach_lane(lane)
-        preempted = Preempted(sequence, voice, self._held.suspend(lane))
+        preempted = Preempted(sequence, voice, self._held.preempt(lane))
         del self._sequences[lane]
         self._ledger.release(lane)
         sequence.lane = -1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pyrunner.engine.draft_length import Choice, PassCosts
-from pyrunner.engine.guesser import MAX_DRAFTED, P_MIN, Text, or_0
+from pyrunner.engine.guesser import MAX_DRAFTED, P_MIN, Guessable, or_0
 from pyrunner.engine.prefix_index import n_shared
 
 READ_ROWS = 256
@@ -88,7 +88,7 @@ class DraftLanes:
         self._clock = clock
         self._layout = self._wanted_layout()
         self._held = _empty(self._layout[1])
-        self._places: dict[Text, _Place] = {}
+        self._places: dict[Guessable, _Place] = {}
         self._is_warm = False
         self._guessing = PassCosts()  # by lanes
         self._reading = PassCosts()  # by tokens
@@ -108,7 +108,7 @@ class DraftLanes:
         """Tokens of a draft at most."""
         return MAX_DRAFTED
 
-    def follow(self, texts: Collection[Text]) -> None:
+    def follow(self, texts: Collection[Guessable]) -> None:
         """Take what runs now; the places of all others are free, and what is there stays.
 
         Raises:
@@ -125,11 +125,11 @@ class DraftLanes:
             if text not in self._places:
                 self._places[text] = self._nearest(text)
 
-    def n_missing(self, text: Text) -> int:
+    def n_missing(self, text: Guessable) -> int:
         """Tokens to read before the next can be guessed, at least 1."""
         return text.n_tokens - self._n_kept(text)
 
-    def n_room(self, text: Text) -> int:
+    def n_room(self, text: Guessable) -> int:
         """How many tokens can be guessed for a text before its lane is full; below 1 none."""
         # The last guess needs no cell.
         return self._layout[0] - text.n_tokens + 1
@@ -147,7 +147,7 @@ class DraftLanes:
         self._guessing.hope()
         self._reading.hope()
 
-    def select(self, texts: Collection[Text]) -> list[Text]:
+    def select(self, texts: Collection[Guessable]) -> list[Guessable]:
         """Those of which one `guess` can read what is missing."""
         n_rows = 0
         chosen = []
@@ -158,7 +158,7 @@ class DraftLanes:
                 chosen.append(text)
         return chosen
 
-    def catch_up(self, behind: Sequence[Text], now: Choice, then: Choice) -> None:
+    def catch_up(self, behind: Sequence[Guessable], now: Choice, then: Choice) -> None:
         """Read on in the text that is best known, if that will have been worth it."""
         if not behind or then.length == 0 or then.rate <= now.rate or now.rate == 0.0:
             return
@@ -171,7 +171,7 @@ class DraftLanes:
     def note_step(self) -> None:
         """Nothing: it reads texts, not what the session reads."""
 
-    def read(self, text: Text) -> None:
+    def read(self, text: Guessable) -> None:
         """Read on in a text that is far behind, `READ_ROWS` at most.
 
         Raises:
@@ -183,7 +183,7 @@ class DraftLanes:
             self._reading.note(READ_ROWS, seconds)
         self._is_warm = True
 
-    def guess(self, texts: Mapping[Text, int]) -> dict[Text, list[int]]:
+    def guess(self, texts: Mapping[Guessable, int]) -> dict[Guessable, list[int]]:
         """Guess how texts go on.
 
         Args:
@@ -203,7 +203,7 @@ class DraftLanes:
         self._is_warm = True  # the first pass in a new context makes its graphs, too
         return found
 
-    def _run(self, texts: Mapping[Text, int], n_rows: int) -> tuple[float, dict[Text, list[int]]]:
+    def _run(self, texts: Mapping[Guessable, int], n_rows: int) -> tuple[float, dict[Guessable, list[int]]]:
         parts: list[dict[str, int]] = []
         tokens: list[int] = []
         # llama.cpp splits a batch where a lane does not follow the one before it.
@@ -226,14 +226,14 @@ class DraftLanes:
             self._held[self._places[text].lane].extend(found[text][:-1])
         return seconds, found
 
-    def _n_kept(self, text: Text) -> int:
+    def _n_kept(self, text: Guessable) -> int:
         place = self._places[text]
         known = place.n_common
         place.n_common += n_shared(self._held[place.lane][known:], text.tail(known))
         # The last token is read in any case: what comes behind it is asked for.
         return min(place.n_common, text.n_tokens - 1)
 
-    def _nearest(self, text: Text) -> _Place:
+    def _nearest(self, text: Guessable) -> _Place:
         taken = {place.lane for place in self._places.values()}
         tokens = text.tail(0)
         free = [lane for lane in range(len(self._held)) if lane not in taken]

@@ -20,7 +20,7 @@ P_MIN = 0.0
 their acceptance shortens drafts that are too bold."""
 
 
-class Text(Protocol):
+class Guessable(Protocol):
     """A sequence, as far as it goes. Compared by identity."""
 
     @property
@@ -66,11 +66,11 @@ class Guesser(Protocol):
         """Tokens of a draft at most."""
         ...
 
-    def follow(self, texts: Collection[Text]) -> None:
+    def follow(self, texts: Collection[Guessable]) -> None:
         """Take what runs now."""
         ...
 
-    def n_room(self, text: Text) -> int:
+    def n_room(self, text: Guessable) -> int:
         """How many tokens can be guessed for a text before its lane is full; below 1 none."""
         ...
 
@@ -78,11 +78,11 @@ class Guesser(Protocol):
         """Seconds until there are so many guesses for so many texts; 0 until that is known."""
         ...
 
-    def select(self, texts: Collection[Text]) -> list[Text]:
+    def select(self, texts: Collection[Guessable]) -> list[Guessable]:
         """Those that `guess` can go on from."""
         ...
 
-    def catch_up(self, behind: Sequence[Text], now: Choice, then: Choice) -> None:
+    def catch_up(self, behind: Sequence[Guessable], now: Choice, then: Choice) -> None:
         """Do something for those that it cannot, if that is worth it.
 
         Args:
@@ -92,7 +92,7 @@ class Guesser(Protocol):
         """
         ...
 
-    def guess(self, texts: Mapping[Text, int]) -> dict[Text, list[int]]:
+    def guess(self, texts: Mapping[Guessable, int]) -> dict[Guessable, list[int]]:
         """Guess how texts go on.
 
         Args:

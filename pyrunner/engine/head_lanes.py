@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from pyrunner.engine.draft_length import Choice, PassCosts
-from pyrunner.engine.guesser import MAX_DRAFTED, P_MIN, Text, or_0
+from pyrunner.engine.guesser import MAX_DRAFTED, P_MIN, Guessable, or_0
 
 
 class Native(Protocol):
@@ -75,10 +75,10 @@ class HeadLanes:
         """Tokens of a draft at most."""
         return min(self._native.n_most or MAX_DRAFTED, MAX_DRAFTED)
 
-    def follow(self, texts: Collection[Text]) -> None:
+    def follow(self, texts: Collection[Guessable]) -> None:
         """Nothing: a text is where its lane is."""
 
-    def n_room(self, text: Text) -> int:
+    def n_room(self, text: Guessable) -> int:
         """How many tokens can be guessed for a text before its lane is full; below 1 none."""
         # The last guess needs no cell.
         return self._native.n_ctx - text.n_tokens + 1
@@ -90,17 +90,17 @@ class HeadLanes:
         guessing_s = or_0(self._guessing.expected_s(n_texts))
         return or_0(self._feeding.expected_s(n_texts)) + n_guesses * guessing_s
 
-    def select(self, texts: Collection[Text]) -> list[Text]:
+    def select(self, texts: Collection[Guessable]) -> list[Guessable]:
         """Those that were fed to their ends."""
         return [each for each in texts if self._native.is_ready(each.lane, each.n_tokens)]
 
-    def catch_up(self, behind: Sequence[Text], now: Choice, then: Choice) -> None:
+    def catch_up(self, behind: Sequence[Guessable], now: Choice, then: Choice) -> None:
         """Be fed with the next steps if guesses pay, and rest if they do not."""
         del behind  # what they lack cannot be had any more
         # Without a rate there is nothing to compare with yet.
         self._is_resting = now.rate > 0.0 and (then.length == 0 or then.rate <= now.rate)
 
-    def guess(self, texts: Mapping[Text, int]) -> dict[Text, list[int]]:
+    def guess(self, texts: Mapping[Guessable, int]) -> dict[Guessable, list[int]]:
         """Guess how texts go on; see `Guesser.guess`.
 
         Raises:

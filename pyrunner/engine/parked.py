@@ -1,7 +1,7 @@
 """States of lanes in host memory, and what they may take. Pure: no native calls, no clock.
 
 Those of prefixes are kept as long as the budget allows, the least valuable goes first. Those of
-suspended sequences, which will go on from them, are never made to go; they take the place of the
+preempted sequences, which will go on from them, are never made to go; they take the place of the
 others, and go beyond the budget if they have to.
 """
 
@@ -36,9 +36,9 @@ class ParkedStates(Generic[S]):
         self._forget = forget
         self._grows = grows
         self._states: dict[int, S] = {}
-        self._suspended: set[int] = set()
+        self._preempted: set[int] = set()
         self._n_bytes = 0
-        self._suspended_bytes = 0
+        self._preempted_bytes = 0
         self._last = (1, 0)  # tokens and bytes of the state that was to be kept last
 
     @property
@@ -60,9 +60,9 @@ class ParkedStates(Generic[S]):
         """A state, if there is one."""
         return self._states.get(holder)
 
-    def is_suspended(self, holder: int) -> bool:
+    def is_preempted(self, holder: int) -> bool:
         """Whether a sequence will go on from this state."""
-        return holder in self._suspended
+        return holder in self._preempted
 
     def may_hold(self, n_tokens: int) -> bool:
         """Whether so long a state may fit: this spares making a copy of what is far too large."""
@@ -71,9 +71,9 @@ class ParkedStates(Generic[S]):
 
     def has_room(self, n_tokens: int) -> bool:
         """Whether so long a state fits without the loss of anything that nobody else has."""
-        others = self._states.keys() - self._suspended
+        others = self._states.keys() - self._preempted
         unique = sum(self._states[each].n_bytes for each in others if self._index.is_unique(each))
-        kept_bytes = self._suspended_bytes + unique
+        kept_bytes = self._preempted_bytes + unique
         n_bytes = kept_bytes + self._estimated_bytes(n_tokens)
         return 0 < self._budget_bytes >= n_bytes
 
@@ -85,25 +85,25 @@ class ParkedStates(Generic[S]):
             same, and something that nobody else has would have to go for it.
         """
         self._last = (max(1, state.n_tokens), state.n_bytes)
-        if self._suspended_bytes + state.n_bytes > self._budget_bytes:
+        if self._preempted_bytes + state.n_bytes > self._budget_bytes:
             return False
         if not self._reclaim(state.n_bytes, spares_unique=is_spare):
             return False
         self._add(holder, state)
         return True
 
-    def suspend(self, holder: int, state: S, most_bytes: int) -> bool:
+    def preempt(self, holder: int, state: S, most_bytes: int) -> bool:
         """Keep the state of a sequence that will go on from it.
 
         Returns:
             False when such states would take more than `most_bytes`.
         """
-        if self._suspended_bytes + state.n_bytes > most_bytes:
+        if self._preempted_bytes + state.n_bytes > most_bytes:
             return False
         self._reclaim(state.n_bytes)
         self._add(holder, state)
-        self._suspended.add(holder)
-        self._suspended_bytes += state.n_bytes
+        self._preempted.add(holder)
+        self._preempted_bytes += state.n_bytes
         return True
 
     def take(self, holder: int) -> S | None:
@@ -112,9 +112,9 @@ class ParkedStates(Generic[S]):
         if state is None:
             return None
         self._n_bytes -= state.n_bytes
-        if holder in self._suspended:
-            self._suspended.discard(holder)
-            self._suspended_bytes -= state.n_bytes
+        if holder in self._preempted:
+            self._preempted.discard(holder)
+            self._preempted_bytes -= state.n_bytes
         return state
 
     def check(self) -> None:
@@ -123,10 +123,10 @@ class ParkedStates(Generic[S]):
             n_tokens = self._index.n_tokens(holder)
             require(state.n_tokens == n_tokens, "a parked state has another length")
         n_bytes = sum(state.n_bytes for state in self._states.values())
-        suspended_bytes = sum(self._states[holder].n_bytes for holder in self._suspended)
+        preempted_bytes = sum(self._states[holder].n_bytes for holder in self._preempted)
         require(n_bytes == self._n_bytes, "the bytes of parked states are miscounted")
-        require(suspended_bytes == self._suspended_bytes, "those of suspended ones are")
-        most_bytes = max(self._budget_bytes, suspended_bytes)
+        require(preempted_bytes == self._preempted_bytes, "those of preempted ones are")
+        most_bytes = max(self._budget_bytes, preempted_bytes)
         require(n_bytes <= most_bytes, "parked states take more than their budget")
 
     def _estimated_bytes(self, n_tokens: int) -> float:
@@ -140,7 +140,7 @@ class ParkedStates(Generic[S]):
     def _reclaim(self, n_bytes: int, *, spares_unique: bool = False) -> bool:
         """Make room in the budget for so many more bytes, as far as it can be made."""
         while self._n_bytes + n_bytes > self._budget_bytes:
-            victims = self._states.keys() - self._suspended
+            victims = self._states.keys() - self._preempted
             if not victims:
                 return False
             victim = self._index.least_valuable(victims)

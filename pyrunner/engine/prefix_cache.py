@@ -138,7 +138,7 @@ class PrefixCache:
         self._forget(self._in_lane.pop(lane))
         self._session.clear_lane(lane)
 
-    def suspend(self, lane: int) -> int:
+    def preempt(self, lane: int) -> int:
         """Empty the lane of a sequence that will go on, and keep its cells if that can be.
 
         They take the place of parked states, and what all lanes have at most beyond the budget.
@@ -150,16 +150,16 @@ class PrefixCache:
         state = self._saved(lane) if self._index.n_tokens(holder) else None
         self._session.clear_lane(lane)
         most_bytes = self._session.lanes_bytes
-        if state is None or not self._parked.suspend(holder, state, most_bytes):
+        if state is None or not self._parked.preempt(holder, state, most_bytes):
             self._forget(holder)
         return holder
 
     def resume(self, lane: int, holder: int, tokens: Sequence[int], salt: str) -> int:
-        """Fill a free lane with what a suspended sequence held.
+        """Fill a free lane with what a preempted sequence held.
 
         Args:
             lane: Free.
-            holder: From `suspend`.
+            holder: From `preempt`.
             tokens: All that the sequence has; it held less.
             salt: Its own.
 
@@ -178,8 +178,8 @@ class PrefixCache:
         return state.n_tokens
 
     def release(self, holder: int, *, keeps_cells: bool) -> None:
-        """A suspended sequence is over, or has its cells in a lane again."""
-        state = self._parked.take(holder) if self._parked.is_suspended(holder) else None
+        """A preempted sequence is over, or has its cells in a lane again."""
+        state = self._parked.take(holder) if self._parked.is_preempted(holder) else None
         if state is None:
             return  # its cells were lost
         is_kept = keeps_cells and self._is_worth_parking(holder)

@@ -46,11 +46,12 @@ def pairs(model: "Model", query: str, documents: Sequence[str], n_most: int) -> 
     paired = _in_template(model, template, query) if template else _in_frame(model, query)
     found: list[array[int]] = []
     n_tokens = 0
-    for document in documents:
+    for i, document in enumerate(documents):
         pair = paired(document)
         n_tokens += len(pair)
         if len(pair) > n_most:
-            raise ContextLengthError(n_tokens=len(pair), n_ctx=n_most)
+            what = f"'documents[{i}]' with the query"
+            raise ContextLengthError(n_tokens=len(pair), n_ctx=n_most, what=what)
         if n_tokens > MAX_PAIRS_TOKENS:
             raise InvalidParameterError(
                 param="documents",

@@ -22,7 +22,7 @@ from pyrunner.engine.draft_length import (
     is_one_pass,
 )
 from pyrunner.engine.drafts import Prediction, PromptLookup
-from pyrunner.engine.guesser import Guesser, Text
+from pyrunner.engine.guesser import Guesser, Guessable
 from pyrunner.errors import NativeError
 
 _logger = log.get("engine")
@@ -175,7 +175,7 @@ class Speculation:
         self,
         drafters: Mapping[int, tuple[Drafter, int]],
         n_running: int,
-        texts: Mapping[int, Text] | None = None,
+        texts: Mapping[int, Guessable] | None = None,
     ) -> dict[int, Draft]:
         """What to read beside the last tokens.
 
@@ -261,7 +261,7 @@ class Speculation:
         self,
         guesser: Guesser,
         drafters: Mapping[int, tuple[Drafter, int]],
-        texts: Mapping[int, Text],
+        texts: Mapping[int, Guessable],
         found: Mapping[int, Draft],
         n_running: int,
     ) -> dict[int, Draft]:
@@ -280,7 +280,7 @@ class Speculation:
         best = choose(n_running, without, self._costs, N_DRAFTS)
         beside = [_candidate(drafters[lane][0], draft) for lane, draft in kept.items()]
 
-        def promise(chosen: Collection[Text]) -> Choice:
+        def promise(chosen: Collection[Guessable]) -> Choice:
             candidates = [
                 Candidate(asking[text][1], asking[text][0].rate(Source.DRAFTED)) for text in chosen
             ]

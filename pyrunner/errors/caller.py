@@ -12,18 +12,21 @@ class InvalidRequestError(PyrunnerError, ValueError):
 
 
 class ContextLengthError(InvalidRequestError):
-    """A prompt does not fit the context."""
+    """A prompt, or what else a request gives the model to read, does not fit the context."""
 
     code = "context_length_exceeded"
 
-    def __init__(self, *, n_tokens: int, n_ctx: int, is_least: bool = False) -> None:
+    def __init__(
+        self, *, n_tokens: int, n_ctx: int, is_least: bool = False, what: str = "The prompt"
+    ) -> None:
         super().__init__(
-            f"The prompt has {'at least ' if is_least else ''}{n_tokens} tokens, "
+            f"{what} has {'at least ' if is_least else ''}{n_tokens} tokens, "
             f"but the context holds {n_ctx}. "
             "Shorten it, or load the model with a larger context size.",
             n_tokens=n_tokens,
             n_ctx=n_ctx,
             is_least=is_least,
+            what=what,
         )
         self.n_tokens = n_tokens
         self.n_ctx = n_ctx

@@ -9,12 +9,14 @@ import falcon
 import msgspec
 
 from pyrunner.errors import InvalidParameterError
+from pyrunner.server.choices import choices
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _AT = re.compile(r"(?P<what>.*) - at (?P<key>`key` in )?`\$(?P<path>.*)`", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+_CHOSEN = re.compile(r"Invalid (?:enum )?value '(?P<value>.*)'", re.DOTALL)
 _LONGEST_SENTENCE = 300
 _LONGEST_NAME = 64
 
@@ -83,8 +85,7 @@ def convert(
     try:
         return msgspec.convert(document, cls, str_keys=True)
     except msgspec.ValidationError as error:
-        known = [*cls.__struct_encode_fields__, *also_known]
-        raise _translate(str(error), known) from error
+        raise _translate(str(error), cls, also_known) from error
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
@@ -93,12 +94,15 @@ def near_miss(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _translate(message: str, known: Iterable[str]) -> InvalidParameterError:
+def _translate(
+    message: str, cls: type[msgspec.Struct], also_known: Iterable[str]
+) -> InvalidParameterError:
     located = _AT.fullmatch(message)
     what, path = (located["what"], located["path"].lstrip(".")) if located else (message, "")
     unknown = _UNKNOWN.fullmatch(what)
     if unknown:
         name = unknown["name"][:_LONGEST_NAME]
+        known = [*cls.__struct_encode_fields__, *also_known]
         suggestion = "" if path else near_miss(name, known)
         return InvalidParameterError(
             param=_join(path, name), problem=f"is not a known parameter{suggestion}"
@@ -106,6 +110,12 @@ def _translate(message: str, known: Iterable[str]) -> InvalidParameterError:
     missing = _MISSING.fullmatch(what)
     if missing:
         return InvalidParameterError(param=_join(path, missing["name"]), problem="is required")
+    chosen = _CHOSEN.fullmatch(what)
+    if chosen and (allowed := choices(cls, path)):
+        value = chosen["value"][:_LONGEST_NAME]
+        return InvalidParameterError(
+            param=path, problem=f"is '{value}'; it may be {', '.join(allowed)}"
+        )
     sentence = what[:1].lower() + what[1:_LONGEST_SENTENCE]
     verdict = "has a key that is not valid" if located and located["key"] else "is not valid"
     return InvalidParameterError(param=path or "body", problem=f"{verdict}: {sentence}")

@@ -102,7 +102,7 @@ def test_a_model_that_does_not_rank_says_so(engine: Engine) -> None:
 
 def test_what_cannot_be_scored_is_refused(ranker_path: Path) -> None:
     with Engine(ranker_path) as engine:
-        with pytest.raises(ContextLengthError):
+        with pytest.raises(ContextLengthError, match=r"'documents\[1\]' with the query has \d+"):
             engine.rerank("x", ["y", "long " * 2000])
         with pytest.raises(InvalidParameterError, match="empty"):
             engine.rerank("x", [])

@@ -147,7 +147,7 @@ def test_a_sequence_cancelled_without_a_lane_says_what_was_held_back(loop: Engin
     assert ended.finish.usage.completion_tokens > 1
     assert ended.text.endswith(" ")
     loop._lanes.check()
-    assert not loop._lanes.held._parked._suspended
+    assert not loop._lanes.held._parked._preempted
 
 
 @pytest.mark.parametrize("keeps_cells", [True, False])

@@ -213,7 +213,7 @@ def test_every_request_ends_once_with_the_tokens_it_would_have_had_alone(
         raise
     assert machine.ended.keys() == machine.requests.keys()
     assert machine.loop.n_running == machine.loop.n_waiting == 0
-    assert not machine.lanes.held._parked._suspended
+    assert not machine.lanes.held._parked._preempted
     assert machine.n_preempted > 10, "hardly anybody was preempted: proves little"
     assert len(machine.session.layouts) > 10, "the lanes were hardly ever made anew"
     assert len(machine.ended) > 100

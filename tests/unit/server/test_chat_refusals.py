@@ -154,7 +154,21 @@ def test_unsupported_parameter_is_named(api, body, param):
         ({"stream": False, "stream_options": {}}, "stream_options", "needs 'stream': true"),
         ({"keep_alive": "soon"}, "keep_alive", "write a duration"),
         ({"tools": [{"type": "function"}]}, "tools[0].function", "is required"),
-        ({"tools": [{"type": "magic", "function": {"name": "f"}}]}, "tools[0].type", "magic"),
+        (
+            {"tools": [{"type": "magic", "function": {"name": "f"}}]},
+            "tools[0].type",
+            "is 'magic'; it may be function",
+        ),
+        (
+            {"messages": [{"role": "boss", "content": "hi"}]},
+            "messages[0].role",
+            "is 'boss'; it may be system, developer, user, assistant, tool",
+        ),
+        (
+            {"response_format": {"type": "xml"}},
+            "response_format.type",
+            "it may be text, json_object, json_schema",
+        ),
         ({"tools": [{"function": {"name": "f", "parameters": []}}]}, None, "expected `object"),
         ({"messages": []}, "messages", "at least one"),
         ({"messages": "hi"}, "messages", "expected `array`"),
