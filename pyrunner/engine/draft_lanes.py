@@ -203,7 +203,9 @@ class DraftLanes:
         self._is_warm = True  # the first pass in a new context makes its graphs, too
         return found
 
-    def _run(self, texts: Mapping[Guessable, int], n_rows: int) -> tuple[float, dict[Guessable, list[int]]]:
+    def _run(
+        self, texts: Mapping[Guessable, int], n_rows: int
+    ) -> tuple[float, dict[Guessable, list[int]]]:
         parts: list[dict[str, int]] = []
         tokens: list[int] = []
         # llama.cpp splits a batch where a lane does not follow the one before it.

@@ -22,7 +22,7 @@ from pyrunner.engine.draft_length import (
     is_one_pass,
 )
 from pyrunner.engine.drafts import Prediction, PromptLookup
-from pyrunner.engine.guesser import Guesser, Guessable
+from pyrunner.engine.guesser import Guessable, Guesser
 from pyrunner.errors import NativeError
 
 _logger = log.get("engine")

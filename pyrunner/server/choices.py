@@ -27,12 +27,12 @@ def choices(cls: type[msgspec.Struct], path: str) -> tuple[str, ...]:
         path: As msgspec says it, without the ``$``, such as ``messages[0].role``.
 
     Returns:
-        In the order of the type; empty where anything else is allowed, too, or no such place is.
+        In alphabetical order; empty where there is no such place, or it is none of a few texts.
     """
     found = [type_info(cls)]
     for step in _STEP.finditer(path):
         found = [below for each in found for below in _below(each, step[1])]
-    return tuple(dict.fromkeys(text for each in found for text in _texts(each)))
+    return tuple(sorted({text for each in found for text in _texts(each)}))
 
 
 def _below(kind: Type, name: str | None) -> Iterator[Type]:
@@ -60,3 +60,5 @@ def _texts(kind: Type) -> Iterator[str]:
             yield from (each for each in values if isinstance(each, str))
         case EnumType(cls):
             yield from (each.value for each in cls if isinstance(each.value, str))
+        case _:
+            pass

@@ -162,12 +162,12 @@ def test_unsupported_parameter_is_named(api, body, param):
         (
             {"messages": [{"role": "boss", "content": "hi"}]},
             "messages[0].role",
-            "is 'boss'; it may be system, developer, user, assistant, tool",
+            "is 'boss'; it may be assistant, developer, system, tool, user",
         ),
         (
             {"response_format": {"type": "xml"}},
             "response_format.type",
-            "it may be text, json_object, json_schema",
+            "it may be json_object, json_schema, text",
         ),
         ({"tools": [{"function": {"name": "f", "parameters": []}}]}, None, "expected `object"),
         ({"messages": []}, "messages", "at least one"),

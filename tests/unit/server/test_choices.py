@@ -33,9 +33,9 @@ class _Home(msgspec.Struct):
     ("path", "expected"),
     [
         ("pets[0].kind", ("cat", "dog")),
-        ("pets[12].colour", ("red", "blue")),
-        ("by_name[...].size", ("small", "large")),
-        ("pair[1].colour", ("red", "blue")),
+        ("pets[12].colour", ("blue", "red")),
+        ("by_name[...].size", ("large", "small")),
+        ("pair[1].colour", ("blue", "red")),
         ("is-open", ()),
         ("pets", ()),
         ("nothing.there[0]", ()),
