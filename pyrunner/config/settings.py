@@ -86,7 +86,8 @@ class EngineConfig:
     core, fewer while others use them."""
     speculation: str = _one_of("auto", "auto", "off")
     """Read guesses at what comes next along with the last token, where that is faster; answers are
-    the same. With ``off`` what a model has to guess with, draft heads of its own, is not loaded."""
+    the same. With ``off`` what a model has to guess with, draft heads of its own, is not loaded.
+    What a grammar leaves no choice about is no guess, and read at once in any case."""
     n_gpu_layers: int = _between(-1, -1, 2**16)
     """Layers offloaded to a GPU when the build has one; -1 means all."""
     cache_type_k: str = _one_of("f16", *CACHE_TYPES)

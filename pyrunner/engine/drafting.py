@@ -111,7 +111,7 @@ def open_speculation(
     draft: Model | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Speculation | None:
-    """What drafts for the sequences of a session; None where there are to be none.
+    """What drafts for the sequences of a session; None without one.
 
     Args:
         model: The session's.
@@ -124,13 +124,15 @@ def open_speculation(
         ContextRefusedError: llama.cpp refused the draft model's lanes.
         OutOfMemoryError: They do not fit.
     """
-    if session is None or config.speculation != "auto":
+    if session is None:
         return None
     if not session.drops_tails:
         # A wrong guess leaves a tail, which has to be dropped again.
         if draft is not None:
             _logger.warning("this model cannot take guesses back: its draft model is not used")
-        return None
+        return Speculation(guesses=False, takes_back=False)
+    if config.speculation == "off":
+        return Speculation(guesses=False)
     if draft is None:
         return Speculation(_own_heads(model, session, clock))
     n_ctx_most = known_context(draft)

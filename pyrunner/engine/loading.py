@@ -150,7 +150,7 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
         type_k=CACHE_TYPES[config.cache_type_k],
         type_v=CACHE_TYPES[config.cache_type_v],
         flash_attention=flash_attention,
-        n_drafts=N_DRAFTS if config.speculation == "auto" else 0,
+        n_drafts=N_DRAFTS,
     )
 
 

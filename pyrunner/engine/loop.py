@@ -297,8 +297,10 @@ class EngineLoop:
         drafters, texts = {}, {}
         for lane in running_lanes:
             sequence = texts[lane] = sequences[lane]
-            n_most = min(sequence.n_left - 1, n_ctx - sequence.n_tokens)
-            drafters[lane] = (sequence.ready_drafter(trust), n_most)
+            if speculation.is_for(sequence.request):
+                n_most = min(sequence.n_left - 1, n_ctx - sequence.n_tokens)
+                drafter = sequence.ready_drafter(trust, guesses=speculation.guesses)
+                drafters[lane] = (drafter, n_most)
         return speculation.drafts(drafters, len(running_lanes), texts)
 
     def _note_running(

@@ -111,11 +111,13 @@ class Sequence:
         if self.first_token_at_s is None:
             self.first_token_at_s = now_s
 
-    def ready_drafter(self, trust: float) -> Drafter:
+    def ready_drafter(self, trust: float, *, guesses: bool) -> Drafter:
         """The drafter, which knows all tokens until now; `trust` is that in the draft model."""
         if self.drafter is None:
             request = self.request
-            self.drafter = Drafter(request.tokens, request.prediction, request.constraint, trust)
+            self.drafter = Drafter(
+                request.tokens, request.prediction, request.constraint, trust, guesses=guesses
+            )
             for token in self.generated:
                 self.drafter.feed(token)
         return self.drafter

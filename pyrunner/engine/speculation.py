@@ -23,6 +23,7 @@ from pyrunner.engine.draft_length import (
 )
 from pyrunner.engine.drafts import Prediction, PromptLookup
 from pyrunner.engine.guesser import Guessable, Guesser
+from pyrunner.engine.request import GenerationRequest
 from pyrunner.errors import NativeError
 
 _logger = log.get("engine")
@@ -35,8 +36,8 @@ N_DRAFTS = 64
 class Source(enum.Enum):
     """Where a draft comes from; the value is how often it is right until that is known."""
 
-    FORCED = 0.95
-    """Nothing else fits the grammar of the answer; the model may say it in other tokens."""
+    FORCED = 1.0
+    """Nothing else fits the grammar of the answer."""
     PREDICTED = 0.8
     """The client expects it."""
     DRAFTED = 0.6
@@ -75,6 +76,7 @@ class Drafter:
         prediction: What the client expects the answer to be; empty when it said nothing.
         constraint: What the answer has to follow.
         trust: How often the guesser has been right lately.
+        guesses: False drafts what the constraint leaves no choice about, and nothing else.
     """
 
     def __init__(
@@ -83,10 +85,12 @@ class Drafter:
         prediction: Tokens[int],
         constraint: Constraint | None,
         trust: float = Source.DRAFTED.value,
+        *,
+        guesses: bool = True,
     ) -> None:
         self.prediction_use = PredictionUse()
-        self._lookup = PromptLookup(prompt)
-        self._prediction = Prediction(prediction) if prediction else None
+        self._lookup = PromptLookup(prompt) if guesses else None
+        self._prediction = Prediction(prediction) if prediction and guesses else None
         self._constraint = constraint
         self._acceptances = {source: Acceptance(source.value) for source in Source}
         self._acceptances[Source.DRAFTED] = Acceptance(trust)
@@ -99,7 +103,8 @@ class Drafter:
             use.n_unsaid -= 1
             use.n_rejected -= 1
             use.n_accepted += 1
-        self._lookup.feed(token)
+        if self._lookup is not None:
+            self._lookup.feed(token)
         if self._prediction is not None:
             self._prediction.feed(token)
 
@@ -111,7 +116,7 @@ class Drafter:
             return Draft(forced[:n_most], Source.FORCED)
         if self._prediction is not None and (expected := self._prediction.guess(n_most)):
             return Draft(expected, Source.PREDICTED)
-        if earlier := self._lookup.guess(n_most):
+        if self._lookup is not None and (earlier := self._lookup.guess(n_most)):
             return Draft(earlier, Source.LOOKED_UP)
         return None
 
@@ -154,9 +159,17 @@ class Speculation:
 
     Args:
         guesser: A draft model, or the model's own heads, where there is one of them.
+        guesses: False drafts what constraints leave no choice about, and nothing else.
+        takes_back: Whether cells behind a wrong guess can be dropped. Where they cannot, there are
+            no guesses.
     """
 
-    def __init__(self, guesser: Guesser | None = None) -> None:
+    def __init__(
+        self, guesser: Guesser | None = None, *, guesses: bool = True, takes_back: bool = True
+    ) -> None:
+        assert takes_back or not guesses
+        self.guesses = guesses
+        self._takes_back = takes_back
         self._costs = PassCosts()
         self._guesser = guesser
         self._trust = Acceptance(Source.DRAFTED.value)
@@ -170,6 +183,14 @@ class Speculation:
     def trust(self) -> float:
         """How often the guesser is right, whatever the sequence."""
         return self._trust.rate
+
+    def is_for(self, request: GenerationRequest) -> bool:
+        """Whether there may be drafts for a request."""
+        if self.guesses:
+            return True
+        # A bias may forbid what is forced. The answer ends there, and its draft was wrong.
+        is_sure = self._takes_back or not request.sampling.logit_bias
+        return is_sure and request.constraint is not None
 
     def drafts(
         self,

@@ -1,10 +1,12 @@
 """Drafts: whatever they guess, the answer is the one without them, and nothing of them stays."""
 
 import json
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support.model_cases import GEMMA3, LLAMA_BPE, LLAMA_SPM, MAMBA
 from support.reference import Reference
@@ -26,6 +28,7 @@ LARGEST_GAP = 0.1
 """Logits between a token and the favourite of llama.cpp where step shapes differ."""
 CONFIG = EngineConfig(n_ctx=1024, n_lanes=4, n_batch=128, n_threads=1)
 GREEDY = SamplingParams(temperature=0)
+_FORCED = "of all the names that there are the first or "
 
 
 class _NoCosts(PassCosts):
@@ -196,13 +199,46 @@ def test_the_cells_behind_a_draft_are_those_of_the_answer(sides: Sides) -> None:
 
 
 @on_models([MAMBA, GEMMA3])
-def test_memory_that_cannot_go_back_is_never_given_a_draft(sides: Sides) -> None:
+def test_memory_that_cannot_go_back_is_never_given_a_guess(sides: Sides) -> None:
     request = _request(1, _draw(100, seed=9))
     answer = _plain(sides.model, request)
     talk = _Talk(sides.model)
     talk.ask(replace(request, prediction=answer))
     assert talk.tokens[1] == answer
     assert talk.usage[1].accepted_prediction_tokens == 0
+
+
+@on_models([MAMBA, GEMMA3])
+def test_memory_that_cannot_go_back_reads_what_is_forced_at_once(sides: Sides) -> None:
+    prompt = _draw(600, seed=13)
+    output = OutputFormat(kind=OutputKind.REGEX, text=f"{_FORCED}[ab]{{3}}", param="regex")
+    constraint = Grammars(sides.model).constraint(output)
+    talk = _Talk(sides.model)
+    talk.ask(_request(1, prompt, constraint=constraint))
+    answer = talk.tokens[1]
+    assert talk.text[1].startswith(_FORCED)
+    assert talk.n_steps < len(answer)
+    # Goes on from the cells that the draft has left.
+    going_on = [*prompt, *answer, *_draw(10, seed=14)]
+    talk.ask(_request(2, going_on))
+    _judge(sides.reference, going_on, talk.tokens[2])
+
+
+@on_models([MAMBA])
+def test_bias_against_what_is_forced_is_an_error_of_that_request_alone(sides: Sides) -> None:
+    output = OutputFormat(kind=OutputKind.REGEX, text=f"{_FORCED}[ab]{{3}}", param="regex")
+    constraint = Grammars(sides.model).constraint(output)
+    banned = constraint.forced()[2]
+    loop = EngineLoop(sides.model, CONFIG)
+    sampling = replace(GREEDY, logit_bias=((banned, -math.inf),))
+    loop.submit(_request(1, _draw(10, seed=15), constraint=constraint, sampling=sampling))
+    loop.submit(_request(2, _draw(10, seed=16)))
+    events = []
+    while loop.has_work:
+        events += loop.step()
+    [failed] = [each for each in events if isinstance(each, Errored)]
+    assert failed.request_id == 1
+    assert [each.request_id for each in events if isinstance(each, Finished)] == [2]
 
 
 @on_models([LLAMA_SPM])
@@ -229,7 +265,29 @@ def test_a_constrained_answer_is_the_same_with_drafts(sides: Sides) -> None:
     drafted.ask(replace(request, constraint=grammars.constraint(output)))
     assert drafted.text[1] == plain.text[1]
     assert list(json.loads(drafted.text[1])) == names
-    assert drafted.n_steps < plain.n_steps * 0.8
+    # What the schema leaves no choice about is no guess.
+    assert plain.n_steps < len(plain.tokens[1]) * 0.6
+
+
+@on_models([LLAMA_SPM])
+def test_text_without_a_choice_comes_in_the_tokenizers_tokens(sides: Sides) -> None:
+    output = OutputFormat(kind=OutputKind.REGEX, text=f"{_FORCED}[xy]", param="regex")
+    constraint = Grammars(sides.model).constraint(output)
+    forced = list(constraint.forced())
+    assert _FORCED.encode().startswith(sides.model.detokenize(forced))
+    assert len(forced) > 4
+    ahead = constraint.masks_behind(forced)
+    for i, token in enumerate(forced):
+        assert _allowed(constraint.mask) == {token}
+        assert list(constraint.forced()) == forced[i:]
+        constraint.accept(token)
+        assert bytes(ahead[i]) == bytes(constraint.mask)
+    assert len(_allowed(constraint.mask)) > 1
+
+
+def _allowed(mask: memoryview) -> set[int]:
+    bits = np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little")
+    return {int(token) for token in np.flatnonzero(bits)}
 
 
 @on_models([LLAMA_SPM])

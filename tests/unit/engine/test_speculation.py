@@ -16,11 +16,12 @@ class _Wall:
     mask = memoryview(b"")
     is_complete = False
 
-    def __init__(self, allowed: Sequence[int]) -> None:
+    def __init__(self, allowed: Sequence[int], forced: Sequence[int] = ()) -> None:
         self._allowed = list(allowed)
+        self._forced = forced
 
     def forced(self) -> Sequence[int]:
-        return ()
+        return self._forced
 
     def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview]:
         n_fit = next(
@@ -32,9 +33,9 @@ class _Wall:
         raise AssertionError(token)
 
 
-def _fast() -> Speculation:
+def _fast(*, guesses: bool = True) -> Speculation:
     """Every pass took the same."""
-    speculation = Speculation()
+    speculation = Speculation(guesses=guesses)
     for n_rows in (1, 2, 40):
         speculation.note_pass(1, {}, 1.0)
         speculation._costs.note(n_rows, 1.0)
@@ -50,6 +51,15 @@ def test_a_draft_ends_where_its_constraint_does() -> None:
 
 def test_a_draft_of_which_nothing_fits_is_none() -> None:
     assert _fast().drafts({0: (Drafter([1], [5, 6], _Wall([])), 32)}, 1) == {}
+
+
+def test_without_guesses_only_what_is_forced_is_drafted() -> None:
+    drafters = [
+        Drafter([7, 5, 7, 5, 7], [5, 6], constraint, guesses=False)
+        for constraint in (_Wall([8, 9], forced=[8, 9]), _Wall([5, 6]), None)
+    ]
+    drafts = _fast(guesses=False).drafts({i: (each, 32) for i, each in enumerate(drafters)}, 3)
+    assert {lane: list(draft.tokens) for lane, draft in drafts.items()} == {0: [8, 9]}
 
 
 @pytest.mark.parametrize("n_said", [0, 1, 3])
