@@ -303,8 +303,8 @@ void Session::keep_hidden(const StepPlan & plan, int32_t begin, int32_t end) {
 }
 
 // Adds the results of the rows [begin, end), those of the last decode. False when the cells behind
-// a wrong guess could not be dropped: without `drops_tails` a draft must be right, as with masks that
-// allow nothing else.
+// a wrong guess could not be dropped: without `drops_tails` a draft must be right, as with masks
+// that allow nothing else.
 bool Session::collect(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) {
     list_lanes(plan, begin, end, is_running);
     chooser_.choose(model_, plan, threadpools_.current());

@@ -1,6 +1,5 @@
 """One answer on its way through what llguidance has compiled."""
 
-import copy
 from array import array
 from collections.abc import Sequence
 
@@ -88,16 +87,16 @@ class _Way:
     from, and they can be read at once.
     """
 
-    def __init__(self, matcher: LLMatcher, n_words: int) -> None:
+    def __init__(
+        self, matcher: LLMatcher, n_words: int, forced: Sequence[int] | None = None
+    ) -> None:
         self._matcher = matcher
         self._n_words = n_words
-        self.forced: Sequence[int] = _forced(matcher)
+        self.forced = _forced(matcher) if forced is None else forced
 
     def copy(self) -> "_Way":
         """Another way from here."""
-        copied = copy.copy(self)
-        copied._matcher = self._matcher.deep_copy()
-        return copied
+        return _Way(self._matcher.deep_copy(), self._n_words, self.forced)
 
     @property
     def is_over(self) -> bool:

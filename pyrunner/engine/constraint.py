@@ -24,7 +24,7 @@ class Constraint(Protocol):
         ...
 
     def forced(self) -> Sequence[int]:
-        """Tokens of the only text that fits here, all of which fit; none where there is a choice."""
+        """Tokens of the only text that fits here, which all do; none where there is a choice."""
         ...
 
     def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview | None]:

@@ -130,7 +130,7 @@ def open_speculation(
         # A wrong guess leaves a tail, which has to be dropped again.
         if draft is not None:
             _logger.warning("this model cannot take guesses back: its draft model is not used")
-        return Speculation(guesses=False, takes_back=False)
+        return Speculation(guesses=False)
     if config.speculation == "off":
         return Speculation(guesses=False)
     if draft is None:

@@ -160,16 +160,10 @@ class Speculation:
     Args:
         guesser: A draft model, or the model's own heads, where there is one of them.
         guesses: False drafts what constraints leave no choice about, and nothing else.
-        takes_back: Whether cells behind a wrong guess can be dropped. Where they cannot, there are
-            no guesses.
     """
 
-    def __init__(
-        self, guesser: Guesser | None = None, *, guesses: bool = True, takes_back: bool = True
-    ) -> None:
-        assert takes_back or not guesses
+    def __init__(self, guesser: Guesser | None = None, *, guesses: bool = True) -> None:
         self.guesses = guesses
-        self._takes_back = takes_back
         self._costs = PassCosts()
         self._guesser = guesser
         self._trust = Acceptance(Source.DRAFTED.value)
@@ -186,11 +180,7 @@ class Speculation:
 
     def is_for(self, request: GenerationRequest) -> bool:
         """Whether there may be drafts for a request."""
-        if self.guesses:
-            return True
-        # A bias may forbid what is forced. The answer ends there, and its draft was wrong.
-        is_sure = self._takes_back or not request.sampling.logit_bias
-        return is_sure and request.constraint is not None
+        return self.guesses or request.constraint is not None
 
     def drafts(
         self,

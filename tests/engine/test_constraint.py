@@ -5,6 +5,7 @@ import os
 import re
 from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -206,6 +207,12 @@ class _Anything:
         self.mask = memoryview(array("i", [-1]) * ((n_vocab + 31) // 32))
         self.is_complete = False
         self.accepted: list[int] = []
+
+    def forced(self) -> list[int]:
+        return []
+
+    def masks_behind(self, draft: Sequence[int]) -> list[memoryview]:
+        return [self.mask] * len(draft)
 
     def accept(self, token: int) -> None:
         self.accepted.append(token)

@@ -1,7 +1,6 @@
 """Drafts: whatever they guess, the answer is the one without them, and nothing of them stays."""
 
 import json
-import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -225,20 +224,27 @@ def test_memory_that_cannot_go_back_reads_what_is_forced_at_once(sides: Sides) -
 
 
 @on_models([MAMBA])
-def test_bias_against_what_is_forced_is_an_error_of_that_request_alone(sides: Sides) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": 2.0, "top_k": 1},
+        {"temperature": 2.0, "top_p": 0.01, "min_p": 0.9, "typical_p": 0.01, "top_n_sigma": 0.01},
+        {"temperature": 2.0, "xtc_probability": 1.0, "xtc_threshold": 0.0},
+        {"temperature": 1.0, "mirostat": 2},
+        {"repeat_penalty": 10.0, "presence_penalty": 2.0, "dry_multiplier": 5.0},
+    ],
+)
+def test_no_way_of_choosing_keeps_an_answer_from_what_is_forced(
+    sides: Sides, changes: dict[str, float]
+) -> None:
     output = OutputFormat(kind=OutputKind.REGEX, text=f"{_FORCED}[ab]{{3}}", param="regex")
     constraint = Grammars(sides.model).constraint(output)
-    banned = constraint.forced()[2]
-    loop = EngineLoop(sides.model, CONFIG)
-    sampling = replace(GREEDY, logit_bias=((banned, -math.inf),))
-    loop.submit(_request(1, _draw(10, seed=15), constraint=constraint, sampling=sampling))
-    loop.submit(_request(2, _draw(10, seed=16)))
-    events = []
-    while loop.has_work:
-        events += loop.step()
-    [failed] = [each for each in events if isinstance(each, Errored)]
-    assert failed.request_id == 1
-    assert [each.request_id for each in events if isinstance(each, Finished)] == [2]
+    biases = tuple((token, -100.0) for token in set(constraint.forced()))
+    sampling = replace(GREEDY, logit_bias=biases, **changes)  # type: ignore[arg-type]  # its fields
+    talk = _Talk(sides.model)
+    talk.ask(_request(1, _draw(10, seed=15), constraint=constraint, sampling=sampling))
+    assert talk.text[1].startswith(_FORCED)
+    assert talk.n_steps < len(talk.tokens[1])
 
 
 @on_models([LLAMA_SPM])
