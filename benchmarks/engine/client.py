@@ -72,6 +72,8 @@ class Answer:
     n_cached: int = 0
     """Tokens of the prompt that were not computed again."""
     n_out: int = 0
+    predicted_s: float = 0.0
+    """From the first token to the last, as the server times them."""
     error: str = ""
     """Why there is no whole answer; empty when there is."""
 
@@ -190,6 +192,7 @@ def answer_of(begin_s: float, end_s: float, events: Sequence[tuple[float, bytes]
         n_prompt=usage.get("prompt_tokens", 0),
         n_cached=details.get("cached_tokens", timings.get("cache_n", 0)),
         n_out=usage.get("completion_tokens", 0),
+        predicted_s=timings.get("predicted_ms", 0.0) / 1000,
         error="" if usage else "the stream ended before its usage came",
     )
 

@@ -4,10 +4,11 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from measuring.programs import MeasurementError
 from measuring.table import AnyRow, Row
 
 from engine.bench import Bench
-from engine.client import Answer, Ask, ask, whole
+from engine.client import Ask, ask, whole
 from engine.contestants import Endpoint, Own
 from engine.models import DEMO, Model
 from engine.race import OWN, Figures, Outcome, in_turns, warm_up
@@ -133,8 +134,8 @@ def _turns(
 class _Tally:
     """Tokens per second after the first, over all answers of one side.
 
-    Their time is that of an answer less that of one with a single token. When its pieces came
-    would not do: drafts bring many at once, and a client that reads late finds all of them.
+    As the engine times them. When their pieces come to a client tells less: drafts bring many at
+    once, and who reads late finds all of them.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -146,30 +147,21 @@ class _Tally:
         """Ask for all of them.
 
         Raises:
-            MeasurementError: A request failed.
+            MeasurementError: A request failed, or its answer does not say how long it took.
         """
-        firsts = [replace(each, n_out=1) for each in requests]
-        self._answers(firsts[:1])  # wakes what has rested
-        sums = [
-            (
-                sum(each.n_out for each in answers),
-                sum(each.end_s - each.begin_s for each in answers),
-            )
-            for answers in (self._answers(firsts), self._answers(requests))
-        ]
-        (n_first, first_s), (n_all, all_s) = sums
-        self._n_tokens += n_all - n_first
-        self._took_s += all_s - first_s
+        port, model = self._endpoint.port, self._endpoint.model
+        wakes_up = replace(requests[0], n_out=1)
+        _, *answers = whole([ask(port, model, each) for each in (wakes_up, *requests)])
+        if not all(each.predicted_s > 0 for each in answers):
+            raise MeasurementError("An answer does not say how long it took.")
+        self._n_tokens += sum(each.n_out - 1 for each in answers)
+        self._took_s += sum(each.predicted_s for each in answers)
 
     def take_rate(self) -> float:
         """Since the last time."""
         rate = self._n_tokens / self._took_s
         self._n_tokens, self._took_s = 0, 0.0
         return rate
-
-    def _answers(self, requests: Sequence[Ask]) -> Sequence[Answer]:
-        port, model = self._endpoint.port, self._endpoint.model
-        return whole([ask(port, model, each) for each in requests])
 
 
 def _key(kind: str, side: str) -> str:
