@@ -67,6 +67,9 @@ Status Session::open(const SessionParams & params) noexcept try {
     }
     params_ = params;
     drops_tails_ = pyrunner::drops_tails(model_);
+    if (!drops_tails_) {
+        params_.n_drafts = 0; // a wrong guess leaves a tail
+    }
     params_.n_batch = std::max(params.n_batch, n_running_max());
     n_lanes_max_ = params.n_lanes;
     const Status status = make_context();
@@ -303,8 +306,7 @@ void Session::keep_hidden(const StepPlan & plan, int32_t begin, int32_t end) {
 }
 
 // Adds the results of the rows [begin, end), those of the last decode. False when the cells behind
-// a wrong guess could not be dropped: without `drops_tails` a draft must be right, as with masks
-// that allow nothing else.
+// a wrong guess could not be dropped: only sessions that can have drafts.
 bool Session::collect(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) {
     list_lanes(plan, begin, end, is_running);
     chooser_.choose(model_, plan, threadpools_.current());

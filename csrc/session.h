@@ -103,7 +103,7 @@ public:
     const SessionParams & params() const noexcept { return params_; } // of the layout there is
     // Whether draft heads may guess: the model was loaded with some, and there may be drafts.
     bool keeps_hidden() const noexcept {
-        return drops_tails_ && params_.n_drafts > 0 && model_.n_draft_heads() > 0;
+        return params_.n_drafts > 0 && model_.n_draft_heads() > 0;
     }
     // Of the last step, and what became of the lanes since; empty unless it keeps them.
     HiddenRows & hidden_rows() noexcept { return hidden_; }

@@ -17,39 +17,43 @@ _LIMITS = LLParserLimits(
     verbose_errors=False,  # they would go to the client
 )
 _LONGEST_PROBLEM = 300
-_WORD_BITS = 32
 _NO_TOKENS = array("i", [0])  # a word of a mask
-_BITS = array("i", [*(1 << i for i in range(_WORD_BITS - 1)), -(1 << (_WORD_BITS - 1))])
-"""Words of a mask that allow one token."""
 
 
 class TokenConstraint:
     """One answer on its way through a grammar; see `engine.constraint.Constraint`."""
 
     def __init__(self, matcher: LLMatcher, param: str, n_words: int) -> None:
-        self._way = _Way(matcher, n_words)
+        self._matcher = matcher
         self._param = param
+        self._n_words = n_words
         self.mask = self._next_mask()
 
     @property
     def is_complete(self) -> bool:
         """Nothing but the end can come."""
-        return self._way.is_over
+        return self._matcher.is_stopped()
 
     def forced(self) -> Sequence[int]:
-        """Tokens of the only text that fits here, as the model's tokeniser would have them."""
-        return self._way.forced
+        """Tokens of the only text that fits here, as the model's tokeniser would have them.
+
+        llguidance's masks allow nothing else, so most places show at a glance that there are none.
+        """
+        if int.from_bytes(self.mask).bit_count() != 1:
+            return ()
+        # On a copy, which the question changes.
+        return self._matcher.deep_copy().compute_ff_tokens()
 
     def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview]:
         """The masks behind each token of a draft, as far as it fits."""
         # On a copy, because a matcher that breaks a limit stays broken, and the answer may never
         # come to where a wrong draft leads.
-        way = self._way.copy()
+        matcher = self._matcher.deep_copy()
         masks: list[memoryview] = []
         for token in draft:
-            if not way.go(token):
+            if not matcher.consume_token(token):
                 break
-            mask = way.mask()
+            mask = self._mask_of(matcher)
             if mask is None:
                 break
             masks.append(mask)
@@ -61,80 +65,32 @@ class TokenConstraint:
         Raises:
             InvalidParameterError: No token of the vocabulary fits, or to find it takes too long.
         """
-        if token < 0 or not self._way.go(token):
+        if token < 0 or not self._matcher.consume_token(token):
             raise self._failure()
         self.mask = self._next_mask()
 
     def _next_mask(self) -> memoryview:
-        mask = self._way.mask()
+        mask = self._mask_of(self._matcher)
         if mask is None:
             raise self._failure()
         return mask
 
+    def _mask_of(self, matcher: LLMatcher) -> memoryview | None:
+        """What may come next; None when it is not to be had within the limits."""
+        words = _NO_TOKENS * self._n_words
+        address, n_words = words.buffer_info()
+        # SAFETY(chat): the call writes before it returns, and refuses any size but that of a mask
+        # of its vocabulary; nobody else has the words yet. compute_bitmask() would make copies.
+        matcher.unsafe_compute_mask_ptr(address, n_words * words.itemsize)
+        return None if matcher.is_error() else memoryview(words)
+
     def _failure(self) -> InvalidParameterError:
-        why = short(self._way.error)
+        why = short(self._matcher.get_error())
         if not why or why.startswith("NoExtension"):
             why = "nothing that this model can say matches it"
         return InvalidParameterError(
             param=self._param, problem=f"cannot be followed to its end: {why}"
         )
-
-
-class _Way:
-    """A place in a grammar, and the tokens of the text that is without a choice from there.
-
-    Where there is such a text, no other tokens of it may be said: those are what the model learnt
-    from, and they can be read at once.
-    """
-
-    def __init__(
-        self, matcher: LLMatcher, n_words: int, forced: Sequence[int] | None = None
-    ) -> None:
-        self._matcher = matcher
-        self._n_words = n_words
-        self.forced = _forced(matcher) if forced is None else forced
-
-    def copy(self) -> "_Way":
-        """Another way from here."""
-        return _Way(self._matcher.deep_copy(), self._n_words, self.forced)
-
-    @property
-    def is_over(self) -> bool:
-        """Nothing but the end can come."""
-        return self._matcher.is_stopped()
-
-    @property
-    def error(self) -> str:
-        """Why it does not go on."""
-        return self._matcher.get_error()
-
-    def go(self, token: int) -> bool:
-        """Go on behind a token; whether it fits."""
-        if not self._matcher.consume_token(token):
-            return False
-        is_on_it = len(self.forced) > 1 and token == self.forced[0]
-        self.forced = self.forced[1:] if is_on_it else _forced(self._matcher)
-        return True
-
-    def mask(self) -> memoryview | None:
-        """What may come next; None when it is not to be had within the limits."""
-        words = _NO_TOKENS * self._n_words
-        if self.forced:
-            i_word, i_bit = divmod(self.forced[0], _WORD_BITS)
-            words[i_word] = _BITS[i_bit]
-            return memoryview(words)
-        address, n_words = words.buffer_info()
-        # SAFETY(chat): the call writes before it returns, and refuses any size but that of a mask
-        # of its vocabulary; nobody else has the words yet. compute_bitmask() would make copies.
-        self._matcher.unsafe_compute_mask_ptr(address, n_words * words.itemsize)
-        return None if self._matcher.is_error() else memoryview(words)
-
-
-def _forced(matcher: LLMatcher) -> Sequence[int]:
-    """Tokens of the only text that fits, as far as they are sure to."""
-    # On a copy, which the question changes.
-    tokens = matcher.deep_copy().compute_ff_tokens()
-    return tokens[: matcher.validate_tokens(tokens)] if tokens else tokens
 
 
 def new_matcher(vocabulary: Vocabulary, grammar: str) -> LLMatcher:

@@ -57,8 +57,17 @@ class _Asked:
 
     def __call__(self, text: bytes) -> list[int]:
         """The tokens that the model itself would have for a text that the grammar forces."""
-        tokens = self._model.tokenize(text.decode("utf-8", "replace"), add_special=False)
-        if b"".join(self.tokens[token] for token in tokens) == text or self.fallback is None:
+        readable = text.decode("utf-8", "replace")
+        tokens = self._model.tokenize(readable, add_special=False)
+        if self._is_said_by(tokens, text) or self.fallback is None:
             return tokens
-        # Tokenisers that put a space in front, or bytes that are no characters.
-        return self.fallback.greedy_tokenize(text.decode("utf-8", "replace"))
+        # Tokenisers that put a space in front do so before a line break.
+        first = self._model.tokenize(_BREAK, add_special=False)
+        behind = self._model.tokenize(_BREAK + readable, add_special=False)
+        if behind[: len(first)] == first and self._is_said_by(behind[len(first) :], text):
+            return behind[len(first) :]
+        # Bytes that are no characters.
+        return self.fallback.greedy_tokenize(readable)
+
+    def _is_said_by(self, tokens: Sequence[int], text: bytes) -> bool:
+        return b"".join(self.tokens[token] for token in tokens) == text

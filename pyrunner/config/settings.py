@@ -87,7 +87,7 @@ class EngineConfig:
     speculation: str = _one_of("auto", "auto", "off")
     """Read guesses at what comes next along with the last token, where that is faster; answers are
     the same. With ``off`` what a model has to guess with, draft heads of its own, is not loaded.
-    What a grammar leaves no choice about is no guess, and read at once in any case."""
+    What a grammar leaves no choice about is no guess, and may be read at once in any case."""
     n_gpu_layers: int = _between(-1, -1, 2**16)
     """Layers offloaded to a GPU when the build has one; -1 means all."""
     cache_type_k: str = _one_of("f16", *CACHE_TYPES)

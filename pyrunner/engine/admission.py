@@ -187,7 +187,7 @@ class Admission:
         """All who have a lane or would take one, who goes first first; none if nobody can get one.
 
         Those who follow another would not. Who has a lane does not matter, so nobody's start or
-        suspension changes what lanes there should be.
+        preemption changes what lanes there should be.
         """
         if not self._waiting or self._is_settled():
             return []

@@ -13,8 +13,8 @@ class Constraint(Protocol):
     def mask(self) -> memoryview | None:
         """The tokens that may come next, in int32 words as `Session.masks` holds them.
 
-        End-of-generation tokens are among them exactly when the answer may end here. Only the
-        first of `forced`, where there are any. None when any token may come.
+        End-of-generation tokens are among them exactly when the answer may end here. None when any
+        token may come.
         """
         ...
 
@@ -24,7 +24,7 @@ class Constraint(Protocol):
         ...
 
     def forced(self) -> Sequence[int]:
-        """Tokens of the only text that fits here, which all do; none where there is a choice."""
+        """Tokens of the only text that fits here; none where there is a choice."""
         ...
 
     def masks_behind(self, draft: Sequence[int]) -> Sequence[memoryview | None]:

@@ -111,7 +111,7 @@ def open_speculation(
     draft: Model | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Speculation | None:
-    """What drafts for the sequences of a session; None without one.
+    """What drafts for the sequences of a session; None where nothing can.
 
     Args:
         model: The session's.
@@ -130,7 +130,7 @@ def open_speculation(
         # A wrong guess leaves a tail, which has to be dropped again.
         if draft is not None:
             _logger.warning("this model cannot take guesses back: its draft model is not used")
-        return Speculation(guesses=False)
+        return None
     if config.speculation == "off":
         return Speculation(guesses=False)
     if draft is None:

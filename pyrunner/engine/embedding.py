@@ -35,26 +35,19 @@ class Embeddings:
             InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
             ContextLengthError: An input is longer than the model takes.
         """
-        self._check(inputs)
-        return self._embed(inputs, normalize=normalize)
-
-    def _check(self, inputs: Sequence[Sequence[int]]) -> None:
-        n_most, n_vocab = self._opened().n_tokens_max, self._model.n_vocab
-        if not inputs:
+        embedder = self._opened()
+        if not inputs or not all(inputs):
             raise InvalidParameterError(param="input", problem="is empty")
-        for i, tokens in enumerate(inputs):
-            name = f"input[{i}]" if len(inputs) > 1 else "input"
-            if not tokens:
-                raise InvalidParameterError(param=name, problem="is empty")
-            if len(tokens) > n_most:
-                raise ContextLengthError(n_tokens=len(tokens), n_ctx=n_most, what=f"'{name}'")
+        n_vocab = self._model.n_vocab
+        for tokens in inputs:
+            if len(tokens) > embedder.n_tokens_max:
+                raise ContextLengthError(n_tokens=len(tokens), n_ctx=embedder.n_tokens_max)
             if min(tokens) < 0 or max(tokens) >= n_vocab:
-                problem = f"has a token outside 0..{n_vocab - 1}"
-                raise InvalidParameterError(param=name, problem=problem)
-
-    def _embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview | None:
+                raise InvalidParameterError(
+                    param="input", problem=f"has a token outside 0..{n_vocab - 1}"
+                )
         packed = list(chain.from_iterable(inputs))
-        return self._opened().embed(packed, [len(tokens) for tokens in inputs], normalize)
+        return embedder.embed(packed, [len(tokens) for tokens in inputs], normalize)
 
     def interrupt(self) -> None:
         """Stop the embedding that is running, if one is. Any thread."""
@@ -64,9 +57,8 @@ class Embeddings:
 
     def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
         """Embed into one value per input, equal inputs once; see `rows` for None and the errors."""
-        self._check(inputs)
         places = {each: i for i, each in enumerate(dict.fromkeys(map(tuple, inputs)))}
-        memory = self._embed(tuple(places), normalize=normalize)
+        memory = self.rows(tuple(places), normalize=normalize)
         if memory is None:
             return None
         rows = memory.cast("B")

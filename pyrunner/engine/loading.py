@@ -16,7 +16,7 @@ from pyrunner.config import (
     EngineConfig,
     check_engine,
 )
-from pyrunner.engine.speculation import N_DRAFTS
+from pyrunner.engine.speculation import N_DRAFTS, N_FORCED
 from pyrunner.errors import ModelLoadError, OutOfMemoryError
 from pyrunner.gguf import (
     CACHE_TYPES,
@@ -150,7 +150,7 @@ def open_session(model: Model, config: EngineConfig, *, n_threads: int) -> Sessi
         type_k=CACHE_TYPES[config.cache_type_k],
         type_v=CACHE_TYPES[config.cache_type_v],
         flash_attention=flash_attention,
-        n_drafts=N_DRAFTS,
+        n_drafts=N_DRAFTS if config.speculation == "auto" else N_FORCED,
     )
 
 

@@ -50,8 +50,9 @@ def pairs(model: "Model", query: str, documents: Sequence[str], n_most: int) -> 
         pair = paired(document)
         n_tokens += len(pair)
         if len(pair) > n_most:
-            what = f"'documents[{i}]' with the query"
-            raise ContextLengthError(n_tokens=len(pair), n_ctx=n_most, what=what)
+            raise ContextLengthError(
+                n_tokens=len(pair), n_ctx=n_most, param=f"documents[{i}]", beside="query"
+            )
         if n_tokens > MAX_PAIRS_TOKENS:
             raise InvalidParameterError(
                 param="documents",

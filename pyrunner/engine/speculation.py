@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 
 N_DRAFTS = 64
 """Rows of drafts in one step at most; each may need a row of logits."""
+N_FORCED = 16
+"""The same where nothing is drafted but what is forced."""
 
 
 class Source(enum.Enum):
@@ -164,6 +166,7 @@ class Speculation:
 
     def __init__(self, guesser: Guesser | None = None, *, guesses: bool = True) -> None:
         self.guesses = guesses
+        self._n_drafts = N_DRAFTS if guesses else N_FORCED
         self._costs = PassCosts()
         self._guesser = guesser
         self._trust = Acceptance(Source.DRAFTED.value)
@@ -211,7 +214,7 @@ class Speculation:
         if not found:
             return {}
         candidates = [_candidate(drafters[lane][0], draft) for lane, draft in found.items()]
-        length = choose_length(n_running, candidates, self._costs, N_DRAFTS)
+        length = choose_length(n_running, candidates, self._costs, self._n_drafts)
         if length == 0:
             return {}
         cut = {lane: drafters[lane][0].cut(draft, length) for lane, draft in found.items()}
@@ -288,7 +291,7 @@ class Speculation:
         }
         if not asking:
             return {}
-        best = choose(n_running, without, self._costs, N_DRAFTS)
+        best = choose(n_running, without, self._costs, self._n_drafts)
         beside = [_candidate(drafters[lane][0], draft) for lane, draft in kept.items()]
 
         def promise(chosen: Collection[Guessable]) -> Choice:
@@ -299,7 +302,7 @@ class Speculation:
                 n_running,
                 beside + candidates,
                 self._costs,
-                N_DRAFTS,
+                self._n_drafts,
                 lambda length: guesser.drafting_s(len(chosen), min(length, guesser.n_most)),
             )
 

@@ -5,6 +5,7 @@ holds up all others: beside one busy process two threads on two cores do 0.6 of 
 (docs/benchmarks.md).
 """
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -31,6 +32,14 @@ _SHARED = 0.5
 _TOLERATED = 0.15
 """How much less of it counts as sharing, too: who shares does not always want all it gets. More
 would take our own server and its clients, who do a little for each token, for such a process."""
+_LEAST_WAITING = 0.05
+"""Of all threads, what has to wait before any is given up: many wait a little now and then."""
+_LONGEST_PATIENCE_S = 4.0
+"""Until a core is tried again that was lost each time."""
+_RELAPSE_S = 1.0
+"""Who loses a core again within this after taking it back waits twice as long the next time."""
+_LOOK_SHARE = 0.02
+"""Of the time, what looks may take at most: they read a file for each thread."""
 _GRANTED = 0.4
 """A process that wants a core gets two thirds of one beside two threads of ours on two cores; it
 counts as wanting all of it from 0.6 on."""
@@ -141,7 +150,9 @@ def give_way(n_threads: int, n_waiting: float) -> int:
         `n_threads`, or a smaller power of two.
     """
     n_sharing = int((n_waiting + _TOLERATED) / _SHARED)
-    return _power_of_two(n_threads - n_sharing) if n_sharing else n_threads
+    if n_sharing == 0 or n_waiting < _LEAST_WAITING * n_threads:
+        return n_threads
+    return _power_of_two(n_threads - n_sharing)
 
 
 def _power_of_two(n_threads: int) -> int:
@@ -171,6 +182,11 @@ class ThreadGovernor:
         self.n_threads = n_most
         self._load = cpu_load.load(root)
         self._own = cpu_load.own_time(root)
+        self._seen = (self._own.at_s, self._own.used_s)
+        self._look_s = 0.0
+        self._took_back_s = -math.inf
+        self._patience_s = _INTERVAL_S
+        self._patient_until_s = -math.inf
 
     def follow(self) -> None:
         """Between two passes: tell all users when the number has changed."""
@@ -189,29 +205,42 @@ class ThreadGovernor:
             return False
         old, now_s = self.n_threads, time.monotonic()
         if self._suspects_loss(now_s):
-            self.n_threads = self._without_those_that_share()
+            self.n_threads = self._without_those_that_share(now_s)
         if self.n_threads == old and now_s - load.at_s >= _INTERVAL_S:
-            self.n_threads = min(self._as_many_as_are_free(load), 2 * old)
+            most = 2 * old if now_s >= self._patient_until_s else old
+            self.n_threads = min(self._as_many_as_are_free(load), most)
+            if self.n_threads > old:
+                self._took_back_s = now_s
         return self.n_threads != old
 
     def _suspects_loss(self, now_s: float) -> bool:
         """Whether this process has lost part of its cores: each look reads files, this does not."""
-        passed_s = now_s - self._own.at_s
-        used_s = time.process_time() - self._own.used_s
-        return passed_s >= _SUSPICION_S and used_s < _USED * self.n_threads * passed_s
+        seen_s, seen_used_s = self._seen
+        passed_s = now_s - seen_s
+        if self.n_threads == 1 or passed_s < max(_SUSPICION_S, self._look_s / _LOOK_SHARE):
+            return False
+        used_s = time.process_time()
+        self._seen = (now_s, used_s)
+        return used_s - seen_used_s < _USED * self.n_threads * passed_s
 
-    def _without_those_that_share(self) -> int:
+    def _without_those_that_share(self, now_s: float) -> int:
         before, self._own = self._own, cpu_load.own_time(self._root)
+        self._look_s = self._own.at_s - now_s
         n_left = give_way(self.n_threads, self._own.n_waiting_since(before))
         if n_left < self.n_threads:
-            self._load = cpu_load.load(self._root)  # what the others do with all of it counts
+            self._load = cpu_load.load(self._root) or self._load  # of all that the others do now
+            is_again = now_s - self._took_back_s < _RELAPSE_S
+            longer_s = min(2 * self._patience_s, _LONGEST_PATIENCE_S)
+            self._patience_s = longer_s if is_again else _INTERVAL_S
+            self._patient_until_s = now_s + self._patience_s
         return n_left
 
     def _as_many_as_are_free(self, before: cpu_load.Load) -> int:
-        now = self._load = cpu_load.load(self._root)
+        now = cpu_load.load(self._root)
         self._own = cpu_load.own_time(self._root)
         if now is None:
             return self.n_threads
+        self._load = now
         n_most = min(self._n_most, n_threads_default(self._root))
         n_busy = now.n_busy_since(before)
         return choose_threads(n_most, _n_cores(), len(now.processors), n_busy)

@@ -12,24 +12,34 @@ class InvalidRequestError(PyrunnerError, ValueError):
 
 
 class ContextLengthError(InvalidRequestError):
-    """A prompt, or what else a request gives the model to read, does not fit the context."""
+    """A prompt, or what another parameter gives the model to read, does not fit the context."""
 
     code = "context_length_exceeded"
 
     def __init__(
-        self, *, n_tokens: int, n_ctx: int, is_least: bool = False, what: str = "The prompt"
+        self,
+        *,
+        n_tokens: int,
+        n_ctx: int,
+        is_least: bool = False,
+        param: str | None = None,
+        beside: str | None = None,
     ) -> None:
+        what = "The prompt" if param is None else f"'{param}'"
+        with_it = "" if beside is None else f" with the {beside}"
         super().__init__(
-            f"{what} has {'at least ' if is_least else ''}{n_tokens} tokens, "
+            f"{what}{with_it} has {'at least ' if is_least else ''}{n_tokens} tokens, "
             f"but the context holds {n_ctx}. "
             "Shorten it, or load the model with a larger context size.",
             n_tokens=n_tokens,
             n_ctx=n_ctx,
             is_least=is_least,
-            what=what,
+            param=param,
+            beside=beside,
         )
         self.n_tokens = n_tokens
         self.n_ctx = n_ctx
+        self.param = param
 
 
 class InvalidParameterError(InvalidRequestError):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.native  # some import the extension
 _ROOT = Path(__file__).resolve().parents[2]
 _COMMANDS = [
     *sorted((_ROOT / "benchmarks").glob("*.py")),

@@ -12,7 +12,6 @@ from pyrunner.config import EngineConfig
 from pyrunner.engine.embedding import Embeddings
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.threads import ThreadGovernor
-from pyrunner.errors import InvalidRequestError
 
 TEXTS = ["one", "two words", "one"]
 
@@ -26,35 +25,17 @@ def test_equal_inputs_have_equal_vectors_and_all_count(engine: Engine) -> None:
 def test_equal_inputs_are_computed_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings = Embeddings(model, n_ctx=256, n_threads=1)
     computed: list[int] = []
-    embed = embeddings._embed
+    rows = embeddings.rows
 
     def counted(inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview | None:
         computed.append(len(inputs))
-        return embed(inputs, normalize=normalize)
+        return rows(inputs, normalize=normalize)
 
-    monkeypatch.setattr(embeddings, "_embed", counted)
+    monkeypatch.setattr(embeddings, "rows", counted)
     result = embeddings.embed([[1, 2], [3], [1, 2], [1, 2]], normalize=True)
     assert computed == [2]
     assert result is not None
     assert len(result.vectors) == 4
-
-
-@pytest.mark.parametrize(
-    ("inputs", "expected"),
-    [
-        ([[1], [1], [2] * 257], r"'input\[2\]' has 257 tokens"),
-        ([[2] * 257], "'input' has 257 tokens"),
-        ([[1], [1], []], r"'input\[2\]' is empty"),
-        ([[1], [1], [-1]], r"'input\[2\]' has a token outside"),
-        ([], "'input' is empty"),
-    ],
-)
-def test_input_that_cannot_be_embedded_is_named(
-    model: Model, inputs: list[list[int]], expected: str
-) -> None:
-    embeddings = Embeddings(model, n_ctx=256, n_threads=1)
-    with pytest.raises(InvalidRequestError, match=expected):
-        embeddings.embed(inputs, normalize=True)
 
 
 class _Decided(ThreadGovernor):

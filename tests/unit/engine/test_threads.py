@@ -53,6 +53,8 @@ def test_threads_are_left_to_who_uses_them(n_most, n_cores, n_processors, n_busy
         (3, 0.5, 2),
         (4, 0.5, 2),
         (8, 0.9, 4),
+        (16, 0.5, 16),  # each waits a little
+        (16, 1.0, 8),
         (16, 9.0, 1),
     ],
 )
@@ -139,11 +141,40 @@ def test_threads_that_a_quota_makes_wait_are_not_given_up(machine):
         assert not governor.update()
 
 
-def test_long_passes_with_losses_do_not_keep_the_governor_from_coming_back(machine):
+def test_who_comes_in_the_middle_is_noticed_soon(machine):
     governor = machine.governor(2)
-    machine.pass_time(0.3, 0.5, n_own=1.5, n_waiting=0.5)
+    for _ in range(7):
+        machine.pass_time(0.03, 0.0)
+        assert not governor.update()
+    machine.pass_time(0.03, 0.5, n_own=1.5, n_waiting=0.5)
+    assert not governor.update()  # of all the time since the last look it is little
+    machine.pass_time(0.03, 0.5, n_own=1.5, n_waiting=0.5)
     assert (governor.update(), governor.n_threads) == (True, 1)
-    machine.pass_time(0.3, 0.0, n_own=0.7)  # a suspicion, and time to look
+
+
+def test_core_that_is_lost_each_time_is_tried_less_and_less_often(machine):
+    governor = machine.governor(2)
+    n_changes = 0
+    for _ in range(1000):  # 30 s beside a process that uses half a core
+        shares = governor.n_threads == 2
+        waiting = 0.5 if shares else 0.0
+        machine.pass_time(0.03, 0.5, n_own=governor.n_threads - waiting, n_waiting=waiting)
+        n_changes += governor.update()
+    assert 10 < n_changes < 30
+    machine.pass_time(4.0, 0.0, n_own=1.0)
+    governor.update()
+    assert governor.n_threads == 2
+
+
+def test_load_that_cannot_be_read_once_does_not_stop_the_governor(machine, monkeypatch):
+    governor = machine.governor(2)
+    with monkeypatch.context() as broken:
+        broken.setattr(cpu_load, "load", lambda _root: None)
+        machine.pass_time(0.3, 0.5, n_own=1.5, n_waiting=0.5)
+        assert (governor.update(), governor.n_threads) == (True, 1)
+        machine.pass_time(0.3, 0.0, n_own=1.0)
+        assert not governor.update()
+    machine.pass_time(0.3, 0.0, n_own=1.0)
     assert (governor.update(), governor.n_threads) == (True, 2)
 
 
