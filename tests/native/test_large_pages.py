@@ -129,15 +129,16 @@ def test_weights_move_while_others_compute(path: Path) -> None:
 
 def test_a_model_that_goes_takes_its_large_pages_along(path: Path) -> None:
     gc.collect()  # what other tests left
-    n_before = anonymous_bytes()
     model = _loaded(path)
+    n_loaded = anonymous_bytes()
     pages = LargePages(model)
     n_bytes = pages.n_left_bytes
     assert pages.move(n_bytes)
-    assert anonymous_bytes() - n_before >= n_bytes
+    assert anonymous_bytes() - n_loaded >= n_bytes
     del model, pages
     assert mapped_bytes(path) == 0
-    assert anonymous_bytes() - n_before < n_bytes // 2
+    # A sanitizer keeps what else the model had for a while after it was freed.
+    assert anonymous_bytes() - n_loaded < n_bytes // 2
 
 
 def test_weights_that_were_read_have_no_file_to_leave(path: Path) -> None:
