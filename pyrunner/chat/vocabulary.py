@@ -7,6 +7,8 @@ from llguidance import LLTokenizer, TokenizerWrapper
 from pyrunner import _native
 from pyrunner.errors import InvalidParameterError
 
+_BREAK = "\n"
+
 
 class Vocabulary:
     """The tokens of a model as the texts they add to an answer. Any thread once made.
