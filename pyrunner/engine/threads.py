@@ -181,8 +181,7 @@ class ThreadGovernor:
         self._root = root
         self.n_threads = n_most
         self._load = cpu_load.load(root)
-        self._own = cpu_load.own_time(root)
-        self._seen = (self._own.at_s, self._own.used_s)
+        self._note_own()
         self._look_s = 0.0
         self._took_back_s = -math.inf
         self._patience_s = _INTERVAL_S
@@ -224,7 +223,8 @@ class ThreadGovernor:
         return used_s - seen_used_s < _USED * self.n_threads * passed_s
 
     def _without_those_that_share(self, now_s: float) -> int:
-        before, self._own = self._own, cpu_load.own_time(self._root)
+        before = self._own
+        self._note_own()
         self._look_s = self._own.at_s - now_s
         n_left = give_way(self.n_threads, self._own.n_waiting_since(before))
         if n_left < self.n_threads:
@@ -237,10 +237,14 @@ class ThreadGovernor:
 
     def _as_many_as_are_free(self, before: cpu_load.Load) -> int:
         now = cpu_load.load(self._root)
-        self._own = cpu_load.own_time(self._root)
+        self._note_own()
         if now is None:
             return self.n_threads
         self._load = now
         n_most = min(self._n_most, n_threads_default(self._root))
         n_busy = now.n_busy_since(before)
         return choose_threads(n_most, _n_cores(), len(now.processors), n_busy)
+
+    def _note_own(self) -> None:
+        self._own = cpu_load.own_time(self._root)
+        self._seen = (self._own.at_s, self._own.used_s)
