@@ -181,7 +181,8 @@ class ThreadGovernor:
         self._root = root
         self.n_threads = n_most
         self._load = cpu_load.load(root)
-        self._note_own()
+        self._own = cpu_load.own_time(root)
+        self._seen = (self._own.at_s, self._own.used_s)
         self._look_s = 0.0
         self._took_back_s = -math.inf
         self._patience_s = _INTERVAL_S
