@@ -61,11 +61,11 @@ def load(root: Path = Path("/")) -> Load | None:
     try:
         processors = frozenset(os.sched_getaffinity(0))
         ticks_per_s = os.sysconf("SC_CLK_TCK")
+        names = {f"cpu{each}" for each in processors}
+        lines = [line.split() for line in read(root / "proc/stat").splitlines()]
+        ticks = [_busy_ticks(line[1:]) for line in lines if line and line[0] in names]
     except (AttributeError, OSError, ValueError):
         return None
-    names = {f"cpu{each}" for each in processors}
-    lines = [line.split() for line in read(root / "proc/stat").splitlines()]
-    ticks = [_busy_ticks(line[1:]) for line in lines if line and line[0] in names]
     if not ticks:
         return None
     return Load(time.monotonic(), processors, sum(ticks) / ticks_per_s, time.process_time())

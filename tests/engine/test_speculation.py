@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,12 +220,12 @@ def test_memory_that_cannot_go_back_is_never_given_a_draft(sides: Sides) -> None
     ],
 )
 def test_no_way_of_choosing_keeps_an_answer_from_what_is_forced(
-    sides: Sides, changes: dict[str, float]
+    sides: Sides, changes: dict[str, Any]
 ) -> None:
     output = OutputFormat(kind=OutputKind.REGEX, text=f"{_FORCED}[ab]{{3}}", param="regex")
     constraint = Grammars(sides.model).constraint(output)
     biases = tuple((token, -100.0) for token in set(constraint.forced()))
-    sampling = replace(GREEDY, logit_bias=biases, **changes)  # type: ignore[arg-type]  # its fields
+    sampling = replace(GREEDY, logit_bias=biases, **changes)
     talk = _Talk(sides.model, replace(CONFIG, speculation="off"))
     talk.ask(_request(1, _draw(10, seed=15), constraint=constraint, sampling=sampling))
     assert talk.text[1].startswith(_FORCED)

@@ -35,7 +35,11 @@ def test_load_is_of_the_processors_that_are_ours(tmp_path, monkeypatch):
     assert now.busy_s == pytest.approx((136 + 400) / 100)
 
 
-def test_no_load_where_nothing_tells(tmp_path):
+@pytest.mark.parametrize("stat", ["", "intr 12 3\n", "cpu0 1 2 3\n", "cpu0 a b c d e f g h\n"])
+def test_no_load_where_nothing_tells(tmp_path, monkeypatch, stat):
+    assert load(tmp_path) is None
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0}, raising=False)
+    _write(tmp_path / "proc/stat", stat)
     assert load(tmp_path) is None
 
 
@@ -78,7 +82,6 @@ def test_thread_that_shares_its_processor_waits():
     one = {min(processors)}
     busy = f"import os\nos.sched_setaffinity(0, {one})\nwhile True: pass"
     process = subprocess.Popen([sys.executable, "-c", busy])
-
     is_over = threading.Event()
 
     def spin() -> None:
