@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.system_files import write_file
 from support.waits import until
 
 from pyrunner.engine.cpu_load import Load, OwnTime, load, own_time
@@ -20,15 +21,10 @@ intr 12 3
 """
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
 def test_load_is_of_the_processors_that_are_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 2}, raising=False)
     monkeypatch.setattr(os, "sysconf", lambda _name: 100)
-    _write(tmp_path / "proc/stat", _STAT)
+    write_file(tmp_path / "proc/stat", _STAT)
     now = load(tmp_path)
     assert now is not None
     assert now.processors == {0, 2}
@@ -39,7 +35,7 @@ def test_load_is_of_the_processors_that_are_ours(tmp_path, monkeypatch):
 def test_no_load_where_nothing_tells(tmp_path, monkeypatch, stat):
     assert load(tmp_path) is None
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0}, raising=False)
-    _write(tmp_path / "proc/stat", stat)
+    write_file(tmp_path / "proc/stat", stat)
     assert load(tmp_path) is None
 
 
@@ -58,12 +54,12 @@ def test_others_used_what_we_did_not(processors, busy_s, own_s, expected):
 
 
 def test_own_time_sums_threads_and_groups(tmp_path):
-    _write(tmp_path / "proc/self/task/1/schedstat", "7 1000000000 3\n")
-    _write(tmp_path / "proc/self/task/2/schedstat", "7 500000000 3\n")
-    _write(tmp_path / "proc/self/task/3/schedstat", "")
-    _write(tmp_path / "proc/self/cgroup", "4:cpu,cpuacct:/x\n0::/a\n")
-    _write(tmp_path / "sys/fs/cgroup/a/cpu.stat", "usage_usec 5\nnr_throttled 2\n")
-    _write(tmp_path / "sys/fs/cgroup/cpu/x/cpu.stat", "nr_periods 9\nnr_throttled 3\n")
+    write_file(tmp_path / "proc/self/task/1/schedstat", "7 1000000000 3\n")
+    write_file(tmp_path / "proc/self/task/2/schedstat", "7 500000000 3\n")
+    write_file(tmp_path / "proc/self/task/3/schedstat", "")
+    write_file(tmp_path / "proc/self/cgroup", "4:cpu,cpuacct:/x\n0::/a\n")
+    write_file(tmp_path / "sys/fs/cgroup/a/cpu.stat", "usage_usec 5\nnr_throttled 2\n")
+    write_file(tmp_path / "sys/fs/cgroup/cpu/x/cpu.stat", "nr_periods 9\nnr_throttled 3\n")
     now = own_time(tmp_path)
     assert (now.waited_s, now.n_throttled) == (1.5, 5)
 

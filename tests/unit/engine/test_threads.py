@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.system_files import write_file
 from support.waits import until
 
 from pyrunner.engine import cpu_load, threads
@@ -201,11 +202,6 @@ def test_governor_follows_the_processors_it_may_use(machine):
     assert not governor.update()  # never more than at first
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
 @pytest.mark.parametrize(
     ("own", "parent", "mount", "expected"),
     [
@@ -219,45 +215,45 @@ def _write(path: Path, text: str) -> None:
 )
 def test_quota_is_the_smallest_of_a_group_and_those_above(machine, own, parent, mount, expected):
     machine.processors = set(range(4))
-    _write(machine.root / "proc/self/cgroup", "0::/a/b\n")
+    write_file(machine.root / "proc/self/cgroup", "0::/a/b\n")
     group = machine.root / "sys/fs/cgroup"
-    _write(group / "a/b/cpu.max", own)
-    _write(group / "a/cpu.max", parent)
-    _write(group / "cpu.max", mount)
+    write_file(group / "a/b/cpu.max", own)
+    write_file(group / "a/cpu.max", parent)
+    write_file(group / "cpu.max", mount)
     assert n_threads_default(machine.root) == expected
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("-1\n", 4), ("150000\n", 2)])
 def test_quota_of_an_old_group(machine, quota, expected):
     machine.processors = set(range(4))
-    _write(machine.root / "proc/self/cgroup", "4:cpu,cpuacct:/x\n0::/\n")
-    _write(machine.root / "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", quota)
-    _write(machine.root / "sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n")
+    write_file(machine.root / "proc/self/cgroup", "4:cpu,cpuacct:/x\n0::/\n")
+    write_file(machine.root / "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", quota)
+    write_file(machine.root / "sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n")
     assert n_threads_default(machine.root) == expected
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(0, 4), (1, 1), (4, 4), (5, 4), (512, 4)])
 def test_no_more_threads_than_processors(machine, caplog, asked, expected):
     machine.processors = set(range(4))
-    _write(machine.root / "proc/self/cgroup", "0::/\n")
+    write_file(machine.root / "proc/self/cgroup", "0::/\n")
     assert n_threads_most(asked, machine.root) == expected
     assert ("may use 4 processors" in caplog.text) == (asked > expected)
 
 
 def test_no_more_threads_than_the_quota_lets_run(machine):
     machine.processors = set(range(4))
-    _write(machine.root / "proc/self/cgroup", "0::/\n")
-    _write(machine.root / "sys/fs/cgroup/cpu.max", "200000 100000\n")
+    write_file(machine.root / "proc/self/cgroup", "0::/\n")
+    write_file(machine.root / "sys/fs/cgroup/cpu.max", "200000 100000\n")
     assert n_threads_most(3, machine.root) == 2
 
 
 def test_governor_follows_the_quota(machine):
     machine.processors = set(range(4))
     governor = machine.governor(4)
-    _write(machine.root / "proc/self/cgroup", "0::/a\n")
+    write_file(machine.root / "proc/self/cgroup", "0::/a\n")
     seen = []
     for quota in ("300000", "100000", "max", "max"):
-        _write(machine.root / "sys/fs/cgroup/a/cpu.max", f"{quota} 100000\n")
+        write_file(machine.root / "sys/fs/cgroup/a/cpu.max", f"{quota} 100000\n")
         machine.pass_time(0.3, 0.0)
         assert governor.update()
         seen.append(governor.n_threads)
