@@ -51,7 +51,7 @@ Status kv_truncate(llama_context * context, int32_t lane, int32_t n_keep) noexce
     return llama_memory_seq_rm(llama_get_memory(context), lane, n_keep, -1) ? kOk : kUnsupported;
 }
 
-Status kv_save(llama_context * context, int32_t lane, std::vector<uint8_t> & blob) noexcept try {
+Status kv_save(llama_context * context, int32_t lane, LaneBlob & blob) noexcept try {
     blob.resize(llama_state_seq_get_size(context, lane));
     const size_t n_bytes = llama_state_seq_get_data(context, blob.data(), blob.size(), lane);
     return n_bytes == blob.size() ? kOk : kInternal;
@@ -61,8 +61,7 @@ Status kv_save(llama_context * context, int32_t lane, std::vector<uint8_t> & blo
     return kInternal;
 }
 
-Status kv_restore(llama_context * context, int32_t lane, const std::vector<uint8_t> & blob) noexcept
-    try {
+Status kv_restore(llama_context * context, int32_t lane, const LaneBlob & blob) noexcept try {
     const size_t n_bytes = llama_state_seq_set_data(context, blob.data(), blob.size(), lane);
     if (n_bytes == 0) {
         kv_clear(context, lane);

@@ -2,11 +2,11 @@
 // thread only; `lane` must be in range (the session checks).
 #pragma once
 
+#include "lane_blob.h"
 #include "status.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 struct llama_context;
 
@@ -29,13 +29,12 @@ void kv_clear(llama_context * context, int32_t lane) noexcept;
 Status kv_truncate(llama_context * context, int32_t lane, int32_t n_keep) noexcept;
 
 // Copies what the lane holds into `blob`, which is resized.
-Status kv_save(llama_context * context, int32_t lane, std::vector<uint8_t> & blob) noexcept;
+Status kv_save(llama_context * context, int32_t lane, LaneBlob & blob) noexcept;
 
 // Replaces what the lane holds by a blob that kv_save made in a context with as many lanes, of the
 // same model and types of cells: this one, an earlier one, or one of another process. llama.cpp
 // aborts over some that do not fit, so one of another layout was converted (kv_blob.h), and one
 // from disk has its key and digest checked. On failure the lane is empty.
-Status
-kv_restore(llama_context * context, int32_t lane, const std::vector<uint8_t> & blob) noexcept;
+Status kv_restore(llama_context * context, int32_t lane, const LaneBlob & blob) noexcept;
 
 } // namespace pyrunner

@@ -1,5 +1,6 @@
 #include "kv_blob.h"
 
+#include <cassert>
 #include <cstring>
 #include <optional>
 
@@ -15,7 +16,7 @@ constexpr uint64_t kMaxRowBytes = uint64_t{1} << 32;
 // Reads what may be anything; after the first read that does not fit, all fail.
 class Reader {
 public:
-    explicit Reader(const std::vector<uint8_t> & blob) : blob_(blob) {}
+    explicit Reader(const LaneBlob & blob) : blob_(blob) {}
 
     size_t at() const noexcept { return at_; }
     size_t n_left() const noexcept { return blob_.size() - at_; }
@@ -36,7 +37,7 @@ public:
     }
 
 private:
-    const std::vector<uint8_t> & blob_;
+    const LaneBlob & blob_;
     size_t at_ = 0;
 };
 
@@ -129,7 +130,7 @@ std::optional<Section> read_cache(Reader & reader, int32_t n_streams, const Vari
 }
 
 // All caches of a blob; none when it is something else. Models with sliding windows have two.
-std::vector<Section> read_caches(const std::vector<uint8_t> & blob, int32_t n_streams) {
+std::vector<Section> read_caches(const LaneBlob & blob, int32_t n_streams) {
     for (const Variant & variant : kVariants) {
         Reader reader(blob);
         std::vector<Section> sections;
@@ -150,38 +151,48 @@ std::vector<Section> read_caches(const std::vector<uint8_t> & blob, int32_t n_st
     return {};
 }
 
-void append(std::vector<uint8_t> & out, const uint8_t * data, size_t n_bytes) {
-    out.insert(out.end(), data, data + n_bytes);
-}
+// Puts pieces behind each other into bytes that are there already.
+class Writer {
+public:
+    explicit Writer(LaneBlob & out) : out_(out) {}
+    size_t n_written() const noexcept { return at_; }
+
+    void put(const void * data, size_t n_bytes) {
+        assert(n_bytes <= out_.size() - at_);
+        std::memcpy(out_.data() + at_, data, n_bytes);
+        at_ += n_bytes;
+    }
+
+private:
+    LaneBlob & out_;
+    size_t at_ = 0;
+};
 
 } // namespace
 
-bool is_kv_blob(const std::vector<uint8_t> & blob, int32_t n_streams) {
+bool is_kv_blob(const LaneBlob & blob, int32_t n_streams) {
     return !read_caches(blob, n_streams).empty();
 }
 
-bool convert_kv_blob(const std::vector<uint8_t> & blob,
-                     int32_t n_from,
-                     int32_t n_to,
-                     std::vector<uint8_t> & out) {
+bool convert_kv_blob(const LaneBlob & blob, int32_t n_from, int32_t n_to, LaneBlob & out) {
     const std::vector<Section> sections = read_caches(blob, n_from);
     if (sections.empty() || n_to < 1) {
         return false;
     }
     const uint32_t none = 0;
     const auto n_streams = static_cast<uint32_t>(n_to);
-    const auto * none_bytes = reinterpret_cast<const uint8_t *>(&none);
-    out.clear();
-    out.reserve(blob.size() + sections.size() * static_cast<size_t>(n_to) * sizeof(none));
-    append(out, blob.data(), kHeadBytes);
+    out.resize(blob.size() + sections.size() * static_cast<size_t>(n_to) * sizeof(none));
+    Writer writer(out);
+    writer.put(blob.data(), kHeadBytes);
     for (const Section & section : sections) {
-        append(out, reinterpret_cast<const uint8_t *>(&n_streams), sizeof(n_streams));
+        writer.put(&n_streams, sizeof(n_streams));
         // llama.cpp restores the cells into the stream of the sequence, whichever had them.
-        append(out, blob.data() + section.begin, section.end - section.begin);
+        writer.put(blob.data() + section.begin, section.end - section.begin);
         for (uint32_t i = section.end == 0 ? 0 : 1; i < n_streams; i++) {
-            append(out, none_bytes, sizeof(none));
+            writer.put(&none, sizeof(none));
         }
     }
+    out.resize(writer.n_written());
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include "backend.h"
 #include "choosing.h"
 #include "hidden_rows.h"
+#include "lane_blob.h"
 #include "model.h"
 #include "sampler.h"
 #include "status.h"
@@ -129,8 +130,8 @@ public:
     // whose cells are lost; an error leaves it empty. The blob is of this session, or of another
     // one of the same model and types of cells; `n_lanes` is that of the layout it was saved in.
     // kUnsupported: this memory type cannot travel, or not to another layout.
-    Status save_lane(int32_t lane, std::vector<uint8_t> & blob) noexcept;
-    Status restore_lane(int32_t lane, const std::vector<uint8_t> & blob, int32_t n_lanes) noexcept;
+    Status save_lane(int32_t lane, LaneBlob & blob) noexcept;
+    Status restore_lane(int32_t lane, const LaneBlob & blob, int32_t n_lanes) noexcept;
     // Takes from an open lane what makes it one, so that it is closed, and gives it to a closed
     // lane; cells are untouched.
     Status detach_lane(int32_t lane, OpenLane & out) noexcept;
@@ -192,7 +193,6 @@ private:
     std::vector<int32_t> n_seq_ids_;   // all ones; llama_batch wants it
     std::vector<int32_t *> seq_ids_;
     std::string piece_;
-    std::vector<uint8_t> blob_;
 
     std::atomic<bool> is_interrupted_{false};
     bool is_chunk_running_ = false; // the abort callback spares running sequences

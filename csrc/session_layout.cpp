@@ -16,10 +16,11 @@ Status Session::move_lane(int32_t from, int32_t to) noexcept {
         lanes_[static_cast<size_t>(to)].is_open()) {
         return kBadArgument;
     }
-    Status status = kv_save(context_, from, blob_);
+    LaneBlob blob;
+    Status status = kv_save(context_, from, blob);
     if (status == kOk) {
         kv_clear(context_, to);
-        status = kv_restore(context_, to, blob_);
+        status = kv_restore(context_, to, blob);
     }
     set_length(to, 0);
     if (status != kOk) {
@@ -30,23 +31,22 @@ Status Session::move_lane(int32_t from, int32_t to) noexcept {
     return clear_lane(from);
 }
 
-Status Session::save_lane(int32_t lane, std::vector<uint8_t> & blob) noexcept {
+Status Session::save_lane(int32_t lane, LaneBlob & blob) noexcept {
     return !is_lane(lane) || is_begun_ ? kBadArgument : kv_save(context_, lane, blob);
 }
 
-Status Session::restore_lane(int32_t lane,
-                             const std::vector<uint8_t> & blob,
-                             int32_t n_lanes) noexcept try {
+Status Session::restore_lane(int32_t lane, const LaneBlob & blob, int32_t n_lanes) noexcept try {
     if (!is_lane(lane) || is_begun_ || lanes_[static_cast<size_t>(lane)].is_open()) {
         return kBadArgument;
     }
     kv_clear(context_, lane);
     set_length(lane, 0);
     const bool is_foreign = n_lanes != params_.n_lanes;
-    if (is_foreign && !convert_kv_blob(blob, n_lanes, params_.n_lanes, blob_)) {
+    LaneBlob converted;
+    if (is_foreign && !convert_kv_blob(blob, n_lanes, params_.n_lanes, converted)) {
         return kUnsupported;
     }
-    const Status status = kv_restore(context_, lane, is_foreign ? blob_ : blob);
+    const Status status = kv_restore(context_, lane, is_foreign ? converted : blob);
     lengths_[static_cast<size_t>(lane)] = kv_length(context_, lane);
     return status;
 } catch (const std::bad_alloc &) {

@@ -3,15 +3,15 @@
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_WRITABLE
 from cython.operator cimport dereference as deref
-from libc.stdint cimport int8_t, int32_t, uint8_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, uint64_t
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from pyrunner._native.core cimport (
     CppDraftHeads, CppDraftModel, CppEmbedder, CppLargePages, CppModel, CppOpenLane, CppSession,
-    DraftParams, DraftPart, DryParams, HeadPart, LogLine, ModelParams, SamplerParams, SessionParams,
-    Status, StepPlan, StepResult, TextFrame, backend_commit, backend_devices, backend_init,
-    draft_obstacle, is_kv_blob, log_ring_take, native_quantize,
+    DraftParams, DraftPart, DryParams, HeadPart, LaneBlob, LogLine, ModelParams, SamplerParams,
+    SessionParams, Status, StepPlan, StepResult, TextFrame, backend_commit, backend_devices,
+    backend_init, draft_obstacle, is_kv_blob, log_ring_take, native_quantize,
 )
 
 from pyrunner._native.status import check

@@ -2,13 +2,13 @@
 cdef class LaneState:
     """What one lane held, in host memory. Any thread may drop it."""
 
-    cdef vector[uint8_t] blob
+    cdef LaneBlob blob
     cdef readonly int32_t n_tokens
     cdef readonly int32_t n_lanes  # of the layout it was saved in; the bytes name it
 
     @staticmethod
     def blank(int32_t n_tokens, size_t n_bytes, int32_t n_lanes):
-        """Room for a state that was kept elsewhere: fill ``view(is_writable=True)``.
+        """Room for a state that was kept elsewhere: fill all of ``view(is_writable=True)``.
 
         SAFETY(native): llama.cpp believes most of what a state says, and aborts over some of it.
         Fill in nothing but what `view` once gave, checked, of a session of the same model,

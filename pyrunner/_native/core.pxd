@@ -145,8 +145,15 @@ cdef extern from "step_buffers.h" namespace "pyrunner" nogil:
         int32_t n_chunk_committed
 
 
+cdef extern from "lane_blob.h" namespace "pyrunner" nogil:
+    cdef cppclass LaneBlob:
+        void resize(size_t n_bytes) except +
+        uint8_t * data() noexcept
+        size_t size() noexcept
+
+
 cdef extern from "kv_blob.h" namespace "pyrunner" nogil:
-    bool is_kv_blob(const vector[uint8_t] & blob, int32_t n_streams) except +
+    bool is_kv_blob(const LaneBlob & blob, int32_t n_streams) except +
 
 
 cdef extern from "session.h" namespace "pyrunner" nogil:
@@ -192,8 +199,8 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status clear_lane(int32_t lane) noexcept
         Status truncate_lane(int32_t lane, int32_t n_keep) noexcept
         Status move_lane(int32_t source, int32_t to) noexcept
-        Status save_lane(int32_t lane, vector[uint8_t] & blob) noexcept
-        Status restore_lane(int32_t lane, const vector[uint8_t] & blob, int32_t n_lanes) noexcept
+        Status save_lane(int32_t lane, LaneBlob & blob) noexcept
+        Status restore_lane(int32_t lane, const LaneBlob & blob, int32_t n_lanes) noexcept
         Status detach_lane(int32_t lane, CppOpenLane & out) noexcept
         Status attach_lane(int32_t lane, CppOpenLane & source) noexcept
         Status set_layout(int32_t n_ctx, int32_t n_lanes) noexcept
