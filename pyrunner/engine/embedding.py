@@ -32,22 +32,33 @@ class Embeddings:
             None when `interrupt` stopped it.
 
         Raises:
+            InvalidParameterError: As from `check`.
+            ContextLengthError: As from `check`.
+        """
+        self.check(inputs)
+        packed = list(chain.from_iterable(inputs))
+        return self._opened().embed(packed, [len(tokens) for tokens in inputs], normalize)
+
+    def check(self, inputs: Sequence[Sequence[int]]) -> None:
+        """Check that all inputs can be embedded, before the time for any is spent.
+
+        Raises:
             InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
             ContextLengthError: An input is longer than the model takes.
         """
-        embedder = self._opened()
-        if not inputs or not all(inputs):
+        if not inputs:
             raise InvalidParameterError(param="input", problem="is empty")
-        n_vocab = self._model.n_vocab
-        for tokens in inputs:
-            if len(tokens) > embedder.n_tokens_max:
-                raise ContextLengthError(n_tokens=len(tokens), n_ctx=embedder.n_tokens_max)
+        n_most, n_vocab = self._opened().n_tokens_max, self._model.n_vocab
+        for i, tokens in enumerate(inputs):
+            param = f"input[{i}]" if len(inputs) > 1 else "input"
+            if not tokens:
+                raise InvalidParameterError(param=param, problem="is empty")
+            if len(tokens) > n_most:
+                raise ContextLengthError(n_tokens=len(tokens), n_ctx=n_most, param=param)
             if min(tokens) < 0 or max(tokens) >= n_vocab:
                 raise InvalidParameterError(
-                    param="input", problem=f"has a token outside 0..{n_vocab - 1}"
+                    param=param, problem=f"has a token outside 0..{n_vocab - 1}"
                 )
-        packed = list(chain.from_iterable(inputs))
-        return embedder.embed(packed, [len(tokens) for tokens in inputs], normalize)
 
     def interrupt(self) -> None:
         """Stop the embedding that is running, if one is. Any thread."""
@@ -57,6 +68,7 @@ class Embeddings:
 
     def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
         """Embed into one value per input, equal inputs once; see `rows` for None and the errors."""
+        self.check(inputs)  # before equal ones are put together, so that errors name their places
         places = {each: i for i, each in enumerate(dict.fromkeys(map(tuple, inputs)))}
         memory = self.rows(tuple(places), normalize=normalize)
         if memory is None:

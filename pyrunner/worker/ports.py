@@ -81,6 +81,10 @@ class Loop(Protocol):
         """Any thread: its `cancel` is about to come. Cuts short what it makes useless."""
         ...
 
+    def check_inputs(self, inputs: Sequence[Sequence[int]]) -> None:
+        """Raise a `PyrunnerError` that names the first input which cannot be embedded."""
+        ...
+
     def embed(
         self, inputs: Sequence[Sequence[int]], *, normalize: bool, request_id: int
     ) -> EmbeddingResult | None:

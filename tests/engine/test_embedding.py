@@ -1,5 +1,6 @@
 """Embeddings of the engine: equal inputs cost once and count each time."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pyrunner.config import EngineConfig
 from pyrunner.engine.embedding import Embeddings
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.threads import ThreadGovernor
+from pyrunner.errors import InvalidRequestError
 
 TEXTS = ["one", "two words", "one"]
 
@@ -36,6 +38,24 @@ def test_equal_inputs_are_computed_once(model: Model, monkeypatch: pytest.Monkey
     assert computed == [2]
     assert result is not None
     assert len(result.vectors) == 4
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        ([], "'input' is empty"),
+        ([[1], [1], []], "'input[2]' is empty"),
+        ([[1], [1], [2] * 257], "'input[2]' has 257 tokens, but the context holds 256"),
+        ([[2] * 257], "'input' has 257 tokens"),
+        ([[1], [1], [-1]], "'input[2]' has a token outside 0.."),
+    ],
+)
+def test_an_input_that_cannot_be_embedded_is_named_by_its_place(
+    model: Model, inputs: list[list[int]], sentence: str
+) -> None:
+    embeddings = Embeddings(model, n_ctx=256, n_threads=1)
+    with pytest.raises(InvalidRequestError, match=re.escape(sentence)):
+        embeddings.embed(inputs, normalize=True)
 
 
 class _Decided(ThreadGovernor):

@@ -143,13 +143,15 @@ class ScriptedLoop:
     def check(self) -> None:
         self.n_checks += 1
 
+    def check_inputs(self, inputs: Sequence[Sequence[int]]) -> None:
+        if any("".join(map(chr, each)) == "refuse" for each in inputs):
+            raise InvalidParameterError(param="input", problem="is refused")
+
     def embed(
         self, inputs: Sequence[Sequence[int]], *, normalize: bool, request_id: int
     ) -> EmbeddingResult | None:
         del request_id
         self.embedded.append(list(inputs))
-        if any("".join(map(chr, each)) == "refuse" for each in inputs):
-            raise InvalidParameterError(param="input", problem="is refused")
         return EmbeddingResult(
             vectors=tuple(bytes([len(each) % 256, normalize] * 4) for each in inputs),
             n_embd=2,
