@@ -1,6 +1,6 @@
 """What llguidance asks of a model's vocabulary."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from llguidance import LLTokenizer, TokenizerWrapper
 
@@ -60,16 +60,24 @@ class _Asked:
     def __call__(self, text: bytes) -> list[int]:
         """The tokens that the model itself would have for a text that the grammar forces."""
         readable = text.decode("utf-8", "replace")
-        tokens = self._model.tokenize(readable, add_special=False)
-        if self._is_said_by(tokens, text) or self.fallback is None:
-            return tokens
-        # Tokenisers that put a space in front do so before a line break.
-        first = self._model.tokenize(_BREAK, add_special=False)
-        behind = self._model.tokenize(_BREAK + readable, add_special=False)
-        if behind[: len(first)] == first and self._is_said_by(behind[len(first) :], text):
-            return behind[len(first) :]
+        for tokens in self._ways_to_say(readable):
+            if b"".join(self.tokens[token] for token in tokens) == text:
+                return tokens
+        if self.fallback is None:  # while llguidance makes the tokenizer that will be it
+            return self._model.tokenize(readable, add_special=False)
         # Bytes that are no characters.
         return self.fallback.greedy_tokenize(readable)
 
-    def _is_said_by(self, tokens: Sequence[int], text: bytes) -> bool:
-        return b"".join(self.tokens[token] for token in tokens) == text
+    def _ways_to_say(self, text: str) -> Iterator[list[int]]:
+        """The model's own first."""
+        # Marks inside a call are control tokens to a model that has them. Those that are not
+        # visible add no text, so that what has one says something else.
+        for are_controls in (True, False):
+            yield self._model.tokenize(text, add_special=False, parse_special=are_controls)
+            # Tokenisers that put a space in front do so before a line break.
+            first = self._model.tokenize(_BREAK, add_special=False)
+            behind = self._model.tokenize(
+                _BREAK + text, add_special=False, parse_special=are_controls
+            )
+            if behind[: len(first)] == first:
+                yield behind[len(first) :]
