@@ -35,7 +35,8 @@ def earlier(path: Path, numbers: Sequence[int]) -> Record:
 def merged(before: Record, rows: Sequence[AnyRow], facts: Mapping[str, object]) -> Record:
     """The rows of both in the table's order; a number that was measured again has only new ones.
 
-    The facts are those of the earlier race; of each new number they say when and on what it was.
+    The facts are those of the earlier race; of each new number they say when and on what it was,
+    and once they say so of all numbers, nothing of the earlier race is left to tell.
     """
     old_rows, old_facts = before
     measured = {number_of(row) for row in rows}
@@ -44,4 +45,8 @@ def merged(before: Record, rows: Sequence[AnyRow], facts: Mapping[str, object]) 
         return list(rows), dict(facts)
     apart = ", ".join(f"{key} {facts[key]}" for key in _FACTS if key in facts)
     again = {f"row {number}": apart for number in sorted(measured)}
-    return sorted([*kept, *rows], key=number_of), old_facts | again
+    shown = sorted([*kept, *rows], key=number_of)
+    told = old_facts | again
+    if all(f"row {number_of(row)}" in told for row in shown):
+        told = {key: value for key, value in told.items() if key not in _FACTS}
+    return shown, told

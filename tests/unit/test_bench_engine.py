@@ -238,6 +238,13 @@ def test_row_that_is_measured_again_leaves_the_others_and_says_when():
     assert facts == {"commit": "a", "machine": "m", "row 2": "measured today, commit b"}
 
 
+def test_facts_of_a_race_go_with_the_last_of_its_rows():
+    before: list[AnyRow] = [_row(), _row(what="2. chats")]
+    told: dict[str, object] = {"commit": "a", "pairs": 5, "row 1": "commit b"}
+    _, facts = record.merged((before, told), [_row(what="2. chats")], {"commit": "c"})
+    assert facts == {"pairs": 5, "row 1": "commit b", "row 2": "commit c"}
+
+
 def test_whole_race_keeps_nothing_of_an_earlier_one(tmp_path):
     path = tmp_path / "engine.json"
     path.write_text("not read")

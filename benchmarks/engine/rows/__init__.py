@@ -40,12 +40,12 @@ class Workload:
 ROWS: dict[int, Workload] = {
     1: Workload(
         title="One stream",
-        minutes=20,
+        minutes=18,
         measure=lambda bench: [*decode.rows(bench)],
     ),
     2: Workload(
         title="Distinct chats at once",
-        minutes=10,
+        minutes=11,
         measure=lambda bench: [*crowd.rows(bench)],
     ),
     3: Workload(
@@ -60,33 +60,33 @@ ROWS: dict[int, Workload] = {
     ),
     5: Workload(
         title="A long prompt arrives while others stream",
-        minutes=3,
+        minutes=3.5,
         measure=lambda bench: [*long_prompt.rows(bench)],
     ),
     6: Workload(
         title="Three times the KV memory",
-        minutes=2,
+        minutes=1,
         measure=lambda bench: [*overfull.rows(bench)],
     ),
     7: Workload(
         title="JSON schema",
-        minutes=5,
+        minutes=4.5,
         measure=lambda bench: [*structured.rows(bench)],
     ),
     8: Workload(
         title="Drafts",
-        minutes=1.5,
+        minutes=5.5,
         measure=speculating.rows,
         has_peers=False,
     ),
     9: Workload(
         title="A busy core",
-        minutes=16,
+        minutes=10,
         measure=lambda bench: [*busy_core.rows(bench)],
     ),
     10: Workload(
         title="Cancelling",
-        minutes=8.5,
+        minutes=4.5,
         measure=lambda bench: [*cancelling.rows(bench)],
         has_peers=False,
     ),
@@ -102,7 +102,7 @@ ROWS: dict[int, Workload] = {
     ),
     13: Workload(
         title="Unload, load, continue",
-        minutes=6,
+        minutes=3.5,
         measure=reloading.rows,
         has_peers=False,
     ),
@@ -113,7 +113,7 @@ ROWS: dict[int, Workload] = {
     ),
     15: Workload(
         title="Logprobs",
-        minutes=1,
+        minutes=1.5,
         measure=lambda bench: [*likeliest.rows(bench)],
         has_peers=False,
     ),
