@@ -49,6 +49,10 @@ bool Embedder::on_abort(void * self) {
     return static_cast<const Embedder *>(self)->is_interrupted_;
 }
 
+int32_t Embedder::n_tokens_max(const Model & model, int32_t n_ctx) noexcept {
+    return model.is_causal() ? n_ctx : std::min({kMaxNonCausalBatch, n_ctx, model.n_ctx_train()});
+}
+
 Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
     if (context_ != nullptr || n_ctx < 1 || n_threads < 1) {
         return kBadArgument;
@@ -59,10 +63,8 @@ Status Embedder::open(int32_t n_ctx, int32_t n_threads) noexcept try {
         return kUnsupported;
     }
     n_out_ = ranks ? model_.n_scores() : model_.n_embd();
-    const bool is_causal = model_.is_causal();
-    n_batch_ = is_causal ? std::min(kCausalBatch, n_ctx)
-                         : std::min({kMaxNonCausalBatch, n_ctx, model_.n_ctx_train()});
-    n_tokens_max_ = is_causal ? n_ctx : n_batch_;
+    n_tokens_max_ = n_tokens_max(model_, n_ctx);
+    n_batch_ = model_.is_causal() ? std::min(kCausalBatch, n_ctx) : n_tokens_max_;
 
     llama_context_params native = llama_context_default_params();
     native.n_ctx = static_cast<uint32_t>(std::max(n_tokens_max_, n_batch_));

@@ -28,22 +28,22 @@ public:
     Embedder(const Embedder &) = delete;
     Embedder & operator=(const Embedder &) = delete;
 
-    // `n_ctx`: the longest text a causal model takes. Others take at most one ubatch.
+    // Tokens of the longest text that a model takes in a context of `n_ctx`; a model that is not
+    // causal reads it in one ubatch.
+    static int32_t n_tokens_max(const Model & model, int32_t n_ctx) noexcept;
+
     Status open(int32_t n_ctx, int32_t n_threads) noexcept;
     const std::string & error() const noexcept { return error_; }
 
     // From the next embed() on, 1..512.
     Status set_threads(int32_t n_threads) noexcept;
 
-    // Tokens of the longest text embed() takes.
-    int32_t n_tokens_max() const noexcept { return n_tokens_max_; }
-
     // Numbers of a row: model.n_embd(), or model.n_scores() of one that ranks.
     int32_t n_out() const noexcept { return n_out_; }
 
     // Embeds texts given as one array of tokens and the number of tokens of each, all at least 1.
     // `rows` gets n_texts rows of n_out() floats, of Euclidean length 1 if `normalize`.
-    // kTooLong when a text is longer than n_tokens_max(), kDecodeFailed when a pass failed: the
+    // kTooLong when a text is longer than n_tokens_max, kDecodeFailed when a pass failed: the
     // next call starts afresh. kAborted when interrupt() stopped it: nothing is kept of it.
     Status embed(const std::vector<int32_t> & tokens,
                  const std::vector<int32_t> & lengths,

@@ -181,6 +181,7 @@ bool convert_kv_blob(const LaneBlob & blob, int32_t n_from, int32_t n_to, LaneBl
     }
     const uint32_t none = 0;
     const auto n_streams = static_cast<uint32_t>(n_to);
+    // What is written below is in the blob, the counts of other streams excepted.
     out.resize(blob.size() + sections.size() * static_cast<size_t>(n_to) * sizeof(none));
     Writer writer(out);
     writer.put(blob.data(), kHeadBytes);

@@ -1,7 +1,7 @@
 #include "lane_blob.h"
 
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
-#define PYRUNNER_BLOB_PAGES // the address sanitizer sees the bounds of heap memory only
+#define PYRUNNER_BLOB_PAGES // GCC's address sanitizer sees the bounds of heap memory only
 #include <sys/mman.h>
 #endif
 

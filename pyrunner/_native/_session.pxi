@@ -437,10 +437,10 @@ cdef class Embedder:
         if status != Status.kUnsupported:  # a backend without pools makes its own
             check(<int> status, "setting threads")
 
-    @property
-    def n_tokens_max(self):
-        """Tokens of the longest text `embed` takes."""
-        return self.native.n_tokens_max()
+    @staticmethod
+    def n_tokens_max(Model model not None, int32_t n_ctx):
+        """Tokens of the longest text that `embed` takes with this `n_ctx`. Any thread."""
+        return CppEmbedder.n_tokens_max(deref(model.loaded()), n_ctx)
 
     @property
     def n_out(self):

@@ -264,7 +264,9 @@ cdef extern from "embedder.h" namespace "pyrunner" nogil:
         Status open(int32_t n_ctx, int32_t n_threads) noexcept
         Status set_threads(int32_t n_threads) noexcept
         const string & error() noexcept
-        int32_t n_tokens_max() noexcept
+
+        @staticmethod
+        int32_t n_tokens_max(const CppModel & model, int32_t n_ctx) noexcept
         int32_t n_out() noexcept
         Status embed(const vector[int32_t] & tokens, const vector[int32_t] & lengths,
                      bool normalize, vector[float] & rows) noexcept

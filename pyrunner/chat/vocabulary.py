@@ -1,6 +1,7 @@
 """What llguidance asks of a model's vocabulary."""
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 from llguidance import LLTokenizer, TokenizerWrapper
 
@@ -35,9 +36,11 @@ class Vocabulary:
         ]
         self.pieces: Sequence[bytes] = pieces
         self.n_mask_words = (model.n_vocab + 31) // 32
+        # One that ends an answer is never forced: inside a call it would end it half said.
+        marks = {pieces[token]: token for token in visible if pieces[token] and token not in ends}
+        asked = _Asked(model, pieces, marks)
         # PERF(chat): once for a model, and llguidance holds the GIL meanwhile, longer in larger
         # vocabularies. The second half, which knows what JSON strings hold, makes masks cheaper.
-        asked = _Asked(model, pieces)
         tokenizer = LLTokenizer(
             TokenizerWrapper(asked), n_vocab=model.n_vocab, eos_token=ends, slices=[]
         )
@@ -46,38 +49,50 @@ class Vocabulary:
 
 
 class _Asked:
-    """What llguidance asks of a tokenizer. The engine's thread calls it, too."""
+    """What llguidance asks of a tokenizer. The engine's thread calls it, too.
+
+    Args:
+        model: Loaded.
+        pieces: Of all its tokens.
+        marks: Control tokens by the texts that they add.
+    """
 
     bos_token_id = None
     special_token_ids = ()
 
-    def __init__(self, model: _native.Model, pieces: list[bytes]) -> None:
+    def __init__(
+        self, model: _native.Model, pieces: Sequence[bytes], marks: Mapping[bytes, int]
+    ) -> None:
         self._model = model
         self.tokens = pieces
         self.eos_token_id = next(iter(model.end_of_generation_tokens), 0)
         self.fallback: LLTokenizer | None = None
+        self._marks = marks
+        longest_first = sorted(marks, key=len, reverse=True)
+        self._mark = re.compile(b"(" + b"|".join(map(re.escape, longest_first)) + b")")
 
     def __call__(self, text: bytes) -> list[int]:
         """The tokens that the model itself would have for a text that the grammar forces."""
+        parts = self._mark.split(text) if self._marks else [text]
+        found: list[int] = []
+        for part in filter(None, parts):
+            mark = self._marks.get(part)
+            found += self._plain(part) if mark is None else [mark]
+        return found
+
+    def _plain(self, text: bytes) -> list[int]:
+        """Of a text without marks. That of other control tokens is letters like any."""
         readable = text.decode("utf-8", "replace")
-        for tokens in self._ways_to_say(readable):
-            if b"".join(self.tokens[token] for token in tokens) == text:
-                return tokens
-        if self.fallback is None:  # while llguidance makes the tokenizer that will be it
-            return self._model.tokenize(readable, add_special=False)
+        tokens = self._model.tokenize(readable, add_special=False)
+        if self._is_said_by(tokens, text) or self.fallback is None:
+            return tokens
+        # Tokenisers that put a space in front do so before a line break.
+        first = self._model.tokenize(_BREAK, add_special=False)
+        behind = self._model.tokenize(_BREAK + readable, add_special=False)
+        if behind[: len(first)] == first and self._is_said_by(behind[len(first) :], text):
+            return behind[len(first) :]
         # Bytes that are no characters.
         return self.fallback.greedy_tokenize(readable)
 
-    def _ways_to_say(self, text: str) -> Iterator[list[int]]:
-        """The model's own first."""
-        # Marks inside a call are control tokens to a model that has them. Those that are not
-        # visible add no text, so that what has one says something else.
-        for are_controls in (True, False):
-            yield self._model.tokenize(text, add_special=False, parse_special=are_controls)
-            # Tokenisers that put a space in front do so before a line break.
-            first = self._model.tokenize(_BREAK, add_special=False)
-            behind = self._model.tokenize(
-                _BREAK + text, add_special=False, parse_special=are_controls
-            )
-            if behind[: len(first)] == first:
-                yield behind[len(first) :]
+    def _is_said_by(self, tokens: Sequence[int], text: bytes) -> bool:
+        return b"".join(self.tokens[token] for token in tokens) == text

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import chain
 
 from pyrunner._native import Embedder, Model
-from pyrunner.errors import ContextLengthError, InvalidParameterError
+from pyrunner.engine.inputs import check_input, input_name
+from pyrunner.errors import InvalidParameterError
 from pyrunner.types import EmbeddingResult
 
 _FLOAT_BYTES = 4
@@ -19,6 +20,11 @@ class Embeddings:
         self._n_threads = n_threads
         self._embedder: Embedder | None = None
 
+    @property
+    def n_tokens_max(self) -> int:
+        """Tokens of the longest text."""
+        return Embedder.n_tokens_max(self._model, self._n_ctx)
+
     def set_threads(self, n_threads: int) -> None:
         """Use so many from the next text on."""
         self._n_threads = n_threads
@@ -28,37 +34,15 @@ class Embeddings:
     def rows(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview | None:
         """Embed and return the memory itself: as many float32 per input as the model has outputs.
 
+        Args:
+            inputs: At least one, and `check_input` has nothing against any.
+            normalize: Scale each to Euclidean length 1.
+
         Returns:
             None when `interrupt` stopped it.
-
-        Raises:
-            InvalidParameterError: As from `check`.
-            ContextLengthError: As from `check`.
         """
-        self.check(inputs)
         packed = list(chain.from_iterable(inputs))
         return self._opened().embed(packed, [len(tokens) for tokens in inputs], normalize)
-
-    def check(self, inputs: Sequence[Sequence[int]]) -> None:
-        """Check that all inputs can be embedded, before the time for any is spent.
-
-        Raises:
-            InvalidParameterError: No input, an empty one, or a token outside the vocabulary.
-            ContextLengthError: An input is longer than the model takes.
-        """
-        if not inputs:
-            raise InvalidParameterError(param="input", problem="is empty")
-        n_most, n_vocab = self._opened().n_tokens_max, self._model.n_vocab
-        for i, tokens in enumerate(inputs):
-            param = f"input[{i}]" if len(inputs) > 1 else "input"
-            if not tokens:
-                raise InvalidParameterError(param=param, problem="is empty")
-            if len(tokens) > n_most:
-                raise ContextLengthError(n_tokens=len(tokens), n_ctx=n_most, param=param)
-            if min(tokens) < 0 or max(tokens) >= n_vocab:
-                raise InvalidParameterError(
-                    param=param, problem=f"has a token outside 0..{n_vocab - 1}"
-                )
 
     def interrupt(self) -> None:
         """Stop the embedding that is running, if one is. Any thread."""
@@ -67,8 +51,24 @@ class Embeddings:
             embedder.interrupt()
 
     def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
-        """Embed into one value per input, equal inputs once; see `rows` for None and the errors."""
-        self.check(inputs)  # before equal ones are put together, so that errors name their places
+        """Embed into one value per input, equal inputs once.
+
+        Returns:
+            None when `interrupt` stopped it.
+
+        Raises:
+            InvalidParameterError: No input, or as from `check_input`.
+            ContextLengthError: As from `check_input`.
+        """
+        if not inputs:
+            raise InvalidParameterError(param="input", problem="is empty")
+        for i, tokens in enumerate(inputs):
+            check_input(
+                tokens,
+                input_name(i, len(inputs)),
+                n_most=self.n_tokens_max,
+                n_vocab=self._model.n_vocab,
+            )
         places = {each: i for i, each in enumerate(dict.fromkeys(map(tuple, inputs)))}
         memory = self.rows(tuple(places), normalize=normalize)
         if memory is None:

@@ -202,7 +202,7 @@ class Engine:
         """
         try:
             asked = [documents] if isinstance(documents, str) else documents
-            texts = pairs(self._open_model(), query, asked, self.info.n_ctx_max)
+            texts = pairs(self._open_model(), query, asked, self._open_loop().n_embedded_max)
         except UnicodeEncodeError as error:
             raise _not_unicode() from error
         return ranked(self._embedded(texts, normalize=False))

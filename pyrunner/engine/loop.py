@@ -254,9 +254,10 @@ class EngineLoop:
             # What comes before an embedding does not interrupt it.
             return None if is_useless else self._embeddings.embed(inputs, normalize=normalize)
 
-    def check_inputs(self, inputs: Tokens[Tokens[int]]) -> None:
-        """Raise what `embed` would: all inputs of a request at once, named by their places."""
-        self._embeddings.check(inputs)
+    @property
+    def n_embedded_max(self) -> int:
+        """Tokens of the longest text that `embed` takes."""
+        return self._embeddings.n_tokens_max
 
     def leave(self) -> None:
         """Save to disk what the cells are worth it; nothing else is to be called after this."""

@@ -183,12 +183,8 @@ class EngineThread:
                 except PyrunnerError as error:
                     event = Errored(request_id=request.request_id, error=error)
                     self._mailbox.post(Stepped((event,)))
-            case EmbedInputs(request_id, inputs):
-                try:
-                    loop.check_inputs(inputs)
-                    self._embeddings.append(_Embedding(order))
-                except PyrunnerError as error:
-                    self._mailbox.post(Embedded(request_id, error))
+            case EmbedInputs():
+                self._embeddings.append(_Embedding(order))
             case Cancel(request_id):
                 loop.cancel(request_id)
                 for each in self._embeddings:

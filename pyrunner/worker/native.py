@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunner import log
+from pyrunner.engine.inputs import check_input, input_name
 from pyrunner.engine.ranking import pairs
 from pyrunner.engine.sampling import prepare_sampling
 from pyrunner.errors import ContextLengthError, InvalidRequestError, ModelFileError
@@ -84,7 +85,9 @@ class NativeBackend:
         can_generate = launch.mode is ModelMode.COMPLETION
         disk = _disk_tier(launch, model) if can_generate else None
         loop = EngineLoop(model, launch.engine, can_generate=can_generate, disk=disk, draft=draft)
-        return loop, NativePrompts(model, template, loop.info.n_ctx_max)
+        return loop, NativePrompts(
+            model, template, n_ctx=loop.info.n_ctx_max, n_embedded_max=loop.n_embedded_max
+        )
 
     def pass_on_log(self) -> None:
         """Empty llama.cpp's log ring into ours."""
@@ -102,12 +105,16 @@ class NativePrompts:
         n_ctx: Tokens a prompt can have. A text that cannot fit whatever its tokens are is refused
             before the time for rendering and tokenising it is spent, which every other prompt of
             this worker would have to wait for.
+        n_embedded_max: The same of a text to embed, and of a query with a document.
     """
 
-    def __init__(self, model: "Model", template: str | None, n_ctx: int) -> None:
+    def __init__(
+        self, model: "Model", template: str | None, *, n_ctx: int, n_embedded_max: int
+    ) -> None:
         self._model = model
         self._template = template
         self._n_ctx = n_ctx
+        self._n_embedded_max = n_embedded_max
         # Only here does no token stand for more text than the vocabulary's longest: other
         # tokenisers drop white space, or make one token of a word they do not know.
         self._is_lossless = model.meta("tokenizer.ggml.model") == "gpt2"
@@ -119,7 +126,8 @@ class NativePrompts:
             ContextLengthError: Too much text for the context.
             TemplateError: Also for a template that is broken.
         """
-        self._check_length(sum(len(each.content or "") for each in request.messages))
+        n_characters = sum(len(each.content or "") for each in request.messages)
+        self._check_length(n_characters, self._n_ctx)
         return self._chat_format.render(request)
 
     def prepare(self, sampling: SamplingParams) -> None:
@@ -157,23 +165,35 @@ class NativePrompts:
             return None
 
     def tokenize(self, text: str) -> list[int]:
-        """Tokens of a raw prompt or embedding input; special tokens are read as llama-server does.
+        """Tokens of a raw prompt; special tokens are read as llama-server does.
 
         SAFETY(worker): control tokens in the text count, which is what a raw prompt is for.
 
         Raises:
             ContextLengthError: Too much text for the context.
         """
-        self._check_length(len(text))
-        return self._model.tokenize(text, add_special=True, parse_special=True)
+        self._check_length(len(text), self._n_ctx)
+        return self._tokens_of(text)
 
-    def check_embeds(self) -> None:
-        """Check that this model makes vectors.
+    def inputs(self, texts: "Sequence[str | Sequence[int]]") -> "list[Sequence[int]]":
+        """Tokens of what is to become vectors; special tokens as of a raw prompt.
 
         Raises:
-            InvalidParameterError: It ranks.
+            ContextLengthError: Too much text for the context, which is named by its place.
+            InvalidParameterError: This model ranks; or a token is outside the vocabulary.
         """
         check_embeds(ranks=self._model.n_scores > 0)
+        found: list[Sequence[int]] = []
+        for i, text in enumerate(texts):
+            name, n_most = input_name(i, len(texts)), self._n_embedded_max
+            if isinstance(text, str):
+                self._check_length(len(text), n_most, param=name)
+                tokens: Sequence[int] = self._tokens_of(text)
+            else:
+                tokens = text
+            check_input(tokens, name, n_most=n_most, n_vocab=self._model.n_vocab)
+            found.append(tokens)
+        return found
 
     def pairs(self, query: str, documents: "Sequence[str]") -> "list[array[int]]":
         """Tokens of a query with each of the documents; see `pyrunner.engine.ranking`.
@@ -182,8 +202,14 @@ class NativePrompts:
             ContextLengthError: Too much text for the context.
             InvalidParameterError: This model does not rank, or it is too much for one request.
         """
-        self._check_length(len(query) + max(map(len, documents)))
-        return pairs(self._model, query, documents, self._n_ctx)
+        for i, document in enumerate(documents):
+            self._check_length(
+                len(query) + len(document),
+                self._n_embedded_max,
+                param=f"documents[{i}]",
+                beside="query",
+            )
+        return pairs(self._model, query, documents, self._n_embedded_max)
 
     def tokenize_answer(self, text: str) -> list[int]:
         """Tokens that an answer of this text would have.
@@ -191,13 +217,20 @@ class NativePrompts:
         Raises:
             ContextLengthError: Too much text for the context.
         """
-        self._check_length(len(text))
+        self._check_length(len(text), self._n_ctx)
         return self._model.tokenize(text, add_special=False, parse_special=False)
 
-    def _check_length(self, n_characters: int) -> None:
+    def _tokens_of(self, text: str) -> list[int]:
+        return self._model.tokenize(text, add_special=True, parse_special=True)
+
+    def _check_length(
+        self, n_characters: int, n_most: int, *, param: str | None = None, beside: str | None = None
+    ) -> None:
         n_least = n_characters // max(1, self._model.max_piece_bytes)
-        if self._is_lossless and n_least > self._n_ctx:
-            raise ContextLengthError(n_tokens=n_least, n_ctx=self._n_ctx, is_least=True)
+        if self._is_lossless and n_least > n_most:
+            raise ContextLengthError(
+                n_tokens=n_least, n_ctx=n_most, is_least=True, param=param, beside=beside
+            )
 
     @cached_property
     def _grammars(self) -> "Grammars":

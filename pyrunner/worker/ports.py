@@ -81,10 +81,6 @@ class Loop(Protocol):
         """Any thread: its `cancel` is about to come. Cuts short what it makes useless."""
         ...
 
-    def check_inputs(self, inputs: Sequence[Sequence[int]]) -> None:
-        """Raise a `PyrunnerError` that names the first input which cannot be embedded."""
-        ...
-
     def embed(
         self, inputs: Sequence[Sequence[int]], *, normalize: bool, request_id: int
     ) -> EmbeddingResult | None:
@@ -163,15 +159,15 @@ class Prompts(Protocol):
         ...
 
     def tokenize(self, text: str) -> list[int]:
-        """Tokens of a raw prompt or an embedding input, with the model's special ones."""
+        """Tokens of a raw prompt, with the model's special ones."""
         ...
 
-    def check_embeds(self) -> None:
-        """Raise InvalidParameterError for a model that only ranks."""
+    def inputs(self, texts: Sequence[str | Sequence[int]]) -> Sequence[Sequence[int]]:
+        """Tokens of what is to be embedded. Raises InvalidRequestError leaves: it cannot be."""
         ...
 
     def pairs(self, query: str, documents: Sequence[str]) -> Sequence[Sequence[int]]:
-        """Tokens of the query with each document. Raises InvalidParameterError: it cannot rank."""
+        """Tokens of the query with each document. Raises as `inputs`: it cannot be scored."""
         ...
 
     def tokenize_answer(self, text: str) -> list[int]:

@@ -52,8 +52,7 @@ def prepare(frame: RequestFrame, request_id: int, prompts: Prompts) -> Prepared:
             )
             return Prepared(request_id, Submit(generation), PlainText())
         case Embed(request=embedding):
-            prompts.check_embeds()
-            inputs = tuple(_tokens(each, prompts) for each in embedding.inputs)
+            inputs = tuple(prompts.inputs(embedding.inputs))
             order = EmbedInputs(request_id, inputs, embedding.normalize)
             return Prepared(request_id, order, PlainText())
         case Rerank(request=ranking):

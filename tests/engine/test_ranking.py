@@ -12,6 +12,7 @@ from support.sides import Sides, on_models
 
 from pyrunner import Engine
 from pyrunner._native import Model
+from pyrunner.config import EngineConfig
 from pyrunner.engine import ranking
 from pyrunner.errors import ContextLengthError, InvalidParameterError
 
@@ -74,6 +75,14 @@ def test_a_pair_that_is_too_long_ends_it_at_once() -> None:
 
     with pytest.raises(ContextLengthError):
         ranking.pairs(TEMPLATED, "q", cast("list[str]", documents()), 100)
+
+
+def test_a_pair_is_as_long_as_the_model_reads_in_one_pass(ranker_path: Path) -> None:
+    with Engine(ranker_path, config=EngineConfig(n_ctx=4096)) as engine:
+        most = engine.info.n_ctx_train
+        assert most < 4096
+        with pytest.raises(ContextLengthError, match=rf"documents\[0\].*holds {most}"):
+            engine.rerank("x", ["long " * (most + 8)])
 
 
 def test_all_pairs_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def test_many_lanes_some_with_drafts_and_some_still_reading(sides: Sides) -> Non
 
 @on_models([LLAMA_BPE])
 def test_sampling_with_a_seed_draws_the_same_numbers(sides: Sides) -> None:
-    # Shapes move the borders between tokens a little; among so few a drawn number is far from one.
+    # Shapes move the borders between tokens a little; between forty there are few to hit.
     sampling = SamplingParams(temperature=1.5, top_k=40, top_p=1, min_p=0, seed=7)
     request = _request(1, _draw(20, seed=3), sampling=sampling, limits=Limits(max_tokens=24))
     answer = _plain(sides.model, request)

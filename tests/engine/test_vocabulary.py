@@ -1,32 +1,57 @@
 """The tokens in which llguidance forces text."""
 
 import pytest
-from support.model_cases import LLAMA_BPE
+from support.model_cases import LLAMA_BPE, LLAMA_SPM
 from support.sides import Sides, on_models
 
+from pyrunner._native import Model
 from pyrunner.chat.vocabulary import Vocabulary
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
 
-MARK = "<|reserved_special_token_1|>"
-TEXT = f'get_weather{MARK}{{"place": "K\u00f6ln"}}'
+ARGUMENTS = '{"place": "K\u00f6ln"}'
 
 
-@on_models([LLAMA_BPE])
+def _control(model: Model) -> tuple[str, int]:
+    """Of either vocabulary, one that ends no answer."""
+    texts = ("<|reserved_special_token_1|>", "<s>")
+    return next(
+        (text, tokens[0])
+        for text in texts
+        if len(tokens := model.tokenize(text, add_special=False, parse_special=True)) == 1
+    )
+
+
+def _forced(vocabulary: Vocabulary, text: str) -> list[int]:
+    tokens: list[int] = vocabulary.tokenizer.tokenize_bytes(text.encode())
+    assert b"".join(vocabulary.pieces[token] for token in tokens) == text.encode()
+    return tokens
+
+
+@on_models([LLAMA_BPE, LLAMA_SPM])
 def test_a_mark_inside_forced_text_is_the_control_token_that_a_parser_looks_for(
     sides: Sides,
 ) -> None:
-    model = sides.model
-    (mark,) = model.tokenize(MARK, add_special=False, parse_special=True)
-    tokens = Vocabulary(model, visible={mark}).tokenizer.tokenize_bytes(TEXT.encode())
-    assert tokens == model.tokenize(TEXT, add_special=False, parse_special=True)
-    assert mark in tokens
+    mark, token = _control(sides.model)
+    vocabulary = Vocabulary(sides.model, visible={token})
+    name, arguments = _forced(vocabulary, "get_weather"), _forced(vocabulary, ARGUMENTS)
+    said = _forced(vocabulary, f"get_weather{mark}{ARGUMENTS}{mark}")
+    assert said == [*name, token, *arguments, token]
+
+
+@on_models([LLAMA_BPE, LLAMA_SPM])
+def test_other_control_tokens_are_letters_beside_a_mark(sides: Sides) -> None:
+    mark, token = _control(sides.model)
+    (end, *_) = sides.model.end_of_generation_tokens
+    end_text = sides.model.detokenize([end], render_special=True).decode()
+    said = _forced(Vocabulary(sides.model, visible={token}), f"{end_text}{mark}{end_text}")
+    assert token in said
+    assert end not in said
+    assert token not in _forced(Vocabulary(sides.model), f"x{mark}y")
 
 
 @on_models([LLAMA_BPE])
-def test_other_control_tokens_are_never_forced(sides: Sides) -> None:
-    model = sides.model
-    (mark,) = model.tokenize(MARK, add_special=False, parse_special=True)
-    tokens = Vocabulary(model).tokenizer.tokenize_bytes(TEXT.encode())
-    assert tokens == model.tokenize(TEXT, add_special=False)
-    assert mark not in tokens
+def test_a_mark_that_ends_an_answer_is_never_forced(sides: Sides) -> None:
+    (end, *_) = sides.model.end_of_generation_tokens
+    end_text = sides.model.detokenize([end], render_special=True).decode()
+    assert end not in _forced(Vocabulary(sides.model, visible={end}), f'"{end_text}"')

@@ -77,7 +77,7 @@ def test_longest_text_of_a_model_without_causal_mask_equals_reference(
 ) -> None:
     model, reference = sides.model, sides.reference
     embedder = Embedder(model, n_ctx=4096, n_threads=1)
-    assert embedder.n_tokens_max == model.n_ctx_train
+    assert Embedder.n_tokens_max(model, 4096) == model.n_ctx_train
     texts = [draw_tokens(n, seed=n) for n in (1024, 3, 700)]
     assert _cosines(_embed(embedder, texts), reference.embed(texts)).min() >= 0.999
 
@@ -160,7 +160,7 @@ def test_vectors_keep_their_length_when_not_normalized(sides: Sides) -> None:
 def test_text_longer_than_the_context_is_refused_and_the_next_works(sides: Sides) -> None:
     model = sides.model
     embedder = Embedder(model, n_ctx=600, n_threads=1)
-    n_tokens = embedder.n_tokens_max
+    n_tokens = Embedder.n_tokens_max(model, 600)
     with pytest.raises(InvalidParameterError):
         embedder.embed([5] * (n_tokens + 1), [n_tokens + 1])
     assert _embed(embedder, [[5] * n_tokens]).shape == (1, model.n_embd)

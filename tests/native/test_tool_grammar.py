@@ -331,7 +331,7 @@ def _without_promise(prompts: NativePrompts, rendered: Rendered) -> object:
 
 @pytest.fixture
 def prompts() -> NativePrompts:
-    return NativePrompts(vocabulary("qwen2"), None, 4096)
+    return NativePrompts(vocabulary("qwen2"), None, n_ctx=4096, n_embedded_max=4096)
 
 
 def test_calls_that_cannot_be_held_to_a_grammar_are_free_where_nothing_was_promised(

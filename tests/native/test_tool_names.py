@@ -20,7 +20,7 @@ LAMP = Tool(name="lamp", parameters='{"type":"object","additionalProperties":fal
 
 @pytest.fixture
 def prompts() -> NativePrompts:
-    return NativePrompts(vocabulary("qwen2"), None, 4096)
+    return NativePrompts(vocabulary("qwen2"), None, n_ctx=4096, n_embedded_max=4096)
 
 
 def _rendered(template: str, *tools: Tool, **fields: object) -> Rendered:

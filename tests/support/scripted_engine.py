@@ -143,15 +143,13 @@ class ScriptedLoop:
     def check(self) -> None:
         self.n_checks += 1
 
-    def check_inputs(self, inputs: Sequence[Sequence[int]]) -> None:
-        if any("".join(map(chr, each)) == "refuse" for each in inputs):
-            raise InvalidParameterError(param="input", problem="is refused")
-
     def embed(
         self, inputs: Sequence[Sequence[int]], *, normalize: bool, request_id: int
     ) -> EmbeddingResult | None:
         del request_id
         self.embedded.append(list(inputs))
+        if any("".join(map(chr, each)) == "refuse" for each in inputs):
+            raise InvalidParameterError(param="input", problem="is refused")
         return EmbeddingResult(
             vectors=tuple(bytes([len(each) % 256, normalize] * 4) for each in inputs),
             n_embd=2,
@@ -213,8 +211,8 @@ class ScriptedPrompts:
     def tokenize_answer(self, text: str) -> list[int]:
         return self.tokenize(text)
 
-    def check_embeds(self) -> None:
-        """It does, and it ranks, too."""
+    def inputs(self, texts: Sequence[str | Sequence[int]]) -> list[Sequence[int]]:
+        return [self.tokenize(each) if isinstance(each, str) else each for each in texts]
 
     def pairs(self, query: str, documents: Sequence[str]) -> list[list[int]]:
         return [self.tokenize(query + each) for each in documents]

@@ -167,18 +167,20 @@ def _texts(value: str | list[object], param: str) -> tuple[str | tuple[int, ...]
     items: list[object] = [value] if isinstance(value, str) or _is_tokens(value) else list(value)
     if not items:
         raise InvalidParameterError(param=param, problem="is empty")
-    return tuple(_text(item, param) for item in items)
+    names = [f"{param}[{i}]" if len(items) > 1 else param for i in range(len(items))]
+    return tuple(_text(item, name, param) for item, name in zip(items, names, strict=True))
 
 
-def _text(item: object, param: str) -> str | tuple[int, ...]:
+def _text(item: object, name: str, param: str) -> str | tuple[int, ...]:
+    """One of the texts of a parameter, which errors call by its own name."""
     if isinstance(item, str):
         if not item:
-            raise InvalidParameterError(param=param, problem="holds an empty text")
+            raise InvalidParameterError(param=name, problem="is an empty text")
         return item
     if isinstance(item, list) and _is_tokens(item):
         if all(0 <= token <= _MAX_TOKEN_ID for token in item):
             return tuple(item)
-        raise InvalidParameterError(param=param, problem="holds a token id that cannot exist")
+        raise InvalidParameterError(param=name, problem="holds a token id that cannot exist")
     raise InvalidParameterError(
         param=param, problem="has to be a text, a list of texts, or lists of token ids"
     )

@@ -122,7 +122,7 @@ def test_input_of_every_kind_reaches_the_runner(api, given, carried):
     [
         ({"input": ""}, "input"),
         ({"input": []}, "input"),
-        ({"input": ["a", ""]}, "input"),
+        ({"input": ["a", ""]}, "input[1]"),
         ({"input": ["a"] * 2049}, "input"),
         ({"input": {"a": 1}}, "input"),
         ({"dimensions": 64}, "dimensions"),

@@ -1,0 +1,31 @@
+"""Texts to embed, checked before the time for any of them is spent."""
+
+from collections.abc import Sequence
+
+from pyrunner.errors import ContextLengthError, InvalidParameterError
+
+
+def input_name(i: int, n_inputs: int) -> str:
+    """How errors name one of the inputs of a request."""
+    return f"input[{i}]" if n_inputs > 1 else "input"
+
+
+def check_input(tokens: Sequence[int], name: str, *, n_most: int, n_vocab: int) -> None:
+    """Check that a text can be embedded.
+
+    Args:
+        tokens: Of the text.
+        name: Of the text, for errors.
+        n_most: Tokens of the longest text that the model takes.
+        n_vocab: Of the model.
+
+    Raises:
+        InvalidParameterError: It is empty, or has a token outside the vocabulary.
+        ContextLengthError: It is too long.
+    """
+    if not tokens:
+        raise InvalidParameterError(param=name, problem="is empty")
+    if len(tokens) > n_most:
+        raise ContextLengthError(n_tokens=len(tokens), n_ctx=n_most, param=name)
+    if min(tokens) < 0 or max(tokens) >= n_vocab:
+        raise InvalidParameterError(param=name, problem=f"has a token outside 0..{n_vocab - 1}")
