@@ -10,10 +10,10 @@ from pathlib import Path
 from measuring.serving import kernel_bytes
 
 GROWTH_SHARE = 0.02
-GROWTH_BYTES = 8 * 1024 * 1024
+GROWTH_BYTES = 5 * 1024 * 1024
 """Memory is flat when a straight line through the samples after the warm-up rises, from the first
-of them to the last, by at most this and `GROWTH_SHARE` of what the process holds. Parked prefixes
-of all lengths in one heap alone move it by 6 MiB either way."""
+of them to the last, by at most this and `GROWTH_SHARE` of what the process holds. In a minute,
+whose warm-up is short, caches that still fill move it by half of that."""
 
 SETTLE_S = 3.0
 """How long a connection that its other end has closed may stay."""
