@@ -212,12 +212,12 @@ class NativePrompts:
         return pairs(self._model, query, documents, self._n_embedded_max)
 
     def tokenize_answer(self, text: str) -> list[int]:
-        """Tokens that an answer of this text would have.
+        """Tokens that an answer would have which is as the client predicts.
 
         Raises:
             ContextLengthError: Too much text for the context.
         """
-        self._check_length(len(text), self._n_ctx)
+        self._check_length(len(text), self._n_ctx, param="prediction.content")
         return self._model.tokenize(text, add_special=False, parse_special=False)
 
     def _tokens_of(self, text: str) -> list[int]:

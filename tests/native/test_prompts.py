@@ -52,3 +52,10 @@ def test_a_document_that_cannot_fit_is_named_before_it_is_tokenised(sides: Sides
     prompts = NativePrompts(sides.model, None, n_ctx=16, n_embedded_max=8)
     with pytest.raises(ContextLengthError, match=r"'documents\[1\]' with the query has at least"):
         prompts.pairs("q", ["a", "word " * 10_000])
+
+
+@on_models([LLAMA_BPE])
+def test_a_prediction_that_cannot_fit_is_named(sides: Sides) -> None:
+    prompts = NativePrompts(sides.model, None, n_ctx=16, n_embedded_max=8)
+    with pytest.raises(ContextLengthError, match=r"'prediction\.content' has at least"):
+        prompts.tokenize_answer("word " * 10_000)
