@@ -82,7 +82,7 @@ def test_answers_are_the_same_while_weights_move_to_large_pages(
     moves = _moved(own[1], config)
     assert stays.answers == moves.answers
     assert stays.n_bytes_between_steps == stays.n_bytes_at_rest == 0
-    assert 0 < moves.n_bytes_between_steps < moves.n_bytes_at_rest
+    assert moves.n_bytes_between_steps > 0  # all of them where steps are slow: a share of the time
     assert moves.n_bytes_between_steps + moves.n_bytes_at_rest == moves.n_movable_bytes
 
 
