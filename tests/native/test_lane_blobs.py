@@ -8,14 +8,7 @@ from support.own_memory import anonymous_bytes
 
 from pyrunner._native import LaneState
 
-pytestmark = [
-    pytest.mark.native,
-    pytest.mark.skipif(sys.platform != "linux", reason="blobs have pages of their own on Linux"),
-    pytest.mark.skipif(
-        "asan" in os.environ.get("LD_PRELOAD", ""),
-        reason="the address sanitizer keeps what was freed for a while",
-    ),
-]
+pytestmark = pytest.mark.native
 
 MIB = 2**20
 
@@ -27,6 +20,11 @@ def _state(n_bytes: int) -> LaneState:
     return state
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux have blobs pages of their own")
+@pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""),
+    reason="the address sanitizer keeps what was freed for a while, and blobs are in its heap",
+)
 def test_a_heap_of_states_leaves_no_holes() -> None:
     # What glibc takes from the heap ever after; more than 32 MiB with its header would not count.
     _state(31 * MIB)

@@ -34,6 +34,7 @@ def test_load_is_of_the_processors_that_are_ours(tmp_path, monkeypatch):
 @pytest.mark.parametrize("stat", ["", "intr 12 3\n", "cpu0 1 2 3\n", "cpu0 a b c d e f g h\n"])
 def test_no_load_where_nothing_tells(tmp_path, monkeypatch, stat):
     assert load(tmp_path) is None
+    # That of the made-up file, and there is none to ask for outside Linux.
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0}, raising=False)
     write_file(tmp_path / "proc/stat", stat)
     assert load(tmp_path) is None
