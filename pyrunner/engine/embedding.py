@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import chain
 
 from pyrunner._native import Embedder, Model
-from pyrunner.engine.inputs import check_input, input_name
-from pyrunner.errors import InvalidParameterError
+from pyrunner.engine.inputs import check_input
+from pyrunner.errors import InvalidParameterError, item_name
 from pyrunner.types import EmbeddingResult
 
 _FLOAT_BYTES = 4
@@ -65,7 +65,7 @@ class Embeddings:
         for i, tokens in enumerate(inputs):
             check_input(
                 tokens,
-                input_name(i, len(inputs)),
+                item_name("input", i, len(inputs)),
                 n_most=self.n_tokens_max,
                 n_vocab=self._model.n_vocab,
             )

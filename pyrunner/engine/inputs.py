@@ -5,11 +5,6 @@ from collections.abc import Sequence
 from pyrunner.errors import ContextLengthError, InvalidParameterError
 
 
-def input_name(i: int, n_inputs: int) -> str:
-    """How errors name one of the inputs of a request."""
-    return f"input[{i}]" if n_inputs > 1 else "input"
-
-
 def check_input(tokens: Sequence[int], name: str, *, n_most: int, n_vocab: int) -> None:
     """Check that a text can be embedded.
 

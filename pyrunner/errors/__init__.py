@@ -98,6 +98,7 @@ from pyrunner.errors.store import (
     StoreLockedError,
     StoreReadOnlyError,
 )
+from pyrunner.errors.wording import item_name
 
 __all__ = [
     "LEAVES",
@@ -157,6 +158,7 @@ __all__ = [
     "WorkerCrashedError",
     "WorkerProtocolError",
     "from_facts",
+    "item_name",
 ]
 
 

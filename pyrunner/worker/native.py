@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunner import log
-from pyrunner.engine.inputs import check_input, input_name
+from pyrunner.engine.inputs import check_input
 from pyrunner.engine.ranking import pairs
 from pyrunner.engine.sampling import prepare_sampling
-from pyrunner.errors import ContextLengthError, InvalidRequestError, ModelFileError
+from pyrunner.errors import ContextLengthError, InvalidRequestError, ModelFileError, item_name
 from pyrunner.gguf import check_embeds
 from pyrunner.types import (
     MAX_CHAT_TEMPLATE_BYTES,
@@ -185,7 +185,7 @@ class NativePrompts:
         check_embeds(ranks=self._model.n_scores > 0)
         found: list[Sequence[int]] = []
         for i, text in enumerate(texts):
-            name, n_most = input_name(i, len(texts)), self._n_embedded_max
+            name, n_most = item_name("input", i, len(texts)), self._n_embedded_max
             if isinstance(text, str):
                 self._check_length(len(text), n_most, param=name)
                 tokens: Sequence[int] = self._tokens_of(text)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from pyrunner import units
-from pyrunner.errors import InvalidParameterError, UnsupportedParameterError
+from pyrunner.errors import InvalidParameterError, UnsupportedParameterError, item_name
 from pyrunner.server.openai.messages import chat_message, text_of
 from pyrunner.server.openai.output import output_format
 from pyrunner.server.openai.schema import (
@@ -167,7 +167,7 @@ def _texts(value: str | list[object], param: str) -> tuple[str | tuple[int, ...]
     items: list[object] = [value] if isinstance(value, str) or _is_tokens(value) else list(value)
     if not items:
         raise InvalidParameterError(param=param, problem="is empty")
-    names = [f"{param}[{i}]" if len(items) > 1 else param for i in range(len(items))]
+    names = [item_name(param, i, len(items)) for i in range(len(items))]
     return tuple(_text(item, name, param) for item, name in zip(items, names, strict=True))
 
 
