@@ -21,7 +21,7 @@ LISTED_SKIPS = (
     "needs macOS",
     "needs Linux",  # madvise, mounts
     "needs large pages",  # of 2 MiB, which a kernel may keep from programs
-    "needs AVX-512",  # a kernel of csrc/ggml_cpu
+    "needs AVX2, or AVX-512",  # a kernel of csrc/ggml_cpu
     "needs the right to mount",  # a disk that is really full; some containers forbid it
 )
 """How the reason of a skip begins that may happen in CI. Any other skip fails there."""

@@ -2,6 +2,7 @@
 
 #ifdef PYRUNNER_F16_PRODUCT
 
+#include "f16_lanes.h"
 #include "lanes.h"
 #include "parts.h"
 #include "scratch.h"
@@ -16,111 +17,41 @@ namespace pyrunner {
 
 namespace {
 
+using namespace f16;
+
+constexpr int64_t kLine = 32;              // halves of a cache line
 constexpr int64_t kPanelRows = 2 * kLanes; // of the left at a time
 constexpr int64_t kPanelLength = 128; // halves of each: 16 KiB as floats, the first-level cache
 constexpr int kColumns = 6;           // rows of the right at a time: two registers for each, of 32
 constexpr int64_t kMostColumns = 120; // as floats beside a panel: 60 KiB, the second-level cache
 constexpr int64_t kFewColumns = 12;   // fewer do not pay for a panel
 
-using CellRows = LaneRows<uint16_t>;
-
-__m512 load_halves(const uint16_t * halves) noexcept {
-    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(halves)));
-}
-
-// Lanes 0 and 1 (of four numbers each) or 2 and 3 of x, then those of y; lanes 0 and 2 or 1 and 3.
-__m512 add_halves(__m512 x, __m512 y) noexcept {
-    return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, _MM_SHUFFLE(1, 0, 1, 0)),
-                         _mm512_shuffle_f32x4(x, y, _MM_SHUFFLE(3, 2, 3, 2)));
-}
-__m512 add_quarters(__m512 x, __m512 y) noexcept {
-    return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, _MM_SHUFFLE(2, 0, 2, 0)),
-                         _mm512_shuffle_f32x4(x, y, _MM_SHUFFLE(3, 1, 3, 1)));
-}
-// The same within each four numbers.
-__m512 add_pairs(__m512 x, __m512 y) noexcept {
-    const __m512d a = _mm512_castps_pd(x);
-    const __m512d b = _mm512_castps_pd(y);
-    return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
-                         _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
-}
-__m512 add_neighbours(__m512 x, __m512 y) noexcept {
-    return _mm512_add_ps(_mm512_shuffle_ps(x, y, _MM_SHUFFLE(2, 0, 2, 0)),
-                         _mm512_shuffle_ps(x, y, _MM_SHUFFLE(3, 1, 3, 1)));
-}
-
-// The sum of each of 16 registers.
-[[gnu::always_inline]] inline __m512 sums_of(const __m512 (&parts)[kLanes]) noexcept {
-    const auto four = [&](int i) {
-        return add_quarters(add_halves(parts[i], parts[i + 4]),
-                            add_halves(parts[i + 8], parts[i + 12]));
-    };
-    return add_neighbours(add_pairs(four(0), four(1)), add_pairs(four(2), four(3)));
-}
-
-// 16 rows of the left times one of the right.
+// kFewRows rows of the left times one of the right.
 void multiply_one(const HalfRows & left,
                   Group group,
                   const uint16_t * right,
                   float * out) noexcept {
-    CellRows rows(left.halves + group.begin * left.stride, left.stride);
-    __m512 parts[kLanes];
+    LaneRows<uint16_t, kFewRows> rows(left.halves + group.begin * left.stride, left.stride);
+    Sixteen parts[kFewRows];
 #pragma GCC unroll 16
-    for (int row = 0; row < kLanes; row++) {
-        parts[row] = _mm512_setzero_ps();
+    for (Sixteen & part : parts) {
+        part = none();
     }
-    const int64_t ahead = kLanes * left.stride; // of the next rows
+    const int64_t ahead = kFewRows * left.stride; // of the next rows
     // A cache line of each row at a time: rows that are a power of two apart push each other out.
-    for (int64_t at = 0; at < left.n; at += 2 * kLanes) {
-        const __m512 low = load_halves(right + at);
-        const __m512 high = load_halves(right + at + kLanes);
+    for (int64_t at = 0; at < left.n; at += kLine) {
+        const Sixteen low = load_sixteen(right + at);
+        const Sixteen high = load_sixteen(right + at + kLine / 2);
 #pragma GCC unroll 16
-        for (int row = 0; row < kLanes; row++) {
+        for (int row = 0; row < kFewRows; row++) {
             const uint16_t * halves = rows[row];
             _mm_prefetch(reinterpret_cast<const char *>(halves + ahead), _MM_HINT_T1);
-            parts[row] = _mm512_fmadd_ps(load_halves(halves), low, parts[row]);
-            parts[row] = _mm512_fmadd_ps(load_halves(halves + kLanes), high, parts[row]);
+            parts[row] = f16::multiply_add(load_sixteen(halves), low, parts[row]);
+            parts[row] = f16::multiply_add(load_sixteen(halves + kLine / 2), high, parts[row]);
         }
-        rows.advance(2 * kLanes);
+        rows.advance(kLine);
     }
-    const auto mask = static_cast<__mmask16>(group.mask());
-    _mm512_mask_storeu_ps(out + group.begin, mask, sums_of(parts));
-}
-
-// out[i] = number i of 16 rows.
-[[gnu::always_inline]] inline void transpose(const CellRows & rows,
-                                             __m512 (&out)[kLanes]) noexcept {
-    __m512 pairs[kLanes];
-#pragma GCC unroll 8
-    for (int i = 0; i < kLanes; i += 2) {
-        const __m512 even = load_halves(rows[i]);
-        const __m512 odd = load_halves(rows[i + 1]);
-        pairs[i] = _mm512_unpacklo_ps(even, odd);
-        pairs[i + 1] = _mm512_unpackhi_ps(even, odd);
-    }
-    // Number c of each four numbers of four rows.
-    __m512 fours[4][4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        const auto pair = [&](int j) { return _mm512_castps_pd(pairs[4 * i + j]); };
-        fours[i][0] = _mm512_castpd_ps(_mm512_unpacklo_pd(pair(0), pair(2)));
-        fours[i][1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pair(0), pair(2)));
-        fours[i][2] = _mm512_castpd_ps(_mm512_unpacklo_pd(pair(1), pair(3)));
-        fours[i][3] = _mm512_castpd_ps(_mm512_unpackhi_pd(pair(1), pair(3)));
-    }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        constexpr int kEven = _MM_SHUFFLE(2, 0, 2, 0);
-        constexpr int kOdd = _MM_SHUFFLE(3, 1, 3, 1);
-        const __m512 low_even = _mm512_shuffle_f32x4(fours[0][c], fours[1][c], kEven);
-        const __m512 low_odd = _mm512_shuffle_f32x4(fours[0][c], fours[1][c], kOdd);
-        const __m512 high_even = _mm512_shuffle_f32x4(fours[2][c], fours[3][c], kEven);
-        const __m512 high_odd = _mm512_shuffle_f32x4(fours[2][c], fours[3][c], kOdd);
-        out[c] = _mm512_shuffle_f32x4(low_even, high_even, kEven);
-        out[4 + c] = _mm512_shuffle_f32x4(low_odd, high_odd, kEven);
-        out[8 + c] = _mm512_shuffle_f32x4(low_even, high_even, kOdd);
-        out[12 + c] = _mm512_shuffle_f32x4(low_odd, high_odd, kOdd);
-    }
+    store_sums(parts, out + group.begin, group.mask());
 }
 
 // Some numbers of each row: `n` from `begin`.
@@ -133,14 +64,14 @@ struct Stretch {
 void lay_out(const HalfRows & left, Group group, Stretch stretch, float * panel) noexcept {
     for (int64_t half = 0; half < kPanelRows; half += kLanes) {
         const int64_t row = group.begin + half;
-        CellRows rows(left.halves + row * left.stride + stretch.begin, left.stride);
+        LaneRows<uint16_t> rows(left.halves + row * left.stride + stretch.begin, left.stride);
         for (int64_t at = 0; at < stretch.n; at += kLanes) {
-            __m512 numbers[kLanes];
+            Floats numbers[kLanes];
             transpose(rows, numbers);
             rows.advance(kLanes);
 #pragma GCC unroll 16
             for (int i = 0; i < kLanes; i++) {
-                _mm512_store_ps(panel + (at + i) * kPanelRows + half, numbers[i]);
+                store_all(panel + (at + i) * kPanelRows + half, numbers[i]);
             }
         }
     }
@@ -151,7 +82,7 @@ void widen(const HalfRows & right, Share columns, Stretch stretch, float * to) n
     for (int64_t column = columns.begin; column < columns.end; column++) {
         const uint16_t * halves = right.halves + column * right.stride + stretch.begin;
         for (int64_t at = 0; at < stretch.n; at += kLanes) {
-            _mm512_store_ps(to + at, load_halves(halves + at));
+            store_all(to + at, load_halves(halves + at));
         }
         to += stretch.n;
     }
@@ -165,26 +96,26 @@ void multiply(const float * panel,
               Target target,
               uint32_t mask,
               bool adds) noexcept {
-    __m512 sums[N][2];
+    Floats sums[N][2];
 #pragma GCC unroll 6
     for (int j = 0; j < N; j++) {
-        sums[j][0] = sums[j][1] = _mm512_setzero_ps();
+        sums[j][0] = sums[j][1] = zero();
     }
     for (int64_t at = 0; at < n; at++) {
-        const __m512 low = _mm512_load_ps(panel + at * kPanelRows);
-        const __m512 high = _mm512_load_ps(panel + at * kPanelRows + kLanes);
+        const Floats low = load(panel + at * kPanelRows);
+        const Floats high = load(panel + at * kPanelRows + kLanes);
 #pragma GCC unroll 6
         for (int j = 0; j < N; j++) {
-            const __m512 factor = _mm512_set1_ps(right[j * n + at]);
-            sums[j][0] = _mm512_fmadd_ps(low, factor, sums[j][0]);
-            sums[j][1] = _mm512_fmadd_ps(high, factor, sums[j][1]);
+            const Floats factor = all(right[j * n + at]);
+            sums[j][0] = pyrunner::multiply_add(low, factor, sums[j][0]);
+            sums[j][1] = pyrunner::multiply_add(high, factor, sums[j][1]);
         }
     }
 #pragma GCC unroll 6
     for (int j = 0; j < N; j++) {
         float * out = target.out + j * target.stride;
-        store(out, static_cast<__mmask16>(mask), sums[j][0], adds);
-        store(out + kLanes, static_cast<__mmask16>(mask >> kLanes), sums[j][1], adds);
+        store(out, mask_of(mask), sums[j][0], adds);
+        store(out + kLanes, mask_of(mask >> kLanes), sums[j][1], adds);
     }
 }
 
@@ -241,7 +172,7 @@ private:
 // Groups of the left, and with many columns groups times kColumns columns, because the left has few
 // rows where it is the values of a head.
 int64_t parts_of(int64_t n_left, int64_t n_right) noexcept {
-    return n_right < kFewColumns ? ceil_div(n_left, kLanes)
+    return n_right < kFewColumns ? ceil_div(n_left, kFewRows)
                                  : ceil_div(n_left, kPanelRows) * ceil_div(n_right, kColumns);
 }
 
@@ -250,7 +181,7 @@ void multiply_few(const HalfRows & left,
                   Share parts,
                   Target target) noexcept {
     for (int64_t index = parts.begin; index < parts.end; index++) {
-        const Group group = group_at(index, left.n_rows, kLanes);
+        const Group group = group_at(index, left.n_rows, kFewRows);
         for (int64_t column = 0; column < right.n_rows; column++) {
             multiply_one(
                 left, group, right.halves + column * right.stride, target.at(0, column).out);
@@ -278,7 +209,7 @@ void multiply_many(const HalfRows & left,
 } // namespace
 
 bool is_for_f16(int64_t n_left, int64_t n_right, int64_t n, int n_threads) noexcept {
-    return n_left >= kPanelRows && n > 0 && n % (2 * kLanes) == 0 &&
+    return n_left >= kPanelRows && n > 0 && n % kLine == 0 &&
            is_for_threads(parts_of(n_left, n_right), n_threads);
 }
 

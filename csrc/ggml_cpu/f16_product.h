@@ -1,16 +1,17 @@
-// A matrix product of rows in half precision, with AVX-512: what attention without ggml's flash
-// attention is made of, cells of the KV cache times what a few tokens ask, and F16 weights.
+// A matrix product of rows in half precision, with AVX-512 or AVX2: what attention without ggml's
+// flash attention is made of, cells of the KV cache times what a few tokens ask, and F16 weights.
 //
-// ggml adds up each result in the 16 lanes of a register and then those, also where a result is a
-// sum of only 64 products (tinyBLAS in llamafile/sgemm.cpp), and takes a single row's one by one
-// (ggml_vec_dot_f16). Here 16 results lie in a register, so nothing is added across; of few rows
-// 16 results are added across together.
+// ggml adds up each result in the lanes of a register and then those, also where a result is a sum
+// of only 64 products (tinyBLAS in llamafile/sgemm.cpp), and takes a single row's one by one
+// (ggml_vec_dot_f16). Here each lane of a register has a result, so nothing is added across; of few
+// rows several results are added across together.
 #pragma once
 
 #include <cstdint>
 
 // Whether this build of ggml-cpu is for processors with the instructions.
-#if defined(__AVX512F__) && !defined(_MSC_VER)
+#if (defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))) &&      \
+    !defined(_MSC_VER)
 #define PYRUNNER_F16_PRODUCT
 #endif
 
@@ -30,8 +31,8 @@ struct HalfRows {
     int64_t stride;
 };
 
-// Whether the kernel is for products of this shape on so many threads: at least 32 rows of a
-// multiple of 32 numbers on the left, and work for most threads.
+// Whether the kernel is for products of this shape on so many threads: at least two registers
+// of rows of a multiple of 32 numbers on the left, and work for most threads.
 bool is_for_f16(int64_t n_left, int64_t n_right, int64_t n, int n_threads) noexcept;
 
 // out[j * out_stride + i] = left's row i times right's row j, for one thread's share of the

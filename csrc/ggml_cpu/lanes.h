@@ -1,14 +1,13 @@
-// What the kernels share: results in the lanes of a register of AVX-512, one for each of 16 rows of
-// the left.
+// What the kernels share: results in the lanes of a register, one for each of as many rows of the
+// left.
 #pragma once
+
+#include "registers.h"
 
 #include <algorithm>
 #include <cstdint>
-#include <immintrin.h>
 
 namespace pyrunner {
-
-constexpr int kLanes = 16;
 
 // Rows of the left from `begin`, of which the group before has the first `n_repeated` as well.
 struct Group {
@@ -35,20 +34,13 @@ struct Target {
     }
 };
 
-// Adds to what is in one column of a target if `adds`; a sum over many panels has short chains
-// then.
-inline void store(float * out, __mmask16 mask, __m512 sums, bool adds) noexcept {
-    const __m512 before = adds ? _mm512_maskz_loadu_ps(mask, out) : _mm512_setzero_ps();
-    _mm512_mask_storeu_ps(out, mask, _mm512_add_ps(before, sums));
-}
-
-// One place in each of 16 rows, as four addresses and a distance: a processor has no room for
+// One place in each of `kRows` rows, as some addresses and a distance: a processor has no room for
 // sixteen addresses.
-template <typename T> class LaneRows {
+template <typename T, int kRows = kLanes> class LaneRows {
 public:
     LaneRows(const T * first, int64_t stride) noexcept : stride_(stride) {
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < kRows / 4; i++) {
             fours_[i] = first + 4 * i * stride;
         }
     }
@@ -61,7 +53,7 @@ public:
     }
 
 private:
-    const T * fours_[4];
+    const T * fours_[kRows / 4];
     int64_t stride_;
 };
 

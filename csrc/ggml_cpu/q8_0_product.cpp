@@ -4,6 +4,7 @@
 
 #include "lanes.h"
 #include "parts.h"
+#include "q8_0_lanes.h"
 #include "scratch.h"
 
 #include <algorithm>
@@ -17,33 +18,25 @@ namespace pyrunner {
 
 namespace {
 
-constexpr int64_t kPanelBlocks = 48; // of a panel, which is 27 KiB then: the first-level cache
-constexpr int kColumns = 12;         // activation rows at a time: two registers for each, of 32
+using namespace q8_0;
+
+// Of a panel, which is 27 KiB then with AVX-512: the first-level cache.
+constexpr int64_t kPanelBlocks = 48;
+// Activation rows at a time: two registers for each, of 32, or of 16 one.
+constexpr int kColumns = 12;
 constexpr int64_t kPanelColumns = 10 * kColumns; // prepared at once: the second-level cache
-constexpr int64_t kSteps = Q8Block::kSize / 4;   // the instruction adds four products at a time
 constexpr int64_t kAhead = 4 << 10; // bytes, beside a group: what memory gives while it is used
 
-using WeightRows = LaneRows<Q8Block>;
-
-// The instruction's first factor has no sign, so weights have 128 more in it: one bit flipped.
-__m512i bias() noexcept {
-    return _mm512_set1_epi8(static_cast<char>(0x80));
-}
-
-__m256i quants_of(const Q8Block & block) noexcept {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(block.quants));
-}
-
-[[gnu::always_inline]] inline __m512 scales_of(const WeightRows & rows) noexcept {
+[[gnu::always_inline]] inline Floats scales_of(const WeightRows & rows) noexcept {
     alignas(32) uint16_t halves[kLanes];
 #pragma GCC unroll 16
     for (int row = 0; row < kLanes; row++) {
         halves[row] = rows[row]->scale;
     }
-    return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i *>(halves)));
+    return load_halves(halves);
 }
 
-// Rows of weights that are asked for before they are needed: sixteen rows at once are more than a
+// Rows of weights that are asked for before they are needed: so many rows at once are more than a
 // processor foresees, but they lie behind each other. Does no harm where they do not.
 class Prefetcher {
 public:
@@ -88,67 +81,21 @@ private:
     int64_t group_;
 };
 
-// One block of each of 16 weight rows: four bytes of the first row, of the second, and so on.
-struct alignas(64) WeightBlock {
-    uint8_t quants[kSteps][kLanes * 4]; // plus 128
-    float scales[kLanes];
+// One block of each of kLanes weight rows, interleaved.
+struct WeightBlock {
+    Ints quants[kSteps];
+    Floats scales;
 };
 
 // One block of each of N activation rows. What they take lies close together, so that the members'
 // places depend on N and the size per row does not.
 template <int N> struct ColumnBlock {
     int8_t quants[N][Q8Block::kSize];
-    int32_t offsets[N]; // -128 times the sum of the quants
+    int32_t offsets[N];
     float scales[N];
 };
 constexpr int64_t kColumnBytes = sizeof(ColumnBlock<1>);
 static_assert(sizeof(ColumnBlock<kColumns>) == kColumns * kColumnBytes);
-
-// Rows `first` and `first + 4`, the one in the lower half.
-__m512i two_rows(const WeightRows & rows, int first) noexcept {
-    return _mm512_inserti64x4(
-        _mm512_castsi256_si512(quants_of(*rows[first])), quants_of(*rows[first + 4]), 1);
-}
-
-// Dword c (lanes 0 and 2) and 4 + c (lanes 1 and 3) of eight rows, for c = 0..3.
-[[gnu::always_inline]] inline void
-transpose_eight(const WeightRows & rows, int first, __m512i (&out)[4]) noexcept {
-    const __m512i a = two_rows(rows, first);
-    const __m512i b = two_rows(rows, first + 1);
-    const __m512i c = two_rows(rows, first + 2);
-    const __m512i d = two_rows(rows, first + 3);
-    const __m512i ab_low = _mm512_unpacklo_epi32(a, b);
-    const __m512i ab_high = _mm512_unpackhi_epi32(a, b);
-    const __m512i cd_low = _mm512_unpacklo_epi32(c, d);
-    const __m512i cd_high = _mm512_unpackhi_epi32(c, d);
-    out[0] = _mm512_unpacklo_epi64(ab_low, cd_low);
-    out[1] = _mm512_unpackhi_epi64(ab_low, cd_low);
-    out[2] = _mm512_unpacklo_epi64(ab_high, cd_high);
-    out[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
-}
-
-void interleave(const WeightRows & rows, WeightBlock & out) noexcept {
-    __m512i low[4];
-    __m512i high[4];
-    transpose_eight(rows, 0, low);
-    transpose_eight(rows, 8, high);
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        const __m512i even = _mm512_shuffle_i32x4(low[c], high[c], _MM_SHUFFLE(2, 0, 2, 0));
-        const __m512i odd = _mm512_shuffle_i32x4(low[c], high[c], _MM_SHUFFLE(3, 1, 3, 1));
-        _mm512_store_si512(out.quants[c], _mm512_xor_si512(even, bias()));
-        _mm512_store_si512(out.quants[4 + c], _mm512_xor_si512(odd, bias()));
-    }
-    _mm512_store_ps(out.scales, scales_of(rows));
-}
-
-int32_t sum_of(__m256i quants) noexcept {
-    const __m256i fours = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), quants);
-    const __m128i four =
-        _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
-    const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
-    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, _MM_SHUFFLE(2, 3, 0, 1))));
-}
 
 template <int N>
 void prepare(const Q8Matrix & activations, int64_t first, std::byte * out) noexcept {
@@ -159,23 +106,23 @@ void prepare(const Q8Matrix & activations, int64_t first, std::byte * out) noexc
             const __m256i quants = quants_of(row[block]);
             ColumnBlock<N> & to = prepared[block];
             _mm256_storeu_si256(reinterpret_cast<__m256i *>(to.quants[column]), quants);
-            to.offsets[column] = -128 * sum_of(quants);
+            to.offsets[column] = offset_of(quants);
             to.scales[column] = _cvtsh_ss(row[block].scale);
         }
     }
 }
 
-// Blocks of 16 weight rows, and what is asked for while they are used, if anything.
+// Blocks of kLanes weight rows, and what is asked for while they are used, if anything.
 struct Panel {
     const WeightBlock * weights;
     int64_t n_blocks;
     const char * next;
 };
 
-// Where the results of 16 rows go, as in lanes.h.
+// Where the results of kLanes rows go, as in lanes.h.
 struct Destination {
     Target target;
-    __mmask16 mask;
+    Mask mask;
     bool adds;
 };
 
@@ -183,35 +130,34 @@ struct Destination {
 template <int N>
 void multiply(const Panel & panel, const std::byte * prepared, const Destination & to) noexcept {
     const auto * columns = reinterpret_cast<const ColumnBlock<N> *>(prepared);
-    __m512 sums[N];
+    Floats sums[N];
 #pragma GCC unroll 12
     for (int j = 0; j < N; j++) {
-        sums[j] = _mm512_setzero_ps();
+        sums[j] = zero();
     }
     for (int64_t block = 0; block < panel.n_blocks; block++) {
         Prefetcher::fetch<false>(panel.next, block);
         const WeightBlock & weight = panel.weights[block];
         const ColumnBlock<N> & column = columns[block];
-        __m512i dots[N];
+        Ints dots[N];
 #pragma GCC unroll 12
         for (int j = 0; j < N; j++) {
-            dots[j] = _mm512_set1_epi32(column.offsets[j]);
+            dots[j] = all(column.offsets[j]);
         }
-#pragma GCC unroll 8
+#pragma GCC unroll kUnrolled
         for (int step = 0; step < kSteps; step++) {
-            const __m512i quants = _mm512_load_si512(weight.quants[step]);
+            const Fours quants(weight.quants + step);
 #pragma GCC unroll 12
             for (int j = 0; j < N; j++) {
                 int32_t four = 0;
                 std::memcpy(&four, column.quants[j] + 4 * step, sizeof(four));
-                dots[j] = _mm512_dpbusd_epi32(dots[j], quants, _mm512_set1_epi32(four));
+                dots[j] = quants.add_products(dots[j], all(four));
             }
         }
-        const __m512 scales = _mm512_load_ps(weight.scales);
 #pragma GCC unroll 12
         for (int j = 0; j < N; j++) {
-            const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(column.scales[j]));
-            sums[j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[j]), scale, sums[j]);
+            const Floats scale = pyrunner::multiply(weight.scales, pyrunner::all(column.scales[j]));
+            sums[j] = multiply_add(floats_of(dots[j]), scale, sums[j]);
         }
     }
 #pragma GCC unroll 12
@@ -274,17 +220,17 @@ public:
             const char * next = prefetcher_.next_of(first + begin * kLanes);
             for (int64_t block = 0; block < n_blocks; block++) {
                 Prefetcher::fetch<true>(next, block);
-                interleave(rows, panel_[block]);
+                interleave(rows, panel_[block].quants);
+                panel_[block].scales = scales_of(rows);
                 rows.advance(1);
             }
             for (int64_t column = 0; column < n_columns_; column += kColumns) {
                 const Tile tile = tile_at(column, n_columns_);
                 const int64_t at = column * weights_.n_blocks + begin * tile.n_columns;
-                tile.kernel.multiply({panel_, n_blocks, column == 0 ? next : nullptr},
-                                     columns_ + at * kColumnBytes,
-                                     {target.at(group.begin, column),
-                                      static_cast<__mmask16>(group.mask()),
-                                      begin > 0});
+                tile.kernel.multiply(
+                    {panel_, n_blocks, column == 0 ? next : nullptr},
+                    columns_ + at * kColumnBytes,
+                    {target.at(group.begin, column), mask_of(group.mask()), begin > 0});
             }
         }
     }

@@ -1,16 +1,22 @@
-// A matrix product of weights and several rows of activations, both Q8_0, with AVX-512 VNNI.
+// A matrix product of weights and several rows of activations, both Q8_0, with AVX-512 VNNI or
+// AVX2.
 //
 // ggml's own (tinyBLAS in llamafile/sgemm.cpp) takes the dot product of one weight row and one
-// activation row at a time, in registers of half the width: of its six instructions for 32 products
-// one multiplies. Here 16 weight rows are interleaved once for all activations, so that eight of
-// twelve do. Weights stay as they are in the model's file.
+// activation row at a time, in registers of AVX2: each 32 products are scaled and added to a sum.
+// Here as many weight rows as a register has lanes are interleaved once for all activations, so
+// that each lane has the products of a block before that is done. Weights stay as they are in the
+// model's file.
 #pragma once
 
 #include <cstdint>
 
-// Whether this build of ggml-cpu is for processors with the instructions.
-#if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__F16C__) && !defined(_MSC_VER)
-#define PYRUNNER_Q8_0_PRODUCT
+// Whether this build of ggml-cpu is for processors with the instructions, and the bits of their
+// registers.
+#if defined(_MSC_VER)
+#elif defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__F16C__)
+#define PYRUNNER_Q8_0_PRODUCT 512
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__)
+#define PYRUNNER_Q8_0_PRODUCT 256
 #endif
 
 namespace pyrunner {
@@ -37,9 +43,9 @@ struct Q8Matrix {
     int64_t stride;
 };
 
-// Whether the kernel is for products of this shape on so many threads: at least 16 rows of weights,
-// two of activations, and work for most threads. A single row is bounded by memory, and has
-// few_rows.h.
+// Whether the kernel is for products of this shape on so many threads: weights for a register, at
+// least two rows of activations, and work for most threads. A single row is bounded by memory, and
+// has few_rows.h.
 bool is_for_q8_0(int64_t n_weights,
                  int64_t n_activations,
                  int64_t n_blocks,

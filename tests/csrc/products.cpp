@@ -378,8 +378,11 @@ void check_kind(const std::string & kind) {
 
 void answer_kernel(const std::string & kind) {
     check_kind(kind);
-    const int has = kind == "f16" ? ggml_cpu_has_avx512() : ggml_cpu_has_avx512_vnni();
-    std::puts(has != 0 ? "yes" : "no");
+    const bool has_wide = ggml_cpu_has_avx512() != 0;
+    const bool has_narrow =
+        ggml_cpu_has_avx2() != 0 && ggml_cpu_has_fma() != 0 && ggml_cpu_has_f16c() != 0;
+    const bool has_q8_0 = has_wide ? ggml_cpu_has_avx512_vnni() != 0 : has_narrow;
+    std::puts((kind == "f16" ? has_wide || has_narrow : has_q8_0) ? "yes" : "no");
 }
 
 void answer(const std::string & line) {
