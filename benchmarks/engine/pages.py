@@ -17,6 +17,8 @@ from engine.rows import ROWS
 
 RESULTS = Path("benchmarks") / "results"
 _JSON, _PICTURE = RESULTS / "engine.json", RESULTS / "engine.png"
+_OTHER_MACHINES = {"without avx512": RESULTS / "without-avx512" / "engine.json"}
+"""By the name of their place: a whole table, and what it was measured on."""
 PAGES = (Path("README.md"), Path("docs") / "performance.md")
 """Those that have places."""
 
@@ -41,7 +43,7 @@ def refreshed(root: Path, page: Path) -> str:
     Raises:
         ValueError: A place asks for figures that nobody has.
     """
-    rows, facts = table.read(root / _JSON) if (root / _JSON).exists() else ([], {})
+    rows, facts = _results(root / _JSON)
     picture = _PICTURE if (root / _PICTURE).exists() and rows else None
     makers: dict[str, Callable[[], str]] = {str(each): partial(_lines, rows, each) for each in ROWS}
     makers |= {
@@ -50,6 +52,7 @@ def refreshed(root: Path, page: Path) -> str:
         "minutes": _minutes,
         "picture": lambda: _link(picture, root / page, root),
     }
+    makers |= {name: partial(_apart, root / path) for name, path in _OTHER_MACHINES.items()}
 
     def filled(place: "re.Match[str]") -> str:
         if place[2] not in makers:
@@ -57,6 +60,15 @@ def refreshed(root: Path, page: Path) -> str:
         return f"{place[1]}{makers[place[2]]()}{place[3]}"
 
     return _PLACE.sub(filled, (root / page).read_text())
+
+
+def _results(path: Path) -> tuple[list[AnyRow], dict[str, object]]:
+    return table.read(path) if path.exists() else ([], {})
+
+
+def _apart(path: Path) -> str:
+    rows, facts = _results(path)
+    return f"{_overview(rows)}\n{_facts(facts)}" if rows else _NOTHING
 
 
 def _rows_of(rows: Sequence[AnyRow], number: int) -> list[AnyRow]:

@@ -44,6 +44,8 @@ _N_ROUNDS = 9
 """More than other rows: the turns of the demo model differ more than what drafts may cost."""
 _N_TIMES = 16
 """That each of its requests is made: they are over in hundredths of a second."""
+_N_TRIED = 40
+"""Requests among which some are looked for that random weights answer alike in any pass."""
 
 _DRAFTS, _PLAIN = "drafts", "plain"
 
@@ -70,12 +72,12 @@ def demo_rows(bench: Bench, model: Model) -> list[Row]:
 
 def random_rows(bench: Bench, model: Model) -> list[Row]:
     """A prediction, with a model whose steps are long; it says words of one token each."""
-    n_out, n_asked = bench.sized(192, 24), bench.sized(3, 1)
-    asked = [
+    n_out, n_tried = bench.sized(64, 16), bench.sized(_N_TRIED, 10)
+    tried = [
         Ask(prompt=model.words.text(32, 8, i), n_out=n_out, is_chat=True, bias=model.words.bias)
-        for i in range(n_asked)
+        for i in range(n_tried)
     ]
-    outcome = _turns(bench, model, {}, asked, 1)
+    outcome = _turns(bench, model, {}, _agreed(bench, model, tried, bench.sized(3, 1)), 1)
     what = "a `prediction` of which 9 in 10 words are right"
     return [_row(outcome, "prediction", what, "135m", 1.8)]
 
@@ -109,8 +111,7 @@ def _turns(
     n_times: int,
 ) -> Outcome:
     """Both sides' tokens per second, by kind; those `predicted` are the kind ``prediction``."""
-    guesses = [corrupted(text, i) for i, text in enumerate(_answers(bench, model, predicted))]
-    told = [predicting(request, guess) for request, guess in zip(predicted, guesses, strict=True)]
+    told = _predicted(predicted, _answers(bench, model, predicted))
     kinds = {kind: {_DRAFTS: asked, _PLAIN: asked} for kind, asked in requests.items()}
     kinds["prediction"] = {_DRAFTS: told, _PLAIN: predicted}
 
@@ -175,6 +176,36 @@ def _answers(bench: Bench, model: Model, requests: Sequence[Ask]) -> list[str]:
             each.text
             for each in whole([ask(endpoint.port, endpoint.model, each) for each in requests])
         ]
+
+
+def _predicted(requests: Sequence[Ask], answers: Sequence[str]) -> list[Ask]:
+    return [
+        predicting(request, corrupted(text, request.prompt))
+        for request, text in zip(requests, answers, strict=True)
+    ]
+
+
+def _agreed(bench: Bench, model: Model, tried: Sequence[Ask], n_asked: int) -> list[Ask]:
+    """The first of those that are answered alike with drafts and without.
+
+    Where two words are nearly as likely, a pass of other rows may say the other one, and random
+    weights go on from there with a text of its own, of which next to nothing was predicted.
+
+    Raises:
+        MeasurementError: There is none.
+    """
+    answers = _answers(bench, model, tried)
+    told = _predicted(tried, answers)
+    with _WITH.running(bench, model) as endpoint:
+        heard = whole([ask(endpoint.port, endpoint.model, each) for each in told])
+    agreed = [
+        request
+        for request, text, again in zip(tried, answers, heard, strict=True)
+        if again.text == text
+    ]
+    if not agreed:
+        raise MeasurementError("No answer is the same with and without drafts.")
+    return agreed[:n_asked]
 
 
 def _row(outcome: Outcome, kind: str, what: str, weights: str, target: float) -> Row:
