@@ -60,7 +60,7 @@ class CallGrammars:
         vocabulary = grammars.vocabulary  # once for all answers, and not to be blamed on this one
         matcher = grammars.compiled.copy(_key(calls), lambda: _compiled(calls, grammars))
         if not calls.is_lazy:
-            return TokenConstraint(matcher, "tools", vocabulary.n_mask_words)
+            return TokenConstraint(matcher, "tools", vocabulary)
         search = TriggerSearch(calls.triggers, calls.thinking, calls.begun)
         return LazyConstraint(matcher, search, vocabulary, is_promised=calls.is_promised)
 

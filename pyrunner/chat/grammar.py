@@ -73,7 +73,7 @@ class Grammars:
         """
         vocabulary = self.vocabulary  # once for all answers, and not to be blamed on this one
         matcher = self.compiled.copy((output.kind, output.text), lambda: self._compile(output))
-        return TokenConstraint(matcher, output.param, vocabulary.n_mask_words)
+        return TokenConstraint(matcher, output.param, vocabulary)
 
     def embedded_schema(self, output: OutputFormat) -> str:
         """Check a JSON schema, and write it as ``%json`` in a grammar needs it.
@@ -92,7 +92,7 @@ class Grammars:
         else:
             matcher = self._text_matcher(output)
         # With the first mask, which is in every copy then.
-        TokenConstraint(matcher, output.param, self.vocabulary.n_mask_words)
+        TokenConstraint(matcher, output.param, self.vocabulary)
         if time.monotonic() - started_s > MAX_COMPILE_S:
             raise _refused(output, "it is too complex")
         return matcher

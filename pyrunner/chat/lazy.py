@@ -89,7 +89,7 @@ class LazyConstraint:
         matcher = self._matcher.deep_copy()
         matcher.consume_tokens(self._vocabulary.tokenizer.tokenize_bytes(call))
         try:
-            self._begun = TokenConstraint(matcher, "tools", self._vocabulary.n_mask_words)
+            self._begun = TokenConstraint(matcher, "tools", self._vocabulary)
         except InvalidParameterError:
             if self._is_promised:
                 raise

@@ -23,10 +23,10 @@ _NO_TOKENS = array("i", [0])  # a word of a mask
 class TokenConstraint:
     """One answer on its way through a grammar; see `engine.constraint.Constraint`."""
 
-    def __init__(self, matcher: LLMatcher, param: str, n_words: int) -> None:
+    def __init__(self, matcher: LLMatcher, param: str, vocabulary: Vocabulary) -> None:
         self._matcher = matcher
         self._param = param
-        self._n_words = n_words
+        self._vocabulary = vocabulary
         self.mask = self._next_mask()
 
     @property
@@ -77,12 +77,18 @@ class TokenConstraint:
 
     def _mask_of(self, matcher: LLMatcher) -> memoryview | None:
         """What may come next; None when it is not to be had within the limits."""
-        words = _NO_TOKENS * self._n_words
+        words = _NO_TOKENS * self._vocabulary.n_mask_words
         address, n_words = words.buffer_info()
         # SAFETY(chat): the call writes before it returns, and refuses any size but that of a mask
         # of its vocabulary; nobody else has the words yet. compute_bitmask() would make copies.
         matcher.unsafe_compute_mask_ptr(address, n_words * words.itemsize)
-        return None if matcher.is_error() else memoryview(words)
+        if matcher.is_error():
+            return None
+        for end, spelled in self._vocabulary.visible_ends.items():
+            place, bit = end // 32, end % 32
+            if words[place] >> bit & 1 and not _may_end(matcher, spelled):
+                words[place] ^= 1 << bit if bit < 31 else -(1 << bit)  # words have a sign
+        return memoryview(words)
 
     def _failure(self) -> InvalidParameterError:
         why = short(self._matcher.get_error())
@@ -97,6 +103,17 @@ def new_matcher(vocabulary: Vocabulary, grammar: str) -> LLMatcher:
     """Compile what llguidance's `grammar_from_...` give; `problem_of` says how it went."""
     # It catches its own panics, which llguidance's validating functions do not.
     return LLMatcher(vocabulary.tokenizer, grammar, log_level=0, limits=_LIMITS)
+
+
+def _may_end(matcher: LLMatcher, spelled: list[int]) -> bool:
+    """Whether a token that is the end of the answer, and a text too, may come.
+
+    It fits as text wherever its letters do, in a string as well, and is the end all the same.
+    """
+    if matcher.is_accepting():
+        return True
+    ahead = matcher.deep_copy()
+    return ahead.consume_tokens(spelled) and ahead.is_accepting()
 
 
 def problem_of(matcher: LLMatcher) -> str:

@@ -46,6 +46,10 @@ class Vocabulary:
         )
         asked.fallback = tokenizer
         self.tokenizer = tokenizer.with_slices(LLTokenizer.json_slices())
+        self.visible_ends: Mapping[int, list[int]] = {
+            end: self.tokenizer.tokenize_bytes(pieces[end]) for end in ends if pieces[end]
+        }
+        """Tokens that end an answer and have a text, each with the tokens that spell it."""
 
 
 class _Asked:
