@@ -21,8 +21,9 @@ using namespace f16;
 
 constexpr int64_t kLine = 32;              // halves of a cache line
 constexpr int64_t kPanelRows = 2 * kLanes; // of the left at a time
-constexpr int64_t kPanelLength = 128; // halves of each: 16 KiB as floats, the first-level cache
-constexpr int kColumns = 6;           // rows of the right at a time: two registers for each, of 32
+// Halves of each: 16 KiB as floats with AVX-512, and half with AVX2; the first-level cache.
+constexpr int64_t kPanelLength = 128;
+constexpr int kColumns = 6; // rows of the right at a time: two registers for each, of 32 or of 16
 constexpr int64_t kMostColumns = 120; // as floats beside a panel: 60 KiB, the second-level cache
 constexpr int64_t kFewColumns = 12;   // fewer do not pay for a panel
 
@@ -46,8 +47,8 @@ void multiply_one(const HalfRows & left,
         for (int row = 0; row < kFewRows; row++) {
             const uint16_t * halves = rows[row];
             _mm_prefetch(reinterpret_cast<const char *>(halves + ahead), _MM_HINT_T1);
-            parts[row] = f16::multiply_add(load_sixteen(halves), low, parts[row]);
-            parts[row] = f16::multiply_add(load_sixteen(halves + kLine / 2), high, parts[row]);
+            parts[row] = multiply_add(load_sixteen(halves), low, parts[row]);
+            parts[row] = multiply_add(load_sixteen(halves + kLine / 2), high, parts[row]);
         }
         rows.advance(kLine);
     }
@@ -106,9 +107,9 @@ void multiply(const float * panel,
         const Floats high = load(panel + at * kPanelRows + kLanes);
 #pragma GCC unroll 6
         for (int j = 0; j < N; j++) {
-            const Floats factor = all(right[j * n + at]);
-            sums[j][0] = pyrunner::multiply_add(low, factor, sums[j][0]);
-            sums[j][1] = pyrunner::multiply_add(high, factor, sums[j][1]);
+            const Floats factor = broadcast(right[j * n + at]);
+            sums[j][0] = multiply_add(low, factor, sums[j][0]);
+            sums[j][1] = multiply_add(high, factor, sums[j][1]);
         }
     }
 #pragma GCC unroll 6

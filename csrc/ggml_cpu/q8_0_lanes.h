@@ -10,6 +10,8 @@
 
 namespace pyrunner::q8_0 {
 
+static_assert(PYRUNNER_Q8_0_PRODUCT == 8 * sizeof(Ints));
+
 constexpr int kSteps = Q8Block::kSize / 4; // four products of each row at a time
 
 using WeightRows = LaneRows<Q8Block>;
@@ -25,14 +27,14 @@ constexpr int kUnrolled = kSteps;
 inline Floats floats_of(Ints ints) noexcept {
     return _mm512_cvtepi32_ps(ints);
 }
-inline Ints all(int32_t number) noexcept {
+inline Ints broadcast(int32_t number) noexcept {
     return _mm512_set1_epi32(number);
 }
 
 // Four weights of each row, plus 128, because the instruction's first factor has no sign.
 class Fours {
 public:
-    explicit Fours(const void * quants) noexcept : quants_(_mm512_load_si512(quants)) {}
+    explicit Fours(Ints quants) noexcept : quants_(quants) {}
     // Plus the products with four activations, the same for each row.
     Ints add_products(Ints sums, Ints activations) const noexcept {
         return _mm512_dpbusd_epi32(sums, quants_, activations);
@@ -100,22 +102,24 @@ constexpr int kUnrolled = 1;
 inline Floats floats_of(Ints ints) noexcept {
     return _mm256_cvtepi32_ps(ints);
 }
-inline Ints all(int32_t number) noexcept {
+inline Ints broadcast(int32_t number) noexcept {
     return _mm256_set1_epi32(number);
 }
 
 // Four weights of each row. The instruction's first factor has no sign, so activations take that of
-// the weights; they are -127 or more, and sums of two products have room in 16 bits.
+// the weights. Sums of two products have room in 16 bits.
 class Fours {
 public:
-    explicit Fours(const void * quants) noexcept
-        : quants_(_mm256_load_si256(static_cast<const __m256i *>(quants))),
-          magnitudes_(_mm256_abs_epi8(quants_)) {}
+    explicit Fours(Ints quants) noexcept : quants_(quants), magnitudes_(_mm256_abs_epi8(quants)) {}
     // Plus the products with four activations, the same for each row.
     Ints add_products(Ints sums, Ints activations) const noexcept {
-        const __m256i twos =
-            _mm256_maddubs_epi16(magnitudes_, _mm256_sign_epi8(activations, quants_));
+        const __m256i signed_by_weights = _mm256_sign_epi8(activations, quants_);
+#ifdef __AVXVNNI__
+        return _mm256_dpbusd_avx_epi32(sums, magnitudes_, signed_by_weights);
+#else
+        const __m256i twos = _mm256_maddubs_epi16(magnitudes_, signed_by_weights);
         return _mm256_add_epi32(sums, _mm256_madd_epi16(twos, _mm256_set1_epi16(1)));
+#endif
     }
 
 private:
@@ -140,6 +144,7 @@ transpose_four(const WeightRows & rows, int first, __m256i (&out)[4]) noexcept {
     out[3] = _mm256_unpackhi_epi64(ab_high, cd_high);
 }
 
+// What a sum begins with that is of a block with these activations.
 inline int32_t offset_of(__m256i /*activations*/) noexcept {
     return 0;
 }

@@ -20,15 +20,15 @@ namespace {
 
 using namespace q8_0;
 
-// Of a panel, which is 27 KiB then with AVX-512: the first-level cache.
+// Of a panel, which is 27 KiB then with AVX-512, and half with AVX2: the first-level cache.
 constexpr int64_t kPanelBlocks = 48;
-// Activation rows at a time: two registers for each, of 32, or of 16 one.
+// Activation rows at a time: two registers for each, of 32; with AVX2 the sums are in memory.
 constexpr int kColumns = 12;
 constexpr int64_t kPanelColumns = 10 * kColumns; // prepared at once: the second-level cache
 constexpr int64_t kAhead = 4 << 10; // bytes, beside a group: what memory gives while it is used
 
 [[gnu::always_inline]] inline Floats scales_of(const WeightRows & rows) noexcept {
-    alignas(32) uint16_t halves[kLanes];
+    uint16_t halves[kLanes];
 #pragma GCC unroll 16
     for (int row = 0; row < kLanes; row++) {
         halves[row] = rows[row]->scale;
@@ -91,7 +91,7 @@ struct WeightBlock {
 // places depend on N and the size per row does not.
 template <int N> struct ColumnBlock {
     int8_t quants[N][Q8Block::kSize];
-    int32_t offsets[N];
+    int32_t offsets[N]; // offset_of()
     float scales[N];
 };
 constexpr int64_t kColumnBytes = sizeof(ColumnBlock<1>);
@@ -142,21 +142,21 @@ void multiply(const Panel & panel, const std::byte * prepared, const Destination
         Ints dots[N];
 #pragma GCC unroll 12
         for (int j = 0; j < N; j++) {
-            dots[j] = all(column.offsets[j]);
+            dots[j] = broadcast(column.offsets[j]);
         }
 #pragma GCC unroll kUnrolled
         for (int step = 0; step < kSteps; step++) {
-            const Fours quants(weight.quants + step);
+            const Fours quants(weight.quants[step]);
 #pragma GCC unroll 12
             for (int j = 0; j < N; j++) {
                 int32_t four = 0;
                 std::memcpy(&four, column.quants[j] + 4 * step, sizeof(four));
-                dots[j] = quants.add_products(dots[j], all(four));
+                dots[j] = quants.add_products(dots[j], broadcast(four));
             }
         }
 #pragma GCC unroll 12
         for (int j = 0; j < N; j++) {
-            const Floats scale = pyrunner::multiply(weight.scales, pyrunner::all(column.scales[j]));
+            const Floats scale = weight.scales * broadcast(column.scales[j]);
             sums[j] = multiply_add(floats_of(dots[j]), scale, sums[j]);
         }
     }

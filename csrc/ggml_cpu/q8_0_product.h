@@ -10,12 +10,12 @@
 
 #include <cstdint>
 
-// Whether this build of ggml-cpu is for processors with the instructions, and the bits of their
-// registers.
-#if defined(_MSC_VER)
-#elif defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__F16C__)
+// Whether this build of ggml-cpu is for processors with the instructions, and the bits of the
+// registers (registers.h); AVX-512 without VNNI has no such product of its own width.
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__F16C__) && !defined(_MSC_VER)
 #define PYRUNNER_Q8_0_PRODUCT 512
-#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__)
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__) &&       \
+    !defined(_MSC_VER)
 #define PYRUNNER_Q8_0_PRODUCT 256
 #endif
 
@@ -53,8 +53,9 @@ bool is_for_q8_0(int64_t n_weights,
 
 // out[j * out_stride + i] = weights' row i times activations' row j, for one thread's share of the
 // weights' rows: that of `thread` among `n_threads`, which all call it with the same arguments.
-// is_for_q8_0 has to be true. Within a block sums are int32; 48 of them each are added one after
-// the other, by a fused multiply-add of floats, and these sums one after the other.
+// is_for_q8_0 has to be true, and activations are -127 to 127, as they are where a block's largest
+// is its scale times 127. Within a block sums are int32; 48 of them each are added one after the
+// other, by a fused multiply-add of floats, and these sums one after the other.
 void q8_0_product(const Q8Matrix & weights,
                   const Q8Matrix & activations,
                   float * out,

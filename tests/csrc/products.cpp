@@ -119,7 +119,17 @@ public:
     Q8Product(const Shape & shape, std::mt19937 & random)
         : n_blocks_(shape.length / kBlock), room_(shape.room() / kBlock),
           weights_(weights_of(shape.n_rows * room_, random)),
-          activations_(activations_of(shape.n_columns * n_blocks_, random)) {}
+          activations_(activations_of(shape.n_columns * n_blocks_, random)) {
+        // The largest products there are, of both signs, in the first block of each row.
+        for (int64_t row = 0; row < shape.n_rows; row++) {
+            Block & block = weights_[static_cast<size_t>(row * room_)];
+            std::fill_n(block.quants, kBlock, static_cast<int8_t>(row % 3 == 0 ? 127 : -128));
+        }
+        for (int64_t column = 0; column < shape.n_columns; column++) {
+            Block & block = activations_[static_cast<size_t>(column * n_blocks_)];
+            std::fill_n(block.quants, kBlock, static_cast<int8_t>(column % 2 == 0 ? 127 : -127));
+        }
+    }
 
     ggml_type type() const override { return GGML_TYPE_Q8_0; }
     int64_t n_heads() const override { return 1; }
@@ -378,6 +388,7 @@ void check_kind(const std::string & kind) {
 
 void answer_kernel(const std::string & kind) {
     check_kind(kind);
+    // What f16_product.h and q8_0_product.h ask of the compiler.
     const bool has_wide = ggml_cpu_has_avx512() != 0;
     const bool has_narrow =
         ggml_cpu_has_avx2() != 0 && ggml_cpu_has_fma() != 0 && ggml_cpu_has_f16c() != 0;
