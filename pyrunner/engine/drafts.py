@@ -17,6 +17,8 @@ MAX_SEARCHED = 8192
 million would keep everybody waiting."""
 N_RESYNC = 2
 """As `N_GRAM`, of a prediction, of which more is expected."""
+N_NEAR = 8
+"""Tokens of a prediction in which one is enough: those from where the answer left it."""
 
 
 class PromptLookup:
@@ -51,6 +53,7 @@ class Prediction:
         self._tokens = list(tokens[:MAX_SEARCHED])
         self._at = 0  # where the answer stands in it
         self._n_missed = 0  # tokens of the answer, since the last that stood there
+        self._near: int | None = None  # where the answer stands if one token is enough
         self._said: tuple[int, ...] = ()  # the last tokens of the answer
         self._ends: dict[tuple[int, ...], list[int]] = {}  # of all places of each n-gram
         for end in range(N_RESYNC, len(self._tokens) + 1):
@@ -59,8 +62,10 @@ class Prediction:
     def feed(self, token: int) -> None:
         """The answer goes on with a token."""
         self._said = (*self._said[1 - N_RESYNC :], token)
-        if self._n_missed <= 1 and self._tokens[self._at : self._at + 1] == [token]:
-            self._at, self._n_missed = self._at + 1, 0
+        at = self._place()
+        self._near = None
+        if at is not None and self._tokens[at : at + 1] == [token]:
+            self._at, self._n_missed = at + 1, 0
             return
         self._n_missed += 1
         if self._n_missed == 1:
@@ -69,10 +74,19 @@ class Prediction:
         ends = self._ends.get(self._said)
         if ends:
             self._at, self._n_missed = _nearest(ends, self._at), 0
+            return
+        near = self._tokens[self._at - 1 : self._at - 1 + N_NEAR]
+        if token in near:
+            self._near = self._at + near.index(token)
 
     def guess(self, n_most: int) -> list[int]:
         """What comes next in it, at most `n_most`; nothing where the answer has left it."""
-        return self._tokens[self._at : self._at + n_most] if self._n_missed <= 1 else []
+        at = self._place()
+        return [] if at is None else self._tokens[at : at + n_most]
+
+    def _place(self) -> int | None:
+        """Where the answer stands in it, as it seems."""
+        return self._at if self._n_missed <= 1 else self._near
 
 
 def _nearest(places: Sequence[int], place: int) -> int:

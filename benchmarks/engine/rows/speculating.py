@@ -111,9 +111,10 @@ def _turns(
     n_times: int,
 ) -> Outcome:
     """Both sides' tokens per second, by kind; those `predicted` are the kind ``prediction``."""
-    told = _predicted(predicted, _answers(bench, model, predicted))
-    kinds = {kind: {_DRAFTS: asked, _PLAIN: asked} for kind, asked in requests.items()}
-    kinds["prediction"] = {_DRAFTS: told, _PLAIN: predicted}
+    answers = _answers(bench, model, predicted)
+    told = [_predicted(predicted, answers, i) for i in range(n_times)]
+    kinds = {kind: {_DRAFTS: [asked], _PLAIN: [asked]} for kind, asked in requests.items()}
+    kinds["prediction"] = {_DRAFTS: told, _PLAIN: [predicted]}
 
     def turn(i_round: int) -> Figures:
         with _WITH.running(bench, model) as drafting, _WITHOUT.running(bench, model) as plain:
@@ -125,7 +126,7 @@ def _turns(
                 # In turn, because a shared machine is slower for seconds, and these are over soon.
                 for i in range(i_round, i_round + n_times):
                     for side in (_DRAFTS, _PLAIN) if i % 2 == 0 else (_PLAIN, _DRAFTS):
-                        tallies[side].add(asked[side])
+                        tallies[side].add(asked[side][i % len(asked[side])])
                 figures |= {_key(kind, side): each.take_rate() for side, each in tallies.items()}
             return figures
 
@@ -178,9 +179,10 @@ def _answers(bench: Bench, model: Model, requests: Sequence[Ask]) -> list[str]:
         ]
 
 
-def _predicted(requests: Sequence[Ask], answers: Sequence[str]) -> list[Ask]:
+def _predicted(requests: Sequence[Ask], answers: Sequence[str], seed: int) -> list[Ask]:
+    """With other wrong words for each seed: where they stand decides what is left of a draft."""
     return [
-        predicting(request, corrupted(text, request.prompt))
+        predicting(request, corrupted(text, (request.prompt, seed)))
         for request, text in zip(requests, answers, strict=True)
     ]
 
@@ -195,7 +197,7 @@ def _agreed(bench: Bench, model: Model, tried: Sequence[Ask], n_asked: int) -> l
         MeasurementError: There is none.
     """
     answers = _answers(bench, model, tried)
-    told = _predicted(tried, answers)
+    told = _predicted(tried, answers, 0)
     with _WITH.running(bench, model) as endpoint:
         heard = whole([ask(endpoint.port, endpoint.model, each) for each in told])
     agreed = [

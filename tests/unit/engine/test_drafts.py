@@ -1,6 +1,6 @@
 import random
 
-from pyrunner.engine.drafts import MAX_SEARCHED, Prediction, PromptLookup
+from pyrunner.engine.drafts import MAX_SEARCHED, N_NEAR, Prediction, PromptLookup
 
 
 def test_lookup_finds_what_stood_behind_the_same_three_tokens() -> None:
@@ -55,13 +55,33 @@ def test_prediction_goes_on_behind_a_token_that_was_replaced() -> None:
 
 
 def test_prediction_that_was_left_is_found_again_by_two_tokens() -> None:
-    prediction = Prediction([1, 2, 3, 4, 5, 6, 7, 8])
+    prediction = Prediction(range(1, 41))
     for token in (1, 90, 91, 92):
         prediction.feed(token)
     assert prediction.guess(9) == []
-    prediction.feed(5)
+    prediction.feed(30)
+    assert prediction.guess(9) == []
+    prediction.feed(31)
+    assert prediction.guess(3) == [32, 33, 34]
+
+
+def test_prediction_that_was_left_is_found_again_by_one_token_where_it_was_left() -> None:
+    for place in range(2, 2 + N_NEAR):
+        prediction = Prediction(range(1, 41))
+        for token in (1, 90, 91, place):
+            prediction.feed(token)
+        assert prediction.guess(2) == [place + 1, place + 2]
+        prediction.feed(place + 1)
+        assert prediction.guess(1) == [place + 2]
+
+
+def test_prediction_that_one_token_found_and_the_next_did_not_is_left_again() -> None:
+    prediction = Prediction(range(1, 41))
+    for token in (1, 90, 91, 5, 92):
+        prediction.feed(token)
+    assert prediction.guess(9) == []
     prediction.feed(6)
-    assert prediction.guess(9) == [7, 8]
+    assert prediction.guess(1) == [7]
 
 
 def test_prediction_is_found_again_near_where_it_was_left() -> None:
