@@ -62,7 +62,7 @@ def _measure(plan: Plan, root: Path, options: argparse.Namespace) -> None:
             shown, known = record.merged(before, rows, facts)
             table.write(results, _NAME, shown, known)
             plot.write(results / f"{_NAME}.png", shown)
-            if results.resolve().is_relative_to(root / pages.RESULTS):
+            if results.resolve().is_relative_to((root / pages.RESULTS).resolve()):
                 pages.refresh(root)
     print(table.as_text(rows, facts), end="")
     if failures:

@@ -52,7 +52,7 @@ def refreshed(root: Path, page: Path) -> str:
         "minutes": _minutes,
         "picture": lambda: _link(picture, root / page, root),
     }
-    makers |= {name: partial(_apart, root / path) for name, path in _OTHER_MACHINES.items()}
+    makers |= {name: partial(_whole_table, root / path) for name, path in _OTHER_MACHINES.items()}
 
     def filled(place: "re.Match[str]") -> str:
         if place[2] not in makers:
@@ -66,7 +66,7 @@ def _results(path: Path) -> tuple[list[AnyRow], dict[str, object]]:
     return table.read(path) if path.exists() else ([], {})
 
 
-def _apart(path: Path) -> str:
+def _whole_table(path: Path) -> str:
     rows, facts = _results(path)
     return f"{_overview(rows)}\n{_facts(facts)}" if rows else _NOTHING
 
@@ -103,7 +103,7 @@ def _verdict(rows: Sequence[Row]) -> str:
 
 
 def _facts(facts: Mapping[str, object]) -> str:
-    apart = [key for key in facts if key.startswith("row ")]
+    apart = sorted((key for key in facts if key.startswith("row ")), key=lambda key: int(key[4:]))
     shown = [f"{key}: {facts[key]}" for key in (*_SHOWN_FACTS, *apart) if key in facts]
     return "".join(f"* {each}\n" for each in shown) or _NOTHING
 

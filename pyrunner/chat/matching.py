@@ -82,13 +82,10 @@ class TokenConstraint:
         # SAFETY(chat): the call writes before it returns, and refuses any size but that of a mask
         # of its vocabulary; nobody else has the words yet. compute_bitmask() would make copies.
         matcher.unsafe_compute_mask_ptr(address, n_words * words.itemsize)
-        if matcher.is_error():
-            return None
         for end, spelled in self._vocabulary.visible_ends.items():
-            place, bit = end // 32, end % 32
-            if words[place] >> bit & 1 and not _may_end(matcher, spelled):
-                words[place] ^= 1 << bit if bit < 31 else -(1 << bit)  # words have a sign
-        return memoryview(words)
+            if not _may_end(matcher, end, spelled):
+                forbid(words, end)
+        return None if matcher.is_error() else memoryview(words)
 
     def _failure(self) -> InvalidParameterError:
         why = short(self._matcher.get_error())
@@ -105,15 +102,18 @@ def new_matcher(vocabulary: Vocabulary, grammar: str) -> LLMatcher:
     return LLMatcher(vocabulary.tokenizer, grammar, log_level=0, limits=_LIMITS)
 
 
-def _may_end(matcher: LLMatcher, spelled: list[int]) -> bool:
-    """Whether a token that is the end of the answer, and a text too, may come.
+def forbid(words: "array[int]", token: int) -> None:
+    """Take a token out of a mask of 32-bit words with a sign."""
+    place, bit = divmod(token, 32)
+    words[place] &= ~(1 << bit) if bit < 31 else (1 << bit) - 1
 
-    It fits as text wherever its letters do, in a string as well, and is the end all the same.
+
+def _may_end(matcher: LLMatcher, end: int, spelled: list[int]) -> bool:
+    """Whether the answer may end here, or behind the text of the token that ends it.
+
+    A mask has the token wherever its letters fit, also inside a string.
     """
-    if matcher.is_accepting():
-        return True
-    ahead = matcher.deep_copy()
-    return ahead.consume_tokens(spelled) and ahead.is_accepting()
+    return matcher.is_accepting() or (matcher.validate_tokens([*spelled, end]) == len(spelled) + 1)
 
 
 def problem_of(matcher: LLMatcher) -> str:

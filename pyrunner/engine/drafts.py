@@ -18,7 +18,8 @@ million would keep everybody waiting."""
 N_RESYNC = 2
 """As `N_GRAM`, of a prediction, of which more is expected."""
 N_NEAR = 8
-"""Tokens of a prediction in which one is enough: those from where the answer left it."""
+"""Tokens of a prediction in which one that is among them once is enough: those from where the
+answer left it, for as many tokens of the answer."""
 
 
 class PromptLookup:
@@ -53,7 +54,7 @@ class Prediction:
         self._tokens = list(tokens[:MAX_SEARCHED])
         self._at = 0  # where the answer stands in it
         self._n_missed = 0  # tokens of the answer, since the last that stood there
-        self._near: int | None = None  # where the answer stands if one token is enough
+        self._i_near: int | None = None  # behind the one token that was found again
         self._said: tuple[int, ...] = ()  # the last tokens of the answer
         self._ends: dict[tuple[int, ...], list[int]] = {}  # of all places of each n-gram
         for end in range(N_RESYNC, len(self._tokens) + 1):
@@ -63,7 +64,7 @@ class Prediction:
         """The answer goes on with a token."""
         self._said = (*self._said[1 - N_RESYNC :], token)
         at = self._place()
-        self._near = None
+        self._i_near = None
         if at is not None and self._tokens[at : at + 1] == [token]:
             self._at, self._n_missed = at + 1, 0
             return
@@ -76,8 +77,8 @@ class Prediction:
             self._at, self._n_missed = _nearest(ends, self._at), 0
             return
         near = self._tokens[self._at - 1 : self._at - 1 + N_NEAR]
-        if token in near:
-            self._near = self._at + near.index(token)
+        if self._n_missed <= N_NEAR and near.count(token) == 1:
+            self._i_near = self._at + near.index(token)
 
     def guess(self, n_most: int) -> list[int]:
         """What comes next in it, at most `n_most`; nothing where the answer has left it."""
@@ -86,7 +87,7 @@ class Prediction:
 
     def _place(self) -> int | None:
         """Where the answer stands in it, as it seems."""
-        return self._at if self._n_missed <= 1 else self._near
+        return self._at if self._n_missed <= 1 else self._i_near
 
 
 def _nearest(places: Sequence[int], place: int) -> int:

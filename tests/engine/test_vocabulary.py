@@ -1,6 +1,8 @@
 """The tokens in which llguidance forces text."""
 
+import itertools
 import re
+from array import array
 
 import pytest
 from llguidance import LLMatcher
@@ -8,7 +10,7 @@ from support.model_cases import LLAMA_BPE, LLAMA_SPM
 from support.sides import Sides, on_models
 
 from pyrunner._native import Model
-from pyrunner.chat.matching import TokenConstraint, new_matcher
+from pyrunner.chat.matching import TokenConstraint, forbid, new_matcher
 from pyrunner.chat.vocabulary import Vocabulary
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
@@ -24,6 +26,10 @@ def _control(model: Model) -> tuple[str, int]:
         for text in texts
         if len(tokens := model.tokenize(text, add_special=False, parse_special=True)) == 1
     )
+
+
+def _has(mask: memoryview, token: int) -> bool:
+    return bool(mask[token // 32] >> token % 32 & 1)
 
 
 def _forced(vocabulary: Vocabulary, text: str) -> list[int]:
@@ -80,7 +86,20 @@ def test_a_mark_that_ends_an_answer_fits_where_the_text_may_end_with_it(
     regex = regex.replace("MARK", re.escape(mark))
     matcher = new_matcher(vocabulary, LLMatcher.grammar_from_regex(regex))
     constraint = TokenConstraint(matcher, "response_format", vocabulary)
-    for part, is_fit in zip(parts, fits, strict=True):
-        for each in _forced(vocabulary, part.replace("MARK", mark)):
+    said = [_forced(vocabulary, part.replace("MARK", mark)) for part in parts]
+    ahead = constraint.masks_behind([token for part in said for token in part])
+    for part, is_fit in zip(said, fits, strict=True):
+        for each in part:
             constraint.accept(each)
-        assert bool(constraint.mask[token // 32] >> token % 32 & 1) is is_fit
+        assert _has(constraint.mask, token) is is_fit
+    ends = list(itertools.accumulate(map(len, said)))
+    assert [_has(ahead[end - 1], token) for end in ends] == fits
+
+
+@pytest.mark.parametrize("token", [0, 30, 31, 32, 63])
+@pytest.mark.parametrize("full", [-1, 0])
+def test_a_token_is_taken_out_of_a_mask_and_no_other(token: int, full: int) -> None:
+    words = array("i", [full, full])
+    forbid(words, token)
+    bits = [word >> bit & 1 for word in words for bit in range(32)]
+    assert bits == [int(full == -1 and i != token) for i in range(64)]

@@ -1,4 +1,7 @@
 import random
+from collections.abc import Sequence
+
+import pytest
 
 from pyrunner.engine.drafts import MAX_SEARCHED, N_NEAR, Prediction, PromptLookup
 
@@ -73,6 +76,18 @@ def test_prediction_that_was_left_is_found_again_by_one_token_where_it_was_left(
         assert prediction.guess(2) == [place + 1, place + 2]
         prediction.feed(place + 1)
         assert prediction.guess(1) == [place + 2]
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [([1, 2, 3, 4, 3, 5], (1, 90, 91, 3)), (range(1, 41), (1, *range(90, 90 + N_NEAR), 3))],
+    ids=["twice", "late"],
+)
+def test_one_token_is_not_enough(expected: Sequence[int], said: Sequence[int]) -> None:
+    prediction = Prediction(expected)
+    for token in said:
+        prediction.feed(token)
+    assert prediction.guess(1) == []
 
 
 def test_prediction_that_one_token_found_and_the_next_did_not_is_left_again() -> None:
