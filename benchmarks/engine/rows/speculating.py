@@ -112,7 +112,7 @@ def _turns(
 ) -> Outcome:
     """Both sides' tokens per second, by kind; those `predicted` are the kind ``prediction``."""
     answers = _answers(bench, model, predicted)
-    told = [_predicted(predicted, answers, i) for i in range(n_times)]
+    told: list[Sequence[Ask]] = [_predicted(predicted, answers, i) for i in range(n_times)]
     kinds = {kind: {_DRAFTS: [asked], _PLAIN: [asked]} for kind, asked in requests.items()}
     kinds["prediction"] = {_DRAFTS: told, _PLAIN: [predicted]}
 
