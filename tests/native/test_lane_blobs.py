@@ -20,7 +20,7 @@ def _state(n_bytes: int) -> LaneState:
     return state
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux have blobs pages of their own")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: elsewhere blobs share pages")
 @pytest.mark.skipif(
     "asan" in os.environ.get("LD_PRELOAD", ""),
     reason="the address sanitizer keeps what was freed for a while, and blobs are in its heap",
