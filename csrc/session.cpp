@@ -126,6 +126,7 @@ Status Session::make_context() {
     }
     n_ctx_ = static_cast<int32_t>(llama_n_ctx_seq(context_));
     set_threads(params_.n_threads);
+    use_adapter();
     lanes_.resize(n_lanes);
     lengths_.assign(n_lanes, 0);
     if (keeps_hidden()) {
@@ -148,6 +149,24 @@ bool Session::splits_blocks(int32_t type_k) {
         }
     }
     return false;
+}
+
+Status Session::set_adapter(const Adapter * adapter) noexcept try {
+    if (context_ == nullptr || is_begun_ ||
+        (adapter != nullptr && (adapter->get() == nullptr || &adapter->model() != &model_))) {
+        return kBadArgument;
+    }
+    adapter_ = adapter;
+    use_adapter();
+    return kOk;
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+}
+
+void Session::use_adapter() {
+    llama_adapter_lora * native = adapter_ == nullptr ? nullptr : adapter_->get();
+    float scale = 1.0F; // beside the file's own
+    llama_set_adapters_lora(context_, &native, native == nullptr ? 0 : 1, &scale);
 }
 
 Status Session::set_threads(int32_t n_threads) noexcept {

@@ -2,6 +2,7 @@
 // calls everything except interrupt().
 #pragma once
 
+#include "adapter.h"
 #include "backend.h"
 #include "choosing.h"
 #include "hidden_rows.h"
@@ -95,6 +96,10 @@ public:
     // recurrent state read the chunk to its end.
     void interrupt() noexcept { is_interrupted_ = true; }
 
+    // From the next step on; null is the model alone. The adapter is loaded, of this session's
+    // model, and outlives its use here. Another one than before makes the next step plan its graphs
+    // anew.
+    Status set_adapter(const Adapter * adapter) noexcept;
     // From the next step on, 1..512.
     Status set_threads(int32_t n_threads) noexcept;
     // Gives the threads to another context, which computes between the steps of this one and is
@@ -150,6 +155,7 @@ public:
 
 private:
     Status make_context(); // as params_ say; kOutOfMemory, kUnsupported, kLoadFailed
+    void use_adapter();
     bool splits_blocks(int32_t type_k);
     bool is_lane(int32_t lane) const noexcept {
         return context_ != nullptr && lane >= 0 && lane < params_.n_lanes;
@@ -172,6 +178,7 @@ private:
     int32_t n_ctx_ = 0;
     bool drops_tails_ = false;
     llama_context * context_ = nullptr;
+    const Adapter * adapter_ = nullptr;
     Threadpools threadpools_;
     std::string error_;
 

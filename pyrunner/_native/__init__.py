@@ -16,6 +16,7 @@ except ImportError as error:
     raise
 
 from pyrunner._native._core import (
+    Adapter,
     ChatParser,
     ChatPrompt,
     ChatTemplates,
@@ -34,6 +35,7 @@ from pyrunner._native._core import (
 )
 
 __all__ = [
+    "Adapter",
     "ChatParser",
     "ChatPrompt",
     "ChatTemplates",

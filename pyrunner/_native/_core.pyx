@@ -8,10 +8,10 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from pyrunner._native.core cimport (
-    CppDraftHeads, CppDraftModel, CppEmbedder, CppLargePages, CppModel, CppOpenLane, CppSession,
-    DraftParams, DraftPart, DryParams, HeadPart, LaneBlob, LogLine, ModelParams, SamplerParams,
-    SessionParams, Status, StepPlan, StepResult, TextFrame, backend_commit, backend_devices,
-    backend_init, draft_obstacle, is_kv_blob, log_ring_take, native_quantize,
+    CppAdapter, CppDraftHeads, CppDraftModel, CppEmbedder, CppLargePages, CppModel, CppOpenLane,
+    CppSession, DraftParams, DraftPart, DryParams, HeadPart, LaneBlob, LogLine, ModelParams,
+    SamplerParams, SessionParams, Status, StepPlan, StepResult, TextFrame, backend_commit,
+    backend_devices, backend_init, draft_obstacle, is_kv_blob, log_ring_take, native_quantize,
 )
 
 from pyrunner._native.status import check
@@ -72,6 +72,7 @@ def quantize(bytes source not None, bytes target not None, int32_t file_type, in
 # uses it, the counter before the view that counts on it.
 include "_buffers.pxi"
 include "_model.pxi"
+include "_adapter.pxi"
 include "_large_pages.pxi"
 include "_lanes.pxi"
 include "_session.pxi"

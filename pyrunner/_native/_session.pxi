@@ -30,6 +30,7 @@ cdef class _SessionMemory:
 
     cdef CppSession * native
     cdef Model model  # the session reads it, so it must go last
+    cdef Adapter adapter  # that it computes with
 
     def __dealloc__(self):
         with nogil:
@@ -183,6 +184,18 @@ cdef class Session:
         Models with recurrent state read the chunk to its end.
         """
         self.memory.native.interrupt()
+
+    def set_adapter(self, Adapter adapter):
+        """Compute with an adapter of this session's model from the next step on, None with none.
+
+        What lanes hold stays, and is of whatever computed it. Another adapter than before makes the
+        next step plan its graphs anew.
+        """
+        cdef CppAdapter * native = NULL
+        if adapter is not None:
+            native = adapter.native
+        check(<int> self.memory.native.set_adapter(native), "setting an adapter")
+        self.memory.adapter = adapter
 
     def set_threads(self, int32_t n_threads):
         """Use so many threads, 1..512, from the next step on."""

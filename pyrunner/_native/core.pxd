@@ -86,6 +86,13 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
         Status prepare_dry(const DryParams & params) noexcept
 
 
+cdef extern from "adapter.h" namespace "pyrunner" nogil:
+    cdef cppclass CppAdapter "pyrunner::Adapter":
+        CppAdapter(const CppModel & model) noexcept
+        Status load(const string & path) noexcept
+        const string & error() noexcept
+
+
 cdef extern from "large_pages.h" namespace "pyrunner" nogil:
     cdef cppclass CppLargePages "pyrunner::LargePages":
         CppLargePages(const CppModel & model) except +
@@ -189,6 +196,7 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status finish() noexcept
         void interrupt() noexcept
         bool keeps_hidden() noexcept
+        Status set_adapter(const CppAdapter * adapter) noexcept
         Status set_threads(int32_t n_threads) noexcept
         Status open_lane(int32_t lane, const SamplerParams & params,
                          const vector[int32_t] & bias_tokens, const vector[float] & biases,

@@ -2,11 +2,12 @@
 
 For the loop's thread. A step and what comes out of it is in `pyrunner.engine.loop`.
 
-Lanes belong to the highest priority, and of equals to the oldest. Without a free one a request of
-higher priority takes the lane of the youngest of the lowest. A sequence that no lane can hold waits
-until nobody of higher priority is there and it is its turn beside the older ones, and then has the
-lanes made anew, fewer and longer ones; whoever has none then goes on later. They are made more and
-shorter again when those whose turn it is are more than there are lanes.
+Lanes belong to the highest priority, and of equals to the oldest, where adapters take turns
+(`pyrunner.engine.adapter_turns`). Without a free one a request of higher priority takes the lane of
+the youngest of the lowest. A sequence that no lane can hold waits until nobody of higher priority
+is there and it is its turn beside the older ones, and then has the lanes made anew, fewer and
+longer ones; whoever has none then goes on later. They are made more and shorter again when those
+whose turn it is are more than there are lanes.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -14,6 +15,7 @@ from itertools import takewhile
 
 from pyrunner._native import Session
 from pyrunner._native.status import Status
+from pyrunner.engine.adapter_turns import QueuePlaces
 from pyrunner.engine.lanes import WIDEN_PAUSE_S, LaneLedger, Layouts
 from pyrunner.engine.prefix_cache import PrefixCache
 from pyrunner.engine.reading_order import ReadingOrder
@@ -58,7 +60,7 @@ class Admission:
         self._order = ReadingOrder()
         self._waiting: list[Waiting] = []
         self._sequences: dict[int, Sequence] = {}  # by lane
-        self._n_submitted = 0
+        self._places = QueuePlaces()
         self._may_widen_at_s = clock()  # later when memory for more lanes was not to be had
 
     @property
@@ -80,7 +82,7 @@ class Admission:
     def reading(self) -> list[Sequence]:
         """Those whose prompts are not read to their ends, whose turn it is first."""
         reading = [each for each in self._sequences.values() if each.is_reading]
-        return sorted(reading, key=lambda each: (-each.request.priority, each.due, each.number))
+        return sorted(reading, key=lambda each: (-each.request.priority, each.due, each.place))
 
     @property
     def n_waiting(self) -> int:
@@ -100,8 +102,8 @@ class Admission:
 
     def submit(self, request: GenerationRequest) -> None:
         """Let a request wait for a lane."""
-        self._n_submitted += 1
-        self._waiting.append(Waiting(request, self._clock(), self._n_submitted))
+        place = self._places.join(request.adapter, request.priority)
+        self._waiting.append(Waiting(request, self._clock(), place))
 
     def withdraw(self, request_ids: Collection[int]) -> list[tuple[Sequence, bytes]]:
         """End requests, wherever they are; returns them with what `leave` would."""
@@ -246,9 +248,7 @@ class Admission:
 
     def _preempt_lower(self, waiting: Waiting) -> bool:
         """Take the lane of the youngest of the lowest priority, if that is below this one's."""
-        victim = min(
-            self._sequences.values(), key=lambda each: (each.request.priority, -each.number)
-        )
+        victim = max(self._sequences.values(), key=right)
         if victim.request.priority >= waiting.request.priority:
             return False
         self._preempt(victim)
@@ -264,7 +264,7 @@ class Admission:
         self._ledger.release(lane)
         sequence.lane = -1
         self._waiting.append(
-            Waiting(sequence.request, sequence.submitted_at_s, sequence.number, preempted)
+            Waiting(sequence.request, sequence.submitted_at_s, sequence.place, preempted)
         )
 
     def _is_outgrown(self, sequence: Sequence) -> bool:
@@ -323,7 +323,7 @@ class Admission:
             request=request,
             lane=lane,
             n_ctx=n_ctx,
-            number=waiting.number,
+            place=waiting.place,
             submitted_at_s=waiting.submitted_at_s,
             started_at_s=self._clock(),
             n_cached=n_cached,
@@ -356,6 +356,7 @@ class Admission:
         """
         self._waiting.remove(waiting)
         request = waiting.request
+        self._places.start(waiting.place, request.priority)
         lane = self._ledger.take(request.request_id)
         if waiting.preempted is not None:
             sequence = self._resumed(waiting.preempted, lane)

@@ -11,8 +11,10 @@ from typing import Self
 
 from pyrunner._native import Model
 from pyrunner.config import EngineConfig
+from pyrunner.engine.adapter_file import load_adapter
 from pyrunner.engine.drafting import load_models
 from pyrunner.engine.generation import Generation
+from pyrunner.engine.loading import path_list
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.ranking import pairs, ranked
 from pyrunner.engine.request import (
@@ -24,8 +26,8 @@ from pyrunner.engine.request import (
     check_tokens,
 )
 from pyrunner.engine.sampling import prepare_sampling
-from pyrunner.engine.step import ROW_LOGITS, write_rows
-from pyrunner.engine.token_trace import Piece, TokenTrace
+from pyrunner.engine.step import read_tokens
+from pyrunner.engine.token_trace import TokenTrace, said
 from pyrunner.engine.turn import Turn
 from pyrunner.errors import (
     ContextLengthError,
@@ -42,7 +44,6 @@ from pyrunner.types import (
     ModelInfo,
     RerankResult,
     SamplingParams,
-    TextEvent,
 )
 
 MAX_WAITING = 1024
@@ -88,7 +89,8 @@ class Engine:
         on_progress: Callable[[float], bool] | None = None,
     ) -> None:
         config = config or EngineConfig()
-        loaded = load_models(_paths(path), _paths(draft), config, on_progress)
+        self._paths = path_list(path)
+        loaded = load_models(self._paths, path_list(draft), config, on_progress)
         if loaded is None:
             raise KeyboardInterrupt
         self._model: Model | None = loaded.model
@@ -117,6 +119,17 @@ class Engine:
             self._cancel_abandoned()
             return loop.n_running + loop.n_waiting
 
+    def load_adapter(self, name: str, path: str | os.PathLike[str]) -> None:
+        """Load a LoRA adapter of this model, a GGUF file; other threads' steps wait meanwhile.
+
+        Raises:
+            InvalidParameterError: The name is empty, or another adapter has it.
+            ModelFileError: Not a readable adapter, or not one for this model.
+        """
+        with self._lock:
+            loaded = load_adapter(self._open_model(), self._paths, path)
+            self._open_loop().adapters.add(name, loaded)
+
     def generate(
         self,
         prompt: str | Sequence[int],
@@ -125,6 +138,7 @@ class Engine:
         limits: Limits | None = None,
         prediction: str | Sequence[int] = (),
         n_logprobs: int | None = None,
+        adapter: str = "",
     ) -> Generation:
         """Start continuing a prompt.
 
@@ -136,6 +150,7 @@ class Engine:
                 faster where it is, never different.
             n_logprobs: None, or how many likeliest tokens the events report beside each token of
                 the answer, 0..20.
+            adapter: As `load_adapter` has it; empty for the model alone.
 
         Returns:
             An iterator of `TextEvent` and, last, one `FinishEvent`. Closing it early, from any
@@ -144,8 +159,8 @@ class Engine:
         Raises:
             BufferError: A row of logits is lent, and many generations wait.
             ContextLengthError: The prompt is longer than the context.
-            InvalidParameterError: An empty prompt, a token outside the vocabulary, or a parameter
-                outside its range.
+            InvalidParameterError: An empty prompt, a token outside the vocabulary, an unknown
+                adapter, or a parameter outside its range.
             QueueFullError: `MAX_WAITING` generations wait for a lane. Try again when one is over.
         """
         tokens = self._tokens_of(prompt)
@@ -163,6 +178,7 @@ class Engine:
                 sampling=sampling,
                 limits=limits or Limits(),
                 prediction=expected,
+                adapter=adapter,
                 n_logprobs=n_logprobs,
             )
             self._make_room()
@@ -273,10 +289,7 @@ class Engine:
             check_tokens(tokens, loop.info.n_vocab)
             lane = loop.spare_lane()
             try:
-                for start in range(0, len(tokens), session.n_batch):
-                    part = tokens[start : start + session.n_batch]
-                    n_rows = write_rows(session, 0, lane, part, start, ROW_LOGITS)
-                    session.step(0, n_rows)
+                read_tokens(session, lane, tokens)
                 with session.logits(0) as row:
                     yield row
             finally:
@@ -360,21 +373,13 @@ class Engine:
                 continue  # cancelled, and nobody listens any more
             match event:
                 case Text():
-                    mailbox.extend(self._said(event))
+                    mailbox.extend(said(event, self._traces.get(event.request_id)))
                 case Finished(finish=finish):
-                    mailbox.extend(self._said(event))
+                    mailbox.extend(said(event, self._traces.get(event.request_id)))
                     mailbox.append(finish)
                 case Errored(error=error):
                     mailbox.append(error)
         self._lock.excuse()
-
-    def _said(self, event: Text | Finished) -> list[Piece]:
-        said: list[Piece] = [TextEvent(text=event.text)] if event.text else []
-        trace = self._traces.get(event.request_id)
-        if trace is None:
-            return said
-        trace.add(event.traced)
-        return trace.attach(said)
 
     def _forget(self, request_id: int) -> None:
         with self._lock:
@@ -382,14 +387,6 @@ class Engine:
             if self._mailboxes.pop(request_id, None) is not None and self._loop is not None:
                 self._loop.cancel(request_id)
             self._lock.excuse()
-
-
-def _paths(
-    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None,
-) -> list[str | os.PathLike[str]]:
-    if path is None:
-        return []
-    return [path] if isinstance(path, str | os.PathLike) else list(path)
 
 
 def _not_unicode() -> InvalidParameterError:

@@ -41,6 +41,15 @@ MAX_SCORES_BYTES = 256 * 1024 * 1024
 """Of those, in the longest lane there may be."""
 
 
+def path_list(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None,
+) -> list[str | os.PathLike[str]]:
+    """The paths of what is named by one, by several in order, or not at all."""
+    if path is None:
+        return []
+    return [path] if isinstance(path, str | os.PathLike) else list(path)
+
+
 def load_model(
     paths: Sequence[str | os.PathLike[str]],
     config: EngineConfig,

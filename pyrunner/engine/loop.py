@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from pyrunner._native import LaneState, Model, Session
 from pyrunner.config import EngineConfig, check_engine
+from pyrunner.engine.adapters import Adapters
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.constraint import accept
 from pyrunner.engine.disk_tier import DiskTier
@@ -36,7 +37,7 @@ from pyrunner.engine.request import (
     Text,
     check_request,
 )
-from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, schedule_step
+from pyrunner.engine.scheduler import ChunkPart, SchedulerConfig, StepSchedule, schedule_step
 from pyrunner.engine.sequence import Sequence
 from pyrunner.engine.speculation import Draft
 from pyrunner.engine.step import Sampled, run_step
@@ -84,6 +85,7 @@ class EngineLoop:
         n_threads = n_threads_most(config.n_threads)
         n_ctx = context_length(model, config)
         self._session: Session | None = None
+        self.adapters = Adapters()
         self._admission: Admission | None = None
         if can_generate and model.is_causal:
             self._session = open_session(model, config, n_threads=n_threads)
@@ -139,11 +141,13 @@ class EngineLoop:
 
         Raises:
             ContextLengthError: The prompt does not leave room for one token.
-            InvalidParameterError: An empty prompt, a token outside the vocabulary, or a sampling
-                parameter, limit or number of logprobs outside its range.
+            InvalidParameterError: An empty prompt, a token outside the vocabulary, an adapter that
+                is not there, or a sampling parameter, limit or number of logprobs outside its
+                range.
         """
         check_request(request, n_vocab=self._model.n_vocab, n_ctx=self._lanes.n_ctx_max)
-        self._lanes.submit(replace(request, tokens=array("i", request.tokens)))
+        salt = self.adapters.salt(request)
+        self._lanes.submit(replace(request, tokens=array("i", request.tokens), salt=salt))
 
     def cancel(self, request_id: int) -> None:
         """End a request; a `Finished` with reason CANCELLED comes from the next step.
@@ -184,16 +188,14 @@ class EngineLoop:
             raise BufferError("a row of logits is lent; release it before the next step")
         events: list[StepEvent] = [*self._drop_cancelled(), *self._admission.admit()]
         self._note_layout()
-        running = [lane for lane, each in self._sequences.items() if not each.is_reading]
+        running = [each for each in self._sequences.values() if not each.is_reading]
         if running:  # now, because nobody waits for tokens of the last step any more
             self._mover.move_between_steps()
-        prompts = [each.prompt_state for each in self._lanes.reading]
-        n_block = self._lanes.held.n_block if prompts else 0
-        schedule = schedule_step(running, prompts, self._budgets, n_block)
+        schedule = self._schedule(running)
         if not schedule.running_lanes and not schedule.chunk:
             return events
         self._governor.follow()
-        drafts = self._drafts(schedule.running_lanes)
+        drafts = self._drafts(schedule.running_lanes, running)
         began_s = self._clock()
         with self._urgency.working(self._lanes.in_need([part.lane for part in schedule.chunk])):
             done = run_step(self.session, schedule, self._sequences, drafts)
@@ -229,11 +231,12 @@ class EngineLoop:
     def spare_lane(self) -> int:
         """A lane beside the running ones, for reading logits before the next `step`.
 
-        The borrower clears it. Waiting requests stay waiting meanwhile.
+        The borrower clears it. Waiting requests stay waiting meanwhile. The model computes alone.
 
         Raises:
             QueueFullError: Every lane is taken.
         """
+        self.adapters.use(self.session, "")
         return self._lanes.lend_lane()
 
     def embed(
@@ -279,7 +282,7 @@ class EngineLoop:
             return []
         now = self._clock()
         events: list[StepEvent] = [
-            _finished(sequence, FinishReason.CANCELLED, now, held_bytes=held_bytes)
+            sequence.finished(FinishReason.CANCELLED, now, held_bytes=held_bytes)
             for sequence, held_bytes in self._lanes.withdraw(self._cancelled)
         ]
         self._cancelled.clear()
@@ -294,19 +297,29 @@ class EngineLoop:
             n_bytes = session.lanes_bytes + draft_bytes
             self.info = replace(self.info, n_lanes=n_lanes, n_ctx=n_ctx, kv_bytes=n_bytes)
 
-    def _drafts(self, running_lanes: Tokens[int]) -> dict[int, Draft]:
+    def _schedule(self, running: list[Sequence]) -> StepSchedule:
+        """The rows of one adapter, with which the session computes from now on."""
+        members = self.adapters.take_turn(self.session, running, self._lanes.reading)
+        lanes = [each.lane for each in members.running]
+        prompts = [each.prompt_state for each in members.reading]
+        n_block = self._lanes.held.n_block if prompts else 0
+        return schedule_step(lanes, prompts, self._budgets, n_block, others_run=bool(running))
+
+    def _drafts(self, lanes: Tokens[int], running: list[Sequence]) -> dict[int, Draft]:
+        """Of the sequences in `lanes`; all that run are known to whoever drafts."""
         speculation = self._speculation
-        if speculation is None or not running_lanes:
+        if speculation is None or not lanes:
             return {}
-        sequences, trust, n_ctx = self._sequences, speculation.trust, self.session.n_ctx
-        drafters, texts = {}, {}
-        for lane in running_lanes:
-            sequence = texts[lane] = sequences[lane]
+        trust, n_ctx = speculation.trust, self.session.n_ctx
+        texts = {each.lane: each for each in running}
+        drafters = {}
+        for lane in lanes:
+            sequence = texts[lane]
             if speculation.is_for(sequence.request):
                 n_most = min(sequence.n_left - 1, n_ctx - sequence.n_tokens)
                 drafter = sequence.ready_drafter(trust, guesses=speculation.guesses)
                 drafters[lane] = (drafter, n_most)
-        return speculation.drafts(drafters, len(running_lanes), texts)
+        return speculation.drafts(drafters, len(lanes), texts)
 
     def _note_running(
         self, lanes: Tokens[int], drafts: Mapping[int, Draft], sampled: Tokens[Sampled]
@@ -370,30 +383,12 @@ class EngineLoop:
         now_s: float,
     ) -> Finished:
         held_bytes = self._lanes.leave(sequence)
-        return _finished(sequence, reason, now_s, text=text, held_bytes=held_bytes, sampled=sampled)
+        event = sequence.finished(reason, now_s, text=text, held_bytes=held_bytes)
+        return replace(event, token=sampled.token, traced=sampled.traced)
 
     def _fail(self, sequence: Sequence, error: PyrunnerError) -> Errored:
         self._lanes.leave(sequence)
         return Errored(request_id=sequence.request.request_id, error=error)
-
-
-def _finished(
-    sequence: Sequence,
-    reason: FinishReason,
-    now_s: float,
-    *,
-    text: str = "",
-    held_bytes: bytes = b"",
-    sampled: Sampled | None = None,
-) -> Finished:
-    text += sequence.stops.feed(held_bytes.decode()).text + sequence.stops.flush()
-    return Finished(
-        request_id=sequence.request.request_id,
-        text=text,
-        token=None if sampled is None else sampled.token,
-        finish=sequence.finish(reason, now_s),
-        traced=None if sampled is None else sampled.traced,
-    )
 
 
 def _only_embeds() -> UnsupportedParameterError:

@@ -22,6 +22,8 @@ class GenerationRequest:
     limits: Limits = field(default_factory=Limits)
     salt: str = ""
     """Only requests of the same salt share cells, so that time tells nothing across tenants."""
+    adapter: str = ""
+    """Name of the adapter that answers it; empty for the model alone."""
     priority: int = 0
     """Higher goes first and takes the lane of a lower one; within `MAX_PRIORITY` of 0."""
     keeps_cells: bool = True
@@ -63,9 +65,9 @@ class Finished:
     request_id: int
     text: str
     """What was held back until now."""
-    token: int | None
-    """The token that was sampled in this step, if one was."""
     finish: FinishEvent
+    token: int | None = None
+    """The token that was sampled in this step, if one was."""
     traced: Traced | None = None
     """The same token, when logprobs were asked for and it is none that ends the answer."""
 

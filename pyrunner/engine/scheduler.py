@@ -91,6 +91,8 @@ def schedule_step(
     prompts: Sequence[PromptState],
     config: SchedulerConfig,
     n_block: int = 1,
+    *,
+    others_run: bool = False,
 ) -> StepSchedule:
     """Choose the rows of the next step.
 
@@ -99,11 +101,12 @@ def schedule_step(
         prompts: Prompts still to be read, whose turn it is first.
         config: The budgets.
         n_block: Above 1, no chunk goes over a multiple of so many tokens of its prompt.
+        others_run: Lanes produce tokens that are not in this step, and wait for its end.
 
     Returns:
         A schedule without rows exactly when there is nothing to do.
     """
-    parts = _parts(prompts, config, n_block, is_shared=bool(running_lanes))
+    parts = _parts(prompts, config, n_block, is_shared=bool(running_lanes) or others_run)
     chunk = sorted(parts, key=lambda part: part.lane)
     return StepSchedule(tuple(sorted(running_lanes)), tuple(chunk))
 

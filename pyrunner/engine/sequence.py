@@ -4,7 +4,8 @@ from array import array
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 
-from pyrunner.engine.request import GenerationRequest
+from pyrunner.engine.adapter_turns import FIRST_PLACE, Place
+from pyrunner.engine.request import Finished, GenerationRequest
 from pyrunner.engine.scheduler import PromptState
 from pyrunner.engine.speculation import Drafter, PredictionUse
 from pyrunner.engine.stop import StopMatcher
@@ -20,8 +21,8 @@ class Sequence:
     """-1 while it has none."""
     n_ctx: int
     """Tokens it may have, prompt and answer together."""
-    number: int = 0
-    """Of the requests, in the order they came."""
+    place: Place = FIRST_PLACE
+    """Its own, in the queue for lanes."""
     submitted_at_s: float
     started_at_s: float
     n_cached: int = 0
@@ -130,8 +131,30 @@ class Sequence:
         self._read_again = self.tokens if self.n_generated and not is_whole else None
         self.n_read = n_prompt if is_whole else n_held
 
-    def finish(self, reason: FinishReason, now_s: float) -> FinishEvent:
-        """The event that ends the request."""
+    def finished(
+        self,
+        reason: FinishReason,
+        now_s: float,
+        *,
+        text: str = "",
+        held_bytes: bytes = b"",
+    ) -> Finished:
+        """The event that ends the request.
+
+        Args:
+            reason: Why it is over.
+            now_s: When.
+            text: What has passed the stop strings and was not said yet.
+            held_bytes: UTF-8 that the lane held back, behind it.
+        """
+        text += self.stops.feed(held_bytes.decode()).text + self.stops.flush()
+        return Finished(
+            request_id=self.request.request_id,
+            text=text,
+            finish=self._finish(reason, now_s),
+        )
+
+    def _finish(self, reason: FinishReason, now_s: float) -> FinishEvent:
         use = PredictionUse() if self.drafter is None else self.drafter.prediction_use
         first = self.first_token_at_s if self.first_token_at_s is not None else now_s
         return FinishEvent(

@@ -154,6 +154,18 @@ def write_rows(  # one argument per buffer, and where to begin
     return end
 
 
+def read_tokens(session: Session, lane: int, tokens: Tokens[int]) -> None:
+    """Read tokens in an empty lane, of which the last has an output.
+
+    Raises:
+        DecodeError: The session is dead.
+        BufferError: A row of logits is lent.
+    """
+    for start in range(0, len(tokens), session.n_batch):
+        part = tokens[start : start + session.n_batch]
+        session.step(0, write_rows(session, 0, lane, part, start, ROW_LOGITS))
+
+
 def _read_results(session: Session, sequences: Mapping[int, Sequence]) -> Iterator[Sampled]:
     lanes, tokens, is_end, offsets = session.result
     text = session.text

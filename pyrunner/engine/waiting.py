@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyrunner.engine.adapter_turns import FIRST_PLACE, Place
 from pyrunner.engine.prefix_index import n_shared
 from pyrunner.engine.request import GenerationRequest
 from pyrunner.engine.sequence import Sequence
@@ -37,8 +38,8 @@ class Waiting:
 
     request: GenerationRequest
     submitted_at_s: float
-    number: int = 0
-    """Of the requests, in the order they came."""
+    place: Place = FIRST_PLACE
+    """Its own, in the queue for lanes."""
     preempted: Preempted | None = None
     """It was running before."""
     leader: Sequence | None = None
@@ -93,6 +94,6 @@ Claim = Waiting | Sequence
 """Who has a lane or would take one."""
 
 
-def right(claim: Claim) -> tuple[int, int]:
-    """Whoever has the smallest has the first right to a lane: the highest priority, the oldest."""
-    return -claim.request.priority, claim.number
+def right(claim: Claim) -> tuple[int, Place]:
+    """Whoever has the smallest has the first right to a lane: the highest priority, then places."""
+    return -claim.request.priority, claim.place

@@ -30,9 +30,11 @@ MAX_KEPT_IN_ALL = 256 * 1024
 _MAGIC = b"GGUF"
 _DEFAULT_ALIGNMENT = 32
 _MAX_ALIGNMENT = 1024 * 1024
-_UINT32, _STRING, _ARRAY = 4, 8, 9
+_STRING, _ARRAY = 8, 9
 _ALIGNMENT = "general.alignment"
 _ARCHITECTURE = "general.architecture"
+_FIXED_KINDS = {_ALIGNMENT: (4, "uint32"), "adapter.lora.alpha": (6, "float32")}
+"""llama.cpp aborts over another type here, or takes it for nothing."""
 _SCALARS = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),
@@ -130,8 +132,9 @@ def _metadata(cursor: Cursor, n_keys: int) -> dict[str, Scalar | GgufArray]:
                 f"has the metadata key {key[:100]!r} twice" if key else "has an empty key"
             )
         kind = cursor.unsigned(4)
-        if key == _ALIGNMENT and kind != _UINT32:
-            cursor.refuse(f"has an alignment of the type {kind}, which is not uint32")
+        fixed, name = _FIXED_KINDS.get(key, (kind, ""))
+        if kind != fixed:
+            cursor.refuse(f"has {key} of the type {kind}, which is not {name}")
         if kind == _ARRAY:
             array = _array(cursor, key, min(MAX_KEPT_ELEMENTS, MAX_KEPT_IN_ALL - n_kept))
             n_kept += len(array.values or ())

@@ -237,11 +237,12 @@ def test_a_request_that_keeps_no_cells_leaves_none(loop: EngineLoop) -> None:
     request = _request(1, n_prompt=100)
     loop.submit(replace(request, keeps_cells=False))
     _tokens_of(loop)
-    assert loop._lanes.held.n_cached(request.tokens, "") == 0
+    tokens, salt = array("i", request.tokens), loop.adapters.salt(request)
+    assert loop._lanes.held.n_cached(tokens, salt) == 0
     assert loop.session.lane_length(0) == 0
     loop.submit(request)
     _tokens_of(loop)
-    assert loop._lanes.held.n_cached(array("i", request.tokens), "") == 99
+    assert loop._lanes.held.n_cached(tokens, salt) == 99
 
 
 def test_threads_may_change_between_any_two_steps(loop: EngineLoop) -> None:

@@ -64,6 +64,8 @@ class ScriptedSession(ScriptedLanes):
     n_interrupted_after: int | None = None
     """Rows of the next chunk that are read before it is interrupted."""
     is_lent: bool = False
+    adapter: str = ""
+    """What it computes with; cells say in their salt what has computed them."""
     n_lanes_max: int = field(init=False)
     plan: _Plan = field(init=False)
     voices: dict[int, ScriptedVoice] = field(default_factory=dict)
@@ -129,6 +131,9 @@ class ScriptedSession(ScriptedLanes):
         else:
             super(ScriptedSession, self).clear_lane(lane)
 
+    def set_adapter(self, adapter: str | None) -> None:
+        self.adapter = adapter or ""
+
     def set_threads(self, n_threads: int) -> None:
         """Nothing depends on it."""
 
@@ -153,7 +158,8 @@ class ScriptedSession(ScriptedLanes):
             if is_wrong:
                 continue
             assert self.plan.positions[row] == len(self.cells[lane]) < self.n_ctx
-            self.cells[lane].append(Cell(self.plan.tokens[row]))
+            self.cells[lane].append(Cell(self.plan.tokens[row], self.adapter))
+            assert self.cells[lane][0].salt == self.adapter, "cells of another adapter"
             is_sampled = self.plan.outputs[row] == 1
             if not is_sampled or (row >= n_decode and stop < n_chunk):
                 continue

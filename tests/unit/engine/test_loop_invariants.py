@@ -6,15 +6,19 @@ exactly once, with the very tokens that its prompt and its seed lead to.
 
 import random
 from array import array
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support.scripted_session import END_EVERY, ScriptedSession, scripted_loop, scripted_token
 
+from pyrunner.engine.adapters import LoadedAdapter
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
 from pyrunner.errors import ContextLengthError, OutOfMemoryError
 from pyrunner.types import FinishReason, Limits, SamplingParams
+
+if TYPE_CHECKING:
+    from pyrunner._native import Adapter
 
 pytestmark = pytest.mark.usefixtures("short_cells")
 
@@ -22,6 +26,7 @@ N_CTX = 160
 N_LANES = 4
 N_CTX_TRAIN = 500
 N_OPERATIONS = 2500
+ADAPTERS = ("one", "two")
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +53,7 @@ def _expected(request: GenerationRequest) -> tuple[list[int], FinishReason]:
 
 
 class _Machine:
-    def __init__(self, seed: int, **abilities: Any) -> None:
+    def __init__(self, seed: int, *, has_adapters: bool, **abilities: Any) -> None:
         self.rng = random.Random(seed)
         self.session = ScriptedSession(n_lanes=N_LANES, n_ctx=N_CTX, **abilities)
         n_blobs = self.rng.choice((0, 2, 8))
@@ -57,6 +62,10 @@ class _Machine:
         self.loop = scripted_loop(
             self.session, budget_bytes, n_ctx_train=N_CTX_TRAIN, clock=lambda: self.now_s
         )
+        self.has_adapters = has_adapters
+        for name in ADAPTERS:
+            native = cast("Adapter", name)  # the session's cells say who computed them
+            self.loop.adapters.add(name, LoadedAdapter(native, digest=name))
         self.requests: dict[int, GenerationRequest] = {}
         self.tokens: dict[int, list[int]] = {}
         self.text: dict[int, str] = {}
@@ -85,6 +94,7 @@ class _Machine:
             limits=Limits(max_tokens=rng.choice((None, 1, 5, 40, 400))),
             priority=rng.choice((0, 0, 0, 0, 5, -5, 1000)),
             salt=rng.choice(("", "", "=tenant")),
+            adapter=rng.choice(("", "", *ADAPTERS)) if self.has_adapters else "",
             keeps_cells=rng.random() < 0.8,
         )
         if not request.keeps_cells:
@@ -95,6 +105,7 @@ class _Machine:
                 limits=request.limits,
                 priority=request.priority,
                 salt=f"#{request.request_id}",
+                adapter=request.adapter,
                 keeps_cells=False,
             )
         self.seen = [*self.seen[-10:], prompt]
@@ -131,11 +142,11 @@ class _Machine:
 
     def step(self) -> None:
         self.now_s += 1.0
-        running = {each.number for each in self.lanes.sequences.values()}
+        running = {each.place for each in self.lanes.sequences.values()}
         for event in self.loop.step():
             self.take(event)
         self.n_preempted += len(
-            running & {each.number for each in self.lanes._waiting if each.preempted}
+            running & {each.place for each in self.lanes._waiting if each.preempted}
         )
 
     def take(self, event: StepEvent) -> None:
@@ -198,11 +209,12 @@ class _Machine:
     [{}, {"drops_tails": False}, {"fits_layouts": False}, {"can_save": False}],
     ids=["plain", "whole prefixes only", "states of one layout", "nothing travels"],
 )
+@pytest.mark.parametrize("has_adapters", [False, True], ids=["one model", "adapters"])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_request_ends_once_with_the_tokens_it_would_have_had_alone(
-    seed: int, abilities: dict[str, bool]
+    seed: int, abilities: dict[str, bool], *, has_adapters: bool
 ) -> None:
-    machine = _Machine(seed, **abilities)
+    machine = _Machine(seed, has_adapters=has_adapters, **abilities)
     try:
         for _ in range(N_OPERATIONS):
             machine.change()

@@ -143,3 +143,12 @@ def test_random_prompts_are_read_once_within_the_budget_and_in_order(
                 running.append(part.lane)
         if running and rng.random() < 0.3:
             running.pop(rng.randrange(len(running)))
+
+
+def test_a_chunk_beside_sequences_of_another_step_is_a_small_one() -> None:
+    """With another adapter they cannot be in this one, and wait for its end."""
+    prompt = PromptState(1, 0, 9000)
+    beside = schedule_step([], [prompt], CONFIG, others_run=True)
+    assert beside.chunk == schedule_step([0], [prompt], CONFIG).chunk
+    assert beside.running_lanes == ()
+    assert beside.chunk != schedule_step([], [prompt], CONFIG).chunk

@@ -87,7 +87,7 @@ def test_any_number_anywhere_in_a_header_is_read_rightly_or_refused():
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        (GgufBytes().key("general.alignment", BOOL, b"\1"), "alignment of the type 7"),
+        (GgufBytes().key("general.alignment", BOOL, b"\1"), "general.alignment of the type 7"),
         (GgufBytes().key("general.alignment", UINT64, struct.pack("<Q", 32)), "of the type 10"),
         (GgufBytes().key("general.alignment", ARRAY, struct.pack("<IQ", 4, 0)), "of the type 9"),
         (GgufBytes().text("", "x"), "empty key"),
