@@ -33,6 +33,7 @@ CASES = {
     "none": ("", "", "", ""),
     "one for all": ("a", "a", "a", "a"),
     "two, of two streams each": ("a", "a", "b", "b"),
+    "the same, in turn": ("a", "b", "a", "b"),
     "four, of one stream each": ("a", "b", "c", "d"),
 }
 """The adapters of the streams."""

@@ -1,29 +1,84 @@
 #include "adapter.h"
 
+#include "gguf.h"
 #include "log_ring.h"
 
+#include <cstdio>
 #include <exception>
+#include <memory>
+#include <new>
+#include <unistd.h>
 
+#include "ggml.h"
 #include "llama.h"
 
 namespace pyrunner {
+
+namespace {
+
+struct CloseFile {
+    void operator()(std::FILE * file) const noexcept { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, CloseFile>;
+
+// At its beginning, and closed without closing the descriptor.
+File open_again(int file_descriptor) {
+    const int copy = dup(file_descriptor);
+    File file(copy < 0 ? nullptr : fdopen(copy, "rb"));
+    if (file == nullptr && copy >= 0) {
+        close(copy);
+    }
+    if (file != nullptr) {
+        std::rewind(file.get());
+    }
+    return file;
+}
+
+bool has_only_finite_numbers(std::FILE * file) {
+    ggml_context * tensors = nullptr;
+    gguf_context * header = gguf_init_from_file_ptr(file, {/*no_alloc*/ false, &tensors});
+    bool is_finite = header != nullptr;
+    for (ggml_tensor * each = is_finite ? ggml_get_first_tensor(tensors) : nullptr; each != nullptr;
+         each = ggml_get_next_tensor(tensors, each)) {
+        is_finite = is_finite && ggml_validate_row_data(each->type, each->data, ggml_nbytes(each));
+    }
+    gguf_free(header);
+    ggml_free(tensors);
+    return is_finite;
+}
+
+} // namespace
 
 Adapter::~Adapter() {
     llama_adapter_lora_free(adapter_); // takes null, too
 }
 
-Status Adapter::load(const std::string & path) noexcept try {
+Status Adapter::load(int file_descriptor) noexcept try {
     if (adapter_ != nullptr || !model_.is_loaded()) {
         return kBadArgument;
     }
-    const uint64_t mark = log_ring_mark();
-    adapter_ = llama_adapter_lora_init(model_.get(), path.c_str());
-    if (adapter_ == nullptr) {
-        error_ = log_ring_errors_since(mark);
+    const File file = open_again(file_descriptor);
+    if (file == nullptr) {
+        error_ = "cannot be read again";
         return kLoadFailed;
     }
+    if (!has_only_finite_numbers(file.get())) {
+        error_ = "has numbers that are infinite, or none at all (NaN)";
+        return kLoadFailed;
+    }
+    std::rewind(file.get());
+    const uint64_t mark = log_ring_mark();
+    adapter_ = llama_adapter_lora_init_from_file_ptr(model_.get(), file.get());
+    if (adapter_ == nullptr) {
+        const std::string words = log_ring_errors_since(mark);
+        error_ = "was refused by llama.cpp: " + words;
+        return status_of_refusal(words);
+    }
     return kOk;
-} catch (const std::exception &) {
+} catch (const std::bad_alloc &) {
+    return kOutOfMemory;
+} catch (const std::exception & problem) {
+    error_ = problem.what();
     return kLoadFailed;
 }
 

@@ -28,9 +28,12 @@ bool is_sampled(int8_t output) noexcept {
 } // namespace
 
 bool drops_tails(const Model & model) {
+    return drops_guesses(model) && llama_model_n_swa(model.get()) == 0;
+}
+
+bool drops_guesses(const Model & model) {
     // llama_kv_cache_dsv4::seq_rm refuses, because of the rows it keeps compressed.
-    return !is_recurrent(model) && llama_model_n_swa(model.get()) == 0 &&
-           model.meta("general.architecture") != "deepseek4";
+    return !is_recurrent(model) && model.meta("general.architecture") != "deepseek4";
 }
 
 // Out of line, as is the destructor: llama_token_data is complete only here.
@@ -67,8 +70,9 @@ Status Session::open(const SessionParams & params) noexcept try {
     }
     params_ = params;
     drops_tails_ = pyrunner::drops_tails(model_);
-    if (!drops_tails_) {
-        params_.n_drafts = 0; // a wrong guess leaves a tail
+    drops_guesses_ = pyrunner::drops_guesses(model_);
+    if (!drops_guesses_) {
+        params_.n_drafts = 0;
     }
     params_.n_batch = std::max(params.n_batch, n_running_max());
     n_lanes_max_ = params.n_lanes;
@@ -218,6 +222,25 @@ bool Session::is_valid_part(const StepPlan & plan,
     return n_outputs <= (is_running ? n_running_max() : params_.n_lanes);
 }
 
+// Of the rows [0, n_decode), those of one lane being neighbours.
+bool Session::has_even_drafts(const StepPlan & plan, int32_t n_decode) {
+    int32_t n_even = 1; // rows of each lane that has a draft
+    int32_t n_rows = 0; // of the lane so far
+    for (int32_t i = 0; i < n_decode; i++) {
+        const auto row = static_cast<size_t>(i);
+        n_rows++;
+        if (i + 1 < n_decode && plan.lanes[row + 1] == plan.lanes[row]) {
+            continue;
+        }
+        if (n_rows > 1 && n_even > 1 && n_rows != n_even) {
+            return false;
+        }
+        n_even = std::max(n_even, n_rows);
+        n_rows = 0;
+    }
+    return true;
+}
+
 int Session::decode(const StepPlan & plan, int32_t begin, int32_t end) {
     const auto first = static_cast<size_t>(begin);
     llama_batch batch = {};
@@ -250,7 +273,8 @@ Status Session::begin(int32_t n_decode, int32_t n_chunk) noexcept try {
     }
     const StepPlan & plan = plans_[i_plan_];
     if (!is_valid_part(plan, 0, n_decode, true) ||
-        !is_valid_part(plan, n_decode, n_decode + n_chunk, false)) {
+        !is_valid_part(plan, n_decode, n_decode + n_chunk, false) ||
+        (!drops_tails_ && !has_even_drafts(plan, n_decode))) {
         return kBadArgument;
     }
     output_rows_.clear(); // each decode overwrites the logits of the one before

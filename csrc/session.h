@@ -50,6 +50,11 @@ struct OpenLane {
 // Whether any tail of a lane can be dropped. Recurrent state cannot go back, and a sliding window
 // has forgotten what stood before it.
 bool drops_tails(const Model & model);
+// Whether wrong guesses can be dropped right behind the step that read them: also from a sliding
+// window, if all lanes with guesses have equally many. llama.cpp reads the first row of each lane
+// in one pass then, or all rows, and in another the rest; a pass overwrites only cells that are out
+// of the window of its own first row, and what is chosen behind a wrong guess is no earlier.
+bool drops_guesses(const Model & model);
 
 class Session {
 public:
@@ -146,6 +151,7 @@ public:
     // nothing but another set_layout works.
     Status set_layout(int32_t n_ctx, int32_t n_lanes) noexcept;
     bool drops_tails() const noexcept { return drops_tails_; }
+    bool drops_guesses() const noexcept { return drops_guesses_; } // else there can be none
     size_t lanes_bytes() const noexcept;              // of the cells of all lanes, used or not
     int32_t lane_length(int32_t lane) const noexcept; // -1 when out of range
 
@@ -161,6 +167,7 @@ private:
         return context_ != nullptr && lane >= 0 && lane < params_.n_lanes;
     }
     bool is_valid_part(const StepPlan & plan, int32_t begin, int32_t end, bool is_running) const;
+    static bool has_even_drafts(const StepPlan & plan, int32_t n_decode);
     int decode(const StepPlan & plan, int32_t begin, int32_t end);
     void keep_hidden(const StepPlan & plan, int32_t begin, int32_t end);
     // Less than it held, or other tokens, which are filled in afterwards.
@@ -177,6 +184,7 @@ private:
     int32_t n_lanes_max_ = 0; // at open(); the buffers are as large
     int32_t n_ctx_ = 0;
     bool drops_tails_ = false;
+    bool drops_guesses_ = false;
     llama_context * context_ = nullptr;
     const Adapter * adapter_ = nullptr;
     Threadpools threadpools_;

@@ -2,7 +2,8 @@
 cdef class Adapter:
     """Low-rank matrices that change how a model answers; see `Session.set_adapter`.
 
-    Keeps the model alive. The session's thread, and not while it steps.
+    Keeps the model alive. Whoever owns the model's session makes it, loads it and lets go of it,
+    never while the session steps.
     """
 
     cdef CppAdapter * native
@@ -18,20 +19,19 @@ cdef class Adapter:
 
     @property
     def error(self):
-        """What llama.cpp said about the last failed `load`."""
+        """Why the last `load` failed."""
         return self.native.error().decode("utf-8", "replace")
 
-    def load(self, bytes path not None):
-        """Read a GGUF file, once. Releases the GIL.
+    def load(self, int file_descriptor):
+        """Read an open GGUF file, once; it stays open. Releases the GIL.
 
         SAFETY(native): `pyrunner.engine.adapter_file` has checked its header: llama.cpp takes some
         tensors that it aborts over when it computes with them.
 
         Returns:
-            The csrc status: OK or LOAD_FAILED. `error` has llama.cpp's words for a failure.
+            The csrc status: OK, OUT_OF_MEMORY or LOAD_FAILED. `error` says why, behind a name.
         """
-        cdef string native_path = path
         cdef Status status
         with nogil:
-            status = self.native.load(native_path)
+            status = self.native.load(file_descriptor)
         return <int> status

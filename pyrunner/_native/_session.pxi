@@ -374,6 +374,15 @@ cdef class Session:
         return self.memory.native.drops_tails()
 
     @property
+    def drops_guesses(self):
+        """Whether there can be drafts: not with recurrent state.
+
+        With sliding windows, where `drops_tails` is False, all lanes of a step that have drafts
+        have equally many rows.
+        """
+        return self.memory.native.drops_guesses()
+
+    @property
     def keeps_hidden(self):
         """Whether it keeps what `DraftHeads` read: there are heads, and `n_drafts` is not 0."""
         return self.memory.native.keeps_hidden()

@@ -89,7 +89,7 @@ cdef extern from "model.h" namespace "pyrunner" nogil:
 cdef extern from "adapter.h" namespace "pyrunner" nogil:
     cdef cppclass CppAdapter "pyrunner::Adapter":
         CppAdapter(const CppModel & model) noexcept
-        Status load(const string & path) noexcept
+        Status load(int file_descriptor) noexcept
         const string & error() noexcept
 
 
@@ -213,6 +213,7 @@ cdef extern from "session.h" namespace "pyrunner" nogil:
         Status attach_lane(int32_t lane, CppOpenLane & source) noexcept
         Status set_layout(int32_t n_ctx, int32_t n_lanes) noexcept
         bool drops_tails() noexcept
+        bool drops_guesses() noexcept
         size_t lanes_bytes() noexcept
         int32_t lane_length(int32_t lane) noexcept
         const float * logits(int32_t i_output) noexcept

@@ -5,45 +5,92 @@ then aborts over, which would end the process: those are refused here.
 """
 
 import hashlib
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
+from pyrunner import log
 from pyrunner._native import Adapter, Model
 from pyrunner._native.status import Status
 from pyrunner.engine.adapters import LoadedAdapter
-from pyrunner.errors import ModelFileError
-from pyrunner.gguf import GgufHeader, TensorInfo, read_header
+from pyrunner.errors import ModelFileError, OutOfMemoryError
+from pyrunner.gguf import GgufHeader, TensorInfo, open_file, parse_header, read_header
 from pyrunner.user_files import printable, user_file_errors
+
+_logger = log.get("engine")
 
 _TYPES = ("F32", "F16", "BF16", "Q8_0")
 """Of the matrices; the converter writes no others."""
 _EMBEDDING_TABLE = "token_embd.weight"
+_NORM = "_norm.weight"
+"""Ends the names of tensors that the converter writes and llama.cpp leaves out."""
 _REMEDY = "Name an adapter that was made for this model, as a GGUF file"
 
 
-def load_adapter(
-    model: Model, model_paths: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]
-) -> LoadedAdapter:
-    """Load an adapter of a model, while no session of it steps.
+@dataclass(frozen=True, slots=True)
+class AdapterFile:
+    """An open file that is an adapter of a model, as far as its header says.
+
+    What was checked and hashed is what is loaded, whatever becomes of its name meanwhile.
+    """
+
+    name: str
+    file: FileIO
+    digest: str
+    """SHA-256 of all of it, in hexadecimal digits."""
+
+    def load(self, model: Model) -> LoadedAdapter:
+        """Load it into its model, while no session of that steps.
+
+        Raises:
+            ModelFileError: llama.cpp refused it, or not all of its numbers are finite.
+            OutOfMemoryError: It does not fit.
+        """
+        adapter = Adapter(model)
+        match Status(adapter.load(self.file.fileno())):
+            case Status.OK:
+                return LoadedAdapter(adapter, self.digest)
+            case Status.OUT_OF_MEMORY:
+                raise OutOfMemoryError(during="loading an adapter")
+            case _:
+                raise _refused(self.name, adapter.error or "was refused without a reason")
+
+
+@contextmanager
+def open_adapter(
+    path: str | os.PathLike[str], model_paths: Sequence[str | os.PathLike[str]]
+) -> Iterator[AdapterFile]:
+    """Open and check a file; it is closed when the block ends.
 
     Args:
-        model: Loaded from `model_paths`.
-        model_paths: GGUF files, in shard order; their headers are read again.
-        path: The adapter's file.
+        path: The adapter's.
+        model_paths: GGUF files of the model, in shard order; their headers are read.
 
     Raises:
         ModelFileError: Not a readable adapter, or none for this model.
     """
-    file = Path(path)
-    problem = adapter_obstacle(read_header(file), [read_header(Path(each)) for each in model_paths])
-    adapter = Adapter(model)
-    if not problem and Status(adapter.load(os.fsencode(file))) is not Status.OK:
-        problem = f"was refused by llama.cpp: {adapter.error or 'it gave no reason'}"
-    if problem:
-        raise ModelFileError(path=printable(file), problem=problem, remedy=_REMEDY)
-    with user_file_errors(file), file.open("rb") as content:
-        return LoadedAdapter(adapter, hashlib.file_digest(content, "sha256").hexdigest())
+    shards = [read_header(Path(each)) for each in model_paths]
+    name = printable(Path(path))
+    with ExitStack() as stack:
+        with user_file_errors(Path(path)):
+            file = stack.enter_context(open_file(Path(path)))
+            header = parse_header(file, path=name, size_bytes=os.fstat(file.fileno()).st_size)
+            if problem := adapter_obstacle(header, shards):
+                raise _refused(name, problem)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        n_norms = sum(each.name.endswith(_NORM) for each in header.tensors)
+        if n_norms:
+            _logger.warning("%s: llama.cpp leaves its %d norms out", name, n_norms)
+        yield AdapterFile(name, file, digest)
+
+
+def _refused(name: str, problem: str) -> ModelFileError:
+    return ModelFileError(path=name, problem=problem, remedy=_REMEDY)
 
 
 def adapter_obstacle(adapter: GgufHeader, shards: Sequence[GgufHeader]) -> str:
@@ -58,9 +105,16 @@ def adapter_obstacle(adapter: GgufHeader, shards: Sequence[GgufHeader]) -> str:
         return "is no LoRA adapter"
     if adapter.architecture != expected:
         return f"adapts models of architecture {adapter.architecture!r}, not {expected!r}"
+    if not math.isfinite(_alpha(adapter)):
+        return f"has the alpha {_alpha(adapter)}"
     if "adapter.alora.invocation_tokens" in adapter.metadata:
         return "is an activated adapter (aLoRA), which is not supported"
     return _tensors_obstacle(adapter.tensors, [each for shard in shards for each in shard.tensors])
+
+
+def _alpha(adapter: GgufHeader) -> float:
+    value = adapter.metadata.get("adapter.lora.alpha", 0.0)
+    return value if isinstance(value, float) else 0.0
 
 
 def _tensors_obstacle(matrices: Sequence[TensorInfo], adapted: Sequence[TensorInfo]) -> str:
@@ -70,37 +124,44 @@ def _tensors_obstacle(matrices: Sequence[TensorInfo], adapted: Sequence[TensorIn
         base, _, side = each.name.rpartition(".lora_")
         if side in {"a", "b"}:
             pairs.setdefault(base, {})[side] = each
-        elif not each.name.endswith("_norm.weight"):  # which llama.cpp leaves out
+        elif not each.name.endswith(_NORM):
             return f"has the tensor {each.name!r}, which is no part of an adapter"
     for base, pair in pairs.items():
         if base not in tensors:
             return f"adapts the tensor {base!r}, which the model does not have"
-        if problem := _pair_obstacle(pair, tensors[base], is_tied="output.weight" not in tensors):
+        problem = "with one matrix instead of two"
+        if len(pair) == 2:
+            is_tied = "output.weight" not in tensors
+            problem = _pair_obstacle(pair["a"], pair["b"], tensors[base], is_tied=is_tied)
+        if problem:
             return f"adapts the tensor {base!r} {problem}"
     return "" if pairs else "adapts no tensor"
 
 
-def _pair_obstacle(pair: Mapping[str, TensorInfo], tensor: TensorInfo, *, is_tied: bool) -> str:
-    if pair.keys() != {"a", "b"}:
-        return "with one matrix instead of two"
-    a, b = pair["a"], pair["b"]
+def _pair_obstacle(a: TensorInfo, b: TensorInfo, tensor: TensorInfo, *, is_tied: bool) -> str:
     for each in (a, b):
         if each.type_name not in _TYPES:
             return f"with numbers of type {each.type_name}; it may be {', '.join(_TYPES)}"
-    shape_a, shape_b, shape = (_four(each.shape) for each in (a, b, tensor))
-    if tensor.name == _EMBEDDING_TABLE:
-        # llama.cpp looks rows up in A and multiplies by B; behind the last block it would multiply
-        # by the very same A where the model has one matrix for both.
-        if is_tied:
-            return "which the model has for its output, too; that is not supported"
-        rank, fits = shape_b[0], shape_a[:2] == (shape_b[0], shape[1]) and shape_b[1] == shape[0]
-    else:
-        rank, fits = shape_a[1], shape_a[0] == shape[0] and shape_b[:2] == (shape_a[1], shape[1])
-    if not fits or shape_a[2:] != shape[2:] or shape_b[2:] != shape[2:]:
+    if len(tensor.shape) < 2:
+        return "which is no matrix"
+    if tensor.type_name == "NVFP4":
+        return "of type NVFP4, whose scale llama.cpp cannot have beside an adapter"
+    # llama.cpp looks rows of the table up in A, and behind the last block it would multiply by the
+    # very same A where the model has one matrix for both.
+    if tensor.name == _EMBEDDING_TABLE and is_tied:
+        return "which the model has for its output, too; that is not supported"
+    if not _fits(a, b, tensor):
         return f"of shape {tensor.shape} with matrices of shapes {a.shape} and {b.shape}"
-    return "" if rank > 0 else "with matrices of rank 0"
+    return ""
 
 
-def _four(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """As ggml has it: what is not said is 1."""
-    return (*shape, 1, 1, 1, 1)[:4]
+def _fits(a: TensorInfo, b: TensorInfo, tensor: TensorInfo) -> bool:
+    """Whether the product of two matrices has the shape of a tensor; a rank of 0 has none."""
+    (a_in, a_out, *a_rest), (b_in, b_out, *b_rest), (n_in, n_out, *rest) = (
+        (*each.shape, 1, 1, 1, 1)[:4] for each in (a, b, tensor)
+    )
+    if a_rest != rest or b_rest != rest:
+        return False
+    if tensor.name == _EMBEDDING_TABLE:
+        return (a_in, a_out, b_out) == (b_in, n_out, n_in) and b_in > 0
+    return (a_in, a_out, b_out) == (n_in, b_in, n_out) and b_in > 0

@@ -8,7 +8,7 @@ adapter. Requests without one are those of the adapter "".
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
 class StepTurns:
@@ -29,16 +29,23 @@ class StepTurns:
         return chosen
 
 
-class Place(NamedTuple):
-    """In the queue for lanes; of one priority the smallest is first."""
+@dataclass(slots=True, eq=False)
+class Place:
+    """A request's in the queue for lanes; of one priority the smallest `order` is first."""
 
-    round: int = 0
+    adapter: str = ""
+    priority: int = 0
+    since: int = 0
+    """The round that was served when it came."""
+    i_round: int = 0
+    """Its own, which only `QueuePlaces` changes."""
     number: int = 0
     """Of all requests, in the order they came."""
 
-
-FIRST_PLACE = Place()
-"""Before all that `QueuePlaces` gives out."""
+    @property
+    def order(self) -> tuple[int, int]:
+        """Rounds come one after the other; of one round, who came first is first."""
+        return self.i_round, self.number
 
 
 class QueuePlaces:
@@ -51,15 +58,39 @@ class QueuePlaces:
     def __init__(self) -> None:
         self._n_joined = 0
         self._now: dict[int, int] = defaultdict(int)  # by priority, the round that is served
-        self._last: dict[tuple[int, str], int] = {}  # round of the last that came
+        self._served: dict[tuple[int, str], int] = defaultdict(int)  # round of the last that began
+        self._waiting: dict[tuple[int, str], list[Place]] = defaultdict(list)  # as they came
+        self._gaps: set[tuple[int, str]] = set()  # whose rounds are too far
 
-    def join(self, adapter: str, priority: int = 0) -> Place:
+    def join(self, adapter: str = "", priority: int = 0) -> Place:
         """The place of a request that comes."""
         self._n_joined += 1
-        key = priority, adapter
-        self._last[key] = max(self._now[priority], self._last.get(key, 0)) + 1
-        return Place(self._last[key], self._n_joined)
+        place = Place(adapter, priority, self._now[priority], number=self._n_joined)
+        waiting = self._waiting[priority, adapter]
+        last = waiting[-1].i_round if waiting else self._served[priority, adapter]
+        place.i_round = max(place.since, last) + 1
+        waiting.append(place)
+        return place
 
-    def start(self, place: Place, priority: int = 0) -> None:
+    def start(self, place: Place) -> None:
         """A request got a lane: who comes from now on is behind its round."""
-        self._now[priority] = max(self._now[priority], place.round)
+        key = place.priority, place.adapter
+        if place in self._waiting[key]:  # else it had one before
+            self._waiting[key].remove(place)
+            self._served[key] = max(self._served[key], place.i_round)
+            self._now[place.priority] = max(self._now[place.priority], place.i_round)
+
+    def leave(self, place: Place) -> None:
+        """A request will not have a lane, or not another one."""
+        key = place.priority, place.adapter
+        if place in self._waiting[key]:
+            self._waiting[key].remove(place)
+            self._gaps.add(key)
+
+    def close_gaps(self) -> None:
+        """Let those who came behind others that left have the rounds of these."""
+        for key in self._gaps:
+            last = self._served[key]
+            for place in self._waiting[key]:
+                place.i_round = last = max(place.since, last) + 1
+        self._gaps.clear()

@@ -1,6 +1,6 @@
 """The adapters of a loop: which one a request names, and with which one the session computes."""
 
-from collections.abc import Sequence as Names
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyrunner.engine.adapter_turns import StepTurns
@@ -10,6 +10,9 @@ from pyrunner.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from pyrunner._native import Adapter, Session
+
+MAX_ADAPTERS = 32
+"""llama.cpp makes room in its graphs for all that are loaded at each change of adapters."""
 
 
 class LoadedAdapter(NamedTuple):
@@ -36,16 +39,49 @@ class Adapters:
         self._turns = StepTurns()
         self._in_use = ""
 
-    def add(self, name: str, adapter: LoadedAdapter) -> None:
+    @property
+    def names(self) -> list[str]:
+        """Those that requests can have, oldest first."""
+        return list(self._loaded)
+
+    def add(self, name: str, load: Callable[[], LoadedAdapter]) -> None:
         """Let requests name an adapter.
 
+        Args:
+            name: Not that of another one.
+            load: Called where the name will do.
+
         Raises:
-            InvalidParameterError: The name is empty, or another adapter has it.
+            InvalidParameterError: The name is empty or taken, or `MAX_ADAPTERS` are there.
         """
-        if not name or name in self._loaded:
-            problem = f"{name!r} is another adapter's" if name else "is empty"
+        if not name:
+            raise InvalidParameterError(param="name", problem="is empty")
+        if name in self._loaded:
+            raise InvalidParameterError(param="name", problem=f"{name!r} is another adapter's")
+        if len(self._loaded) == MAX_ADAPTERS:
+            problem = f"is that of one adapter too many; unload one of the {MAX_ADAPTERS}"
             raise InvalidParameterError(param="name", problem=problem)
-        self._loaded[name] = adapter
+        self._loaded[name] = load()
+
+    def remove(self, name: str, session: "Session", requests: Iterable[GenerationRequest]) -> None:
+        """Forget an adapter.
+
+        Args:
+            name: Its own.
+            session: Between steps.
+            requests: Those that go on, or will.
+
+        Raises:
+            InvalidParameterError: There is none of this name, or it is used.
+        """
+        if name not in self._loaded:
+            raise _unknown("name", name, self.names)
+        if any(each.adapter == name for each in requests):
+            problem = f"{name!r} is that of a generation which is not over"
+            raise InvalidParameterError(param="name", problem=problem)
+        if self._in_use == name:
+            self.use(session, "")
+        del self._loaded[name]
 
     def salt(self, request: GenerationRequest) -> str:
         """What keeps the cells of a request from others: its own salt, and what computes them.
@@ -56,7 +92,7 @@ class Adapters:
         digest = ""
         if request.adapter:
             if request.adapter not in self._loaded:
-                raise _unknown(request.adapter, list(self._loaded))
+                raise _unknown("adapter", request.adapter, self.names)
             digest = self._loaded[request.adapter].digest
         # No digest has the character between the two, so no salt can pretend to be one.
         return f"{digest}\0{request.salt}"
@@ -95,7 +131,6 @@ class Adapters:
             self._in_use = name
 
 
-def _unknown(name: str, known: Names[str]) -> InvalidParameterError:
-    known_here = ", ".join(repr(each) for each in known)
-    there = f"loaded are {known_here}" if known else "no adapter is loaded"
-    return InvalidParameterError(param="adapter", problem=f"is {name!r}; {there}")
+def _unknown(param: str, name: str, known: list[str]) -> InvalidParameterError:
+    there = f"loaded are {', '.join(map(repr, known))}" if known else "no adapter is loaded"
+    return InvalidParameterError(param=param, problem=f"is {name!r}; {there}")

@@ -2,7 +2,7 @@
 
 For the loop's thread. A step and what comes out of it is in `pyrunner.engine.loop`.
 
-Lanes belong to the highest priority, and of equals to the oldest, where adapters take turns
+Lanes belong to the highest priority, and of equals to the oldest, but adapters take turns
 (`pyrunner.engine.adapter_turns`). Without a free one a request of higher priority takes the lane of
 the youngest of the lowest. A sequence that no lane can hold waits until nobody of higher priority
 is there and it is its turn beside the older ones, and then has the lanes made anew, fewer and
@@ -11,7 +11,7 @@ whose turn it is are more than there are lanes.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from itertools import takewhile
+from itertools import chain, takewhile
 
 from pyrunner._native import Session
 from pyrunner._native.status import Status
@@ -82,7 +82,9 @@ class Admission:
     def reading(self) -> list[Sequence]:
         """Those whose prompts are not read to their ends, whose turn it is first."""
         reading = [each for each in self._sequences.values() if each.is_reading]
-        return sorted(reading, key=lambda each: (-each.request.priority, each.due, each.place))
+        return sorted(
+            reading, key=lambda each: (-each.request.priority, each.due, each.place.order)
+        )
 
     @property
     def n_waiting(self) -> int:
@@ -96,9 +98,13 @@ class Admission:
 
     def knows(self, request_id: int) -> bool:
         """Whether a request waits or has a lane."""
-        if any(each.request.request_id == request_id for each in self._waiting):
-            return True
-        return any(each.request.request_id == request_id for each in self._sequences.values())
+        return any(each.request_id == request_id for each in self.requests)
+
+    @property
+    def requests(self) -> Iterator[GenerationRequest]:
+        """Those that wait and those that have a lane."""
+        claims: Iterator[Claim] = chain(self._waiting, self._sequences.values())
+        return (each.request for each in claims)
 
     def submit(self, request: GenerationRequest) -> None:
         """Let a request wait for a lane."""
@@ -191,6 +197,7 @@ class Admission:
         Those who follow another would not. Who has a lane does not matter, so nobody's start or
         preemption changes what lanes there should be.
         """
+        self._places.close_gaps()
         if not self._waiting or self._is_settled():
             return []
         claims: list[Claim] = [each for each in self._waiting if not self._is_following(each)]
@@ -307,6 +314,7 @@ class Admission:
 
     def _leave_queue(self, waiting: Waiting) -> tuple[Sequence, bytes]:
         self._waiting.remove(waiting)
+        self._places.leave(waiting.place)
         had = waiting.preempted
         if had is None:
             return self._sequence(waiting, lane=-1), b""
@@ -319,15 +327,7 @@ class Admission:
         n_ctx = self._layouts.n_ctx_max
         if request.limits.max_tokens is None:
             n_ctx = min(n_ctx, self._layouts.fitting(waiting.n_cells).n_ctx)
-        return Sequence(
-            request=request,
-            lane=lane,
-            n_ctx=n_ctx,
-            place=waiting.place,
-            submitted_at_s=waiting.submitted_at_s,
-            started_at_s=self._clock(),
-            n_cached=n_cached,
-        )
+        return waiting.sequence(lane, n_ctx, self._clock(), n_cached)
 
     def _is_following(self, waiting: Waiting) -> bool:
         """Whether a request had better wait for another that reads the same beginning."""
@@ -356,7 +356,7 @@ class Admission:
         """
         self._waiting.remove(waiting)
         request = waiting.request
-        self._places.start(waiting.place, request.priority)
+        self._places.start(waiting.place)
         lane = self._ledger.take(request.request_id)
         if waiting.preempted is not None:
             sequence = self._resumed(waiting.preempted, lane)

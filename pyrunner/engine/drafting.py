@@ -126,15 +126,15 @@ def open_speculation(
     """
     if session is None:
         return None
-    if not session.drops_tails:
-        # A wrong guess leaves a tail, which has to be dropped again.
+    if not session.drops_guesses:
         if draft is not None:
             _logger.warning("this model cannot take guesses back: its draft model is not used")
         return None
+    is_even = not session.drops_tails
     if config.speculation == "off":
-        return Speculation(guesses=False)
+        return Speculation(guesses=False, is_even=is_even)
     if draft is None:
-        return Speculation(_own_heads(model, session, clock))
+        return Speculation(_own_heads(model, session, clock), is_even=is_even)
     n_ctx_most = known_context(draft)
     n_ctx = min(session.n_ctx, n_ctx_most)
     shape = replace(config, n_ctx=n_ctx, n_lanes=session.n_lanes, n_batch=READ_ROWS)
@@ -147,7 +147,7 @@ def open_speculation(
         n_batch=n_batch,
         flash_attention=flash_attention,
     )
-    return Speculation(DraftLanes(native, session, n_ctx_most, clock))
+    return Speculation(DraftLanes(native, session, n_ctx_most, clock), is_even=is_even)
 
 
 def _own_heads(model: Model, session: Session, clock: Callable[[], float]) -> HeadLanes | None:

@@ -7,27 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from operator import index
+from pathlib import Path
 from typing import Self
 
 from pyrunner._native import Model
 from pyrunner.config import EngineConfig
-from pyrunner.engine.adapter_file import load_adapter
+from pyrunner.engine.adapter_file import open_adapter
 from pyrunner.engine.drafting import load_models
 from pyrunner.engine.generation import Generation
 from pyrunner.engine.loading import path_list
 from pyrunner.engine.loop import EngineLoop
+from pyrunner.engine.mailboxes import Mailboxes
 from pyrunner.engine.ranking import pairs, ranked
-from pyrunner.engine.request import (
-    Errored,
-    Finished,
-    GenerationRequest,
-    StepEvent,
-    Text,
-    check_tokens,
-)
+from pyrunner.engine.request import GenerationRequest, check_tokens
 from pyrunner.engine.sampling import prepare_sampling
 from pyrunner.engine.step import read_tokens
-from pyrunner.engine.token_trace import TokenTrace, said
 from pyrunner.engine.turn import Turn
 from pyrunner.errors import (
     ContextLengthError,
@@ -89,8 +83,9 @@ class Engine:
         on_progress: Callable[[float], bool] | None = None,
     ) -> None:
         config = config or EngineConfig()
-        self._paths = path_list(path)
-        loaded = load_models(self._paths, path_list(draft), config, on_progress)
+        paths = path_list(path)
+        self._paths = [Path(each).absolute() for each in paths]
+        loaded = load_models(paths, path_list(draft), config, on_progress)
         if loaded is None:
             raise KeyboardInterrupt
         self._model: Model | None = loaded.model
@@ -99,8 +94,7 @@ class Engine:
         # fails with BufferError instead of waiting for itself; held during steps, which is why
         # it has to be fair.
         self._lock = Turn()
-        self._mailboxes: dict[int, deque[Event | Exception]] = {}
-        self._traces: dict[int, TokenTrace] = {}  # of those that want logprobs
+        self._mailboxes = Mailboxes()
         # Generations nobody holds any more. A finalizer runs at any point of any thread, so it
         # only leaves its id here; whoever takes the lock next cancels them.
         self._abandoned: deque[int] = deque()
@@ -119,16 +113,40 @@ class Engine:
             self._cancel_abandoned()
             return loop.n_running + loop.n_waiting
 
+    @property
+    def adapters(self) -> list[str]:
+        """Names of the LoRA adapters that are loaded."""
+        with self._lock:
+            return self._open_loop().adapters.names
+
     def load_adapter(self, name: str, path: str | os.PathLike[str]) -> None:
-        """Load a LoRA adapter of this model, a GGUF file; other threads' steps wait meanwhile.
+        """Load a LoRA adapter of this model, so that `generate` can name it.
+
+        It stays in memory until it is unloaded, or the engine closed. The steps of other threads
+        wait while its numbers are read.
+
+        Args:
+            name: Any, but not that of another adapter.
+            path: A GGUF file; the model's own files are looked at again.
 
         Raises:
-            InvalidParameterError: The name is empty, or another adapter has it.
+            InvalidParameterError: The name is empty or taken, or `MAX_ADAPTERS` are loaded.
             ModelFileError: Not a readable adapter, or not one for this model.
+            OutOfMemoryError: It does not fit.
+        """
+        with open_adapter(path, self._paths) as file, self._lock:
+            load = partial(file.load, self._open_model())
+            self._open_loop().adapters.add(name, load)
+
+    def unload_adapter(self, name: str) -> None:
+        """Free the memory of an adapter.
+
+        Raises:
+            InvalidParameterError: There is none of this name, or a generation uses it.
         """
         with self._lock:
-            loaded = load_adapter(self._open_model(), self._paths, path)
-            self._open_loop().adapters.add(name, loaded)
+            self._cancel_abandoned()
+            self._open_loop().remove_adapter(name)
 
     def generate(
         self,
@@ -150,7 +168,7 @@ class Engine:
                 faster where it is, never different.
             n_logprobs: None, or how many likeliest tokens the events report beside each token of
                 the answer, 0..20.
-            adapter: As `load_adapter` has it; empty for the model alone.
+            adapter: Name of the loaded one that answers; empty for the model alone.
 
         Returns:
             An iterator of `TextEvent` and, last, one `FinishEvent`. Closing it early, from any
@@ -183,9 +201,7 @@ class Engine:
             )
             self._make_room()
             self._open_loop().submit(request)
-            self._mailboxes[request.request_id] = deque()
-            if n_logprobs is not None:
-                self._traces[request.request_id] = TokenTrace()
+            self._mailboxes.open(request.request_id, is_traced=n_logprobs is not None)
         return self._reader(request.request_id)
 
     def _reader(self, request_id: int) -> Generation:
@@ -323,34 +339,30 @@ class Engine:
         with self._lock:
             self._loop = None
             self._model = None
-            for mailbox in self._mailboxes.values():
-                mailbox.append(error)
+            self._mailboxes.fail(error)
             self._lock.excuse()
 
     def _wait(self, request_id: int) -> Event | None:
         """Run steps until there is an event for `request_id`; None when it was closed."""
-        while (mailbox := self._mailboxes.get(request_id)) is not None:
+        while (mailbox := self._mailboxes.find(request_id)) is not None:
             # Taken without the lock: who has the next step may be one of many that wait for it.
             if mailbox:
                 event = mailbox.popleft()
                 if isinstance(event, Exception):
                     raise event
                 return event
-            if self._lock.enter_unless(lambda: self._has_news(request_id)):
+            if self._lock.enter_unless(lambda: self._mailboxes.has_news(request_id)):
                 try:
                     self._step()
                 finally:
                     self._lock.leave()
         return None
 
-    def _has_news(self, request_id: int) -> bool:
-        mailbox = self._mailboxes.get(request_id)
-        return mailbox is None or bool(mailbox)
-
     def _step(self) -> None:
         self._cancel_abandoned()
         try:
-            self._deliver(self._open_loop().step())
+            self._mailboxes.deliver(self._open_loop().step())
+            self._lock.excuse()
         except (NativeError, InvariantError) as error:
             self._end_all(error)
 
@@ -366,25 +378,9 @@ class Engine:
         while self._abandoned:
             self._forget(self._abandoned.popleft())
 
-    def _deliver(self, events: list[StepEvent]) -> None:
-        for event in events:
-            mailbox = self._mailboxes.get(event.request_id)
-            if mailbox is None:
-                continue  # cancelled, and nobody listens any more
-            match event:
-                case Text():
-                    mailbox.extend(said(event, self._traces.get(event.request_id)))
-                case Finished(finish=finish):
-                    mailbox.extend(said(event, self._traces.get(event.request_id)))
-                    mailbox.append(finish)
-                case Errored(error=error):
-                    mailbox.append(error)
-        self._lock.excuse()
-
     def _forget(self, request_id: int) -> None:
         with self._lock:
-            self._traces.pop(request_id, None)
-            if self._mailboxes.pop(request_id, None) is not None and self._loop is not None:
+            if self._mailboxes.close(request_id) and self._loop is not None:
                 self._loop.cancel(request_id)
             self._lock.excuse()
 

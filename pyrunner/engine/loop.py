@@ -136,6 +136,11 @@ class EngineLoop:
         """Whether `step` would do anything."""
         return bool(self.n_running or self.n_waiting or self._cancelled)
 
+    def remove_adapter(self, name: str) -> None:
+        """Forget an adapter; see `Adapters.remove`."""
+        left = (each for each in self._lanes.requests if each.request_id not in self._cancelled)
+        self.adapters.remove(name, self.session, left)
+
     def submit(self, request: GenerationRequest) -> None:
         """Take a request; its events come from the following steps. Nothing is kept on error.
 

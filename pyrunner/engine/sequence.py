@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 
-from pyrunner.engine.adapter_turns import FIRST_PLACE, Place
+from pyrunner.engine.adapter_turns import Place
 from pyrunner.engine.request import Finished, GenerationRequest
 from pyrunner.engine.scheduler import PromptState
 from pyrunner.engine.speculation import Drafter, PredictionUse
@@ -21,7 +21,7 @@ class Sequence:
     """-1 while it has none."""
     n_ctx: int
     """Tokens it may have, prompt and answer together."""
-    place: Place = FIRST_PLACE
+    place: Place = field(default_factory=Place)
     """Its own, in the queue for lanes."""
     submitted_at_s: float
     started_at_s: float

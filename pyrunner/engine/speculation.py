@@ -162,11 +162,15 @@ class Speculation:
     Args:
         guesser: A draft model, or the model's own heads, where there is one of them.
         guesses: False drafts what constraints leave no choice about, and nothing else.
+        is_even: All drafts of a step have to be equally long.
     """
 
-    def __init__(self, guesser: Guesser | None = None, *, guesses: bool = True) -> None:
+    def __init__(
+        self, guesser: Guesser | None = None, *, guesses: bool = True, is_even: bool = False
+    ) -> None:
         self.guesses = guesses
         self._n_drafts = N_DRAFTS if guesses else N_FORCED
+        self._is_even = is_even
         self._costs = PassCosts()
         self._guesser = guesser
         self._trust = Acceptance(Source.DRAFTED.value)
@@ -221,7 +225,8 @@ class Speculation:
         for lane, draft in cut.items():
             if draft.source is Source.DRAFTED and not draft.tokens:
                 self._note_useless(drafters[lane][0])
-        return {lane: draft for lane, draft in cut.items() if draft.tokens}
+        said = {lane: draft for lane, draft in cut.items() if draft.tokens}
+        return _evened(said) if self._is_even else said
 
     def note(self, drafter: Drafter, draft: Draft | None, n_accepted: int) -> None:
         """A step is over for a sequence; see `Drafter.note`."""
@@ -326,6 +331,17 @@ class Speculation:
         """The guesser was asked and said nothing that could be read."""
         drafter.note_wrong(Source.DRAFTED)
         self._trust.note(1, 0)
+
+
+def _evened(drafts: Mapping[int, Draft]) -> dict[int, Draft]:
+    """Drafts of one length, that with which most of their tokens stay."""
+    lengths = [len(draft.tokens) for draft in drafts.values()]
+    length = max(lengths, key=lambda n: n * sum(n <= each for each in lengths), default=0)
+    return {
+        lane: Draft(draft.tokens[:length], draft.source, draft.masks[:length])
+        for lane, draft in drafts.items()
+        if len(draft.tokens) >= length
+    }
 
 
 def _candidate(drafter: Drafter, draft: Draft) -> Candidate:

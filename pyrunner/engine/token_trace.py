@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from pyrunner.engine.request import Finished, Text, Traced
+from pyrunner.engine.request import Traced
 from pyrunner.types import ReasoningEvent, TextEvent, TokenLogprobs, ToolCallEvent
 
 Piece = TextEvent | ReasoningEvent | ToolCallEvent
@@ -92,12 +92,3 @@ class TokenTrace:
             n_left -= span.n_characters
         self._skip(n_characters)
         return tuple(found)
-
-
-def said(event: Text | Finished, trace: TokenTrace | None) -> list[Piece]:
-    """What an answer without a chat parser has new, with its logprobs where it has a trace."""
-    pieces: list[Piece] = [TextEvent(text=event.text)] if event.text else []
-    if trace is None:
-        return pieces
-    trace.add(event.traced)
-    return trace.attach(pieces)

@@ -5,10 +5,10 @@ that, without a lane, and start from its cells.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyrunner.engine.adapter_turns import FIRST_PLACE, Place
+from pyrunner.engine.adapter_turns import Place
 from pyrunner.engine.prefix_index import n_shared
 from pyrunner.engine.request import GenerationRequest
 from pyrunner.engine.sequence import Sequence
@@ -38,7 +38,7 @@ class Waiting:
 
     request: GenerationRequest
     submitted_at_s: float
-    place: Place = FIRST_PLACE
+    place: Place = field(default_factory=Place)
     """Its own, in the queue for lanes."""
     preempted: Preempted | None = None
     """It was running before."""
@@ -52,6 +52,18 @@ class Waiting:
         """Tokens that a lane must hold for it to go on by one token."""
         had = self.preempted
         return 1 + len(self.request.tokens) if had is None else had.sequence.n_cells
+
+    def sequence(self, lane: int, n_ctx: int, started_at_s: float, n_cached: int = 0) -> Sequence:
+        """What the request becomes with a lane, or without one (-1) where it ends before."""
+        return Sequence(
+            request=self.request,
+            lane=lane,
+            n_ctx=n_ctx,
+            place=self.place,
+            submitted_at_s=self.submitted_at_s,
+            started_at_s=started_at_s,
+            n_cached=n_cached,
+        )
 
     def follows(self, reading: Collection[Sequence]) -> bool:
         """Whether its leader is still at what both need.
@@ -94,6 +106,6 @@ Claim = Waiting | Sequence
 """Who has a lane or would take one."""
 
 
-def right(claim: Claim) -> tuple[int, Place]:
+def right(claim: Claim) -> tuple[int, tuple[int, int]]:
     """Whoever has the smallest has the first right to a lane: the highest priority, then places."""
-    return -claim.request.priority, claim.place
+    return -claim.request.priority, claim.place.order

@@ -12,7 +12,7 @@ from pyrunner.gguf.facts import (
 )
 from pyrunner.gguf.header import GgufArray, GgufHeader, TensorInfo
 from pyrunner.gguf.purpose import check_embeds, check_ranks
-from pyrunner.gguf.reader import read_header
+from pyrunner.gguf.reader import open_file, parse_header, read_header
 from pyrunner.gguf.stamp import FileStamp
 from pyrunner.gguf.types import CACHE_TYPES, FILE_TYPES
 
@@ -31,7 +31,9 @@ __all__ = [
     "kv_bytes",
     "kv_bytes_per_token",
     "n_draft_heads",
+    "open_file",
     "parameters_text",
+    "parse_header",
     "ranks",
     "read_header",
 ]

@@ -4,8 +4,10 @@ Our own bounded reader, which every file passes before native code sees it. It a
 pinned llama.cpp accepts of versions 2 and 3, and refuses with a reason everything else.
 """
 
+import os
 import stat
 import struct
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,13 +59,23 @@ def read_header(path: Path) -> GgufHeader:
         ModelFileError: No GGUF file, damaged, truncated, of a version or with types that the
             engine does not know; or the file cannot be opened.
     """
-    with user_file_errors(path):
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise ModelFileError(path=printable(path), problem=f"is {what}")
-        with path.open("rb", buffering=0) as file:
-            return parse_header(file, path=printable(path), size_bytes=status.st_size)
+    with user_file_errors(path), open_file(path) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        return parse_header(file, path=printable(path), size_bytes=size_bytes)
+
+
+def open_file(path: Path) -> FileIO:
+    """Open a regular file for reading, without a buffer.
+
+    Raises:
+        ModelFileError: It is a folder, a pipe, or another thing that is no file.
+        OSError: As of `open`.
+    """
+    mode = path.stat().st_mode  # before it is opened, which would wait at a pipe
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise ModelFileError(path=printable(path), problem=f"is {what}")
+    return path.open("rb", buffering=0)
 
 
 def parse_header(file: BinaryIO, *, path: str, size_bytes: int) -> GgufHeader:

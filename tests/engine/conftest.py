@@ -1,10 +1,11 @@
 """A small random model, loaded once."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from support.adapter_files import ADAPTER_SEEDS, write_adapter
 from support.headed_model import HeadedCase
 from support.model_cases import BERT_RANKER, LLAMA_BPE
 from support.reference import Reference
@@ -35,6 +36,16 @@ def model(model_path: Path) -> Model:
     loaded = Model()
     assert loaded.load([os.fsencode(model_path)]) == 0
     return loaded
+
+
+@pytest.fixture(scope="session")
+def adapter_files(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Two adapters of the model, by their names."""
+    folder = tmp_path_factory.mktemp("adapters")
+    return {
+        name: write_adapter(folder / f"{name}.gguf", model_path, seed=seed)
+        for name, seed in ADAPTER_SEEDS.items()
+    }
 
 
 @pytest.fixture

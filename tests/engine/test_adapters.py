@@ -1,44 +1,30 @@
 """LoRA adapters: many over one model, each as the model that it makes of it."""
 
-import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gguf
-import numpy as np
 import pytest
-from support.adapter_files import Matrix, write_adapter, write_merged
-from support.gguf_files import GgufBytes
+from support.adapter_files import ADAPTER_SEEDS, Matrix, write_adapter, write_merged
 from support.reference import Reference
 
-from pyrunner import Engine
 from pyrunner._native import Model
 from pyrunner.config import EngineConfig
-from pyrunner.engine.adapter_file import load_adapter
+from pyrunner.engine.adapter_file import open_adapter
 from pyrunner.engine.adapters import LoadedAdapter
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Errored, Finished, GenerationRequest
-from pyrunner.errors import InvalidParameterError, ModelFileError
-from pyrunner.types import FinishEvent, Limits, SamplingParams, TextEvent
+from pyrunner.types import FinishEvent, Limits, SamplingParams
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
 
 LARGEST_GAP = 0.1
 """Logits between a token and the favourite of llama.cpp where step shapes differ."""
-SEEDS = {"one": 1, "two": 2}
 GREEDY = SamplingParams(temperature=0)
 LONG = list(range(300, 1000))
 SHORT = list(range(2000, 2040))
-
-
-@pytest.fixture(scope="module")
-def files(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    folder = tmp_path_factory.mktemp("adapters")
-    return {
-        name: write_adapter(folder / f"{name}.gguf", model_path, seed=seed)
-        for name, seed in SEEDS.items()
-    }
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +35,7 @@ def references(
     folder = tmp_path_factory.mktemp("merged")
     merged = {
         name: write_merged(folder / f"{name}.gguf", model_path, seed)
-        for name, seed in SEEDS.items()
+        for name, seed in ADAPTER_SEEDS.items()
     }
     with (
         Reference(model_path) as alone,
@@ -61,9 +47,14 @@ def references(
 
 @pytest.fixture
 def loaded(
-    model: Model, model_path: Path, files: Mapping[str, Path]
+    model: Model, model_path: Path, adapter_files: Mapping[str, Path]
 ) -> Mapping[str, LoadedAdapter]:
-    return {name: load_adapter(model, [model_path], path) for name, path in files.items()}
+    return {name: _load(model, model_path, path) for name, path in adapter_files.items()}
+
+
+def _load(model: Model, model_path: Path, path: Path) -> LoadedAdapter:
+    with open_adapter(path, [model_path]) as file:
+        return file.load(model)
 
 
 class _Run:
@@ -74,13 +65,19 @@ class _Run:
     ) -> None:
         self.loop = EngineLoop(model, config)
         for name, adapter in loaded.items():
-            self.loop.adapters.add(name, adapter)
+            self.loop.adapters.add(name, partial(LoadedAdapter, *adapter))
         self.requests: dict[int, GenerationRequest] = {}
         self.tokens: dict[int, list[int]] = {}
         self.finishes: dict[int, FinishEvent] = {}
 
     def submit(
-        self, tokens: list[int], adapter: str, *, n_tokens: int = 12, priority: int = 0
+        self,
+        tokens: list[int],
+        adapter: str,
+        *,
+        n_tokens: int = 12,
+        priority: int = 0,
+        prediction: list[int] | None = None,
     ) -> int:
         request = GenerationRequest(
             request_id=len(self.requests),
@@ -89,6 +86,7 @@ class _Run:
             sampling=GREEDY,
             limits=Limits(max_tokens=n_tokens, ignore_eos=True),
             priority=priority,
+            prediction=prediction or (),
         )
         self.loop.submit(request)
         self.requests[request.request_id] = request
@@ -176,6 +174,21 @@ def test_one_request_does_not_wait_behind_all_of_another_adapter(
     assert list(run.finishes) == [many[0], many[1], single, *many[2:]]
 
 
+def test_cancelled_requests_do_not_set_those_behind_them_back(
+    model: Model, loaded: Mapping[str, LoadedAdapter], config: EngineConfig
+) -> None:
+    run = _Run(model, loaded, replace(config, n_lanes=1))
+    first = run.submit(SHORT, "one", n_tokens=8)
+    run.step()
+    gone = [run.submit(SHORT, "one", n_tokens=3) for _ in range(20)]
+    stays = run.submit(SHORT, "one", n_tokens=3)
+    others = [run.submit(SHORT, "two", n_tokens=3) for _ in range(3)]
+    for request_id in gone:
+        run.loop.cancel(request_id)
+    run.finish()
+    assert [each for each in run.finishes if each not in gone] == [first, stays, *others]
+
+
 def test_cells_of_one_adapter_are_of_no_use_to_another(
     run: _Run, references: Mapping[str, Reference]
 ) -> None:
@@ -241,155 +254,39 @@ def test_drafts_are_checked_by_the_adapter(
     config: EngineConfig,
     references: Mapping[str, Reference],
 ) -> None:
-    run = _Run(model, loaded, replace(config, speculation="auto"))
+    plain = _Run(model, loaded, config)
     for adapter in ("one", "two", ""):
-        run.submit(SHORT * 4, adapter, n_tokens=60)
+        plain.submit(SHORT, adapter, n_tokens=60)
+    plain.finish()
+    run = _Run(model, loaded, replace(config, speculation="auto"))
+    for i, adapter in enumerate(("one", "two", "")):
+        # The first is answered as predicted, the second as another adapter would.
+        expected = plain.tokens[0 if i < 2 else 2]
+        run.submit(SHORT, adapter, n_tokens=60, prediction=expected)
     run.finish()
     run.check(references)
+    accepted = [run.finishes[i].usage.accepted_prediction_tokens for i in range(3)]
+    assert accepted[0] > 0
+    assert accepted[2] > 0
 
 
-def test_generate_with_an_adapter(
-    model_path: Path, files: Mapping[str, Path], config: EngineConfig
+@pytest.mark.parametrize("kind", [gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.Q8_0])
+def test_matrices_of_fewer_bits(
+    model: Model,
+    model_path: Path,
+    tmp_path: Path,
+    config: EngineConfig,
+    references: Mapping[str, Reference],
+    kind: gguf.GGMLQuantizationType,
 ) -> None:
-    with Engine(model_path, config=config) as engine:
-        engine.load_adapter("one", files["one"])
-        said = {}
-        for adapter in ("", "one"):
-            events = engine.generate(
-                SHORT,
-                sampling=GREEDY,
-                limits=Limits(max_tokens=8, ignore_eos=True),
-                adapter=adapter,
-            )
-            said[adapter] = "".join(each.text for each in events if isinstance(each, TextEvent))
-        assert said[""] != said["one"]
+    def edit(writer: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
+        for name in [each for each in matrices if each.endswith("_a")]:  # rows of 64 and 192
+            packed = gguf.quantize(matrices.pop(name), kind)
+            writer.add_tensor(name, packed, raw_dtype=kind)
 
-
-def test_logits_are_of_the_model_alone(
-    model_path: Path, files: Mapping[str, Path], config: EngineConfig
-) -> None:
-    with Engine(model_path, config=config) as engine:
-        with engine.logits(SHORT) as row:
-            expected = np.array(row)
-        engine.load_adapter("one", files["one"])
-        list(engine.generate(SHORT, limits=Limits(max_tokens=2), adapter="one"))
-        with engine.logits(SHORT) as row:
-            assert np.array_equal(np.asarray(row), expected)
-
-
-def test_a_request_for_an_unknown_adapter_is_refused(engine: Engine) -> None:
-    with pytest.raises(InvalidParameterError, match="'adapter' is 'three'; no adapter is loaded"):
-        engine.generate(SHORT, adapter="three")
-
-
-def test_names_of_adapters(
-    model_path: Path, files: Mapping[str, Path], config: EngineConfig
-) -> None:
-    with Engine(model_path, config=config) as engine:
-        engine.load_adapter("one", files["one"])
-        with pytest.raises(InvalidParameterError, match="'one' is another adapter's"):
-            engine.load_adapter("one", files["two"])
-        with pytest.raises(InvalidParameterError, match="is empty"):
-            engine.load_adapter("", files["two"])
-        with pytest.raises(InvalidParameterError, match="'adapter' is 'two'; loaded are 'one'"):
-            engine.generate(SHORT, adapter="two")
-
-
-Edit = Callable[[gguf.GGUFWriter, dict[str, Matrix]], None]
-Q = "blk.0.attn_q.weight"
-
-
-def _without_b(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
-    del matrices[f"{Q}.lora_b"]
-
-
-def _unknown_tensor(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
-    for side in "ab":
-        matrices[f"blk.99.attn_q.weight.lora_{side}"] = matrices[f"{Q}.lora_{side}"]
-
-
-def _other_name(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
-    matrices["blk.0.attn_q.bias"] = np.ones(4, np.float32)
-
-
-def _other_rank(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
-    matrices[f"{Q}.lora_a"] = matrices[f"{Q}.lora_a"][:2]
-
-
-def _third_dimension(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
-    """llama.cpp takes it and aborts when it computes."""
-    for side in "ab":
-        matrices[f"{Q}.lora_{side}"] = np.stack([matrices[f"{Q}.lora_{side}"]] * 2)
-
-
-def _embedding(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
-    """llama.cpp takes it and aborts when it computes: the model's output is the same matrix."""
-    n_vocab, n_embd, rank = 128256, 64, 4
-    matrices["token_embd.weight.lora_a"] = np.ones((n_vocab, rank), np.float32)
-    matrices["token_embd.weight.lora_b"] = np.ones((n_embd, rank), np.float32)
-
-
-def _whole_numbers(writer: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
-    """llama.cpp takes it and calls a null pointer when it computes."""
-    a = matrices.pop(f"{Q}.lora_a")
-    writer.add_tensor(f"{Q}.lora_a", a.astype(np.int32))
-
-
-def _invocation(writer: gguf.GGUFWriter, _: dict[str, Matrix]) -> None:
-    writer.add_array(gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS, [1, 2])
-
-
-def _nothing(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
-    matrices.clear()
-
-
-@pytest.mark.parametrize(
-    ("edit", "problem"),
-    [
-        (_without_b, f"adapts the tensor '{Q}' with one matrix instead of two"),
-        (_unknown_tensor, r"'blk\.99\.attn_q\.weight', which the model does not have"),
-        (_other_name, r"has the tensor 'blk\.0\.attn_q\.bias', which is no part of an adapter"),
-        (_other_rank, r"of shape \(64, 64\) with matrices of shapes \(64, 2\) and \(4, 64\)"),
-        (_third_dimension, r"of shape \(64, 64\) with matrices of shapes \(64, 4, 2\)"),
-        (_embedding, "which the model has for its output, too; that is not supported"),
-        (_whole_numbers, "with numbers of type I32; it may be F32, F16, BF16, Q8_0"),
-        (_invocation, "is an activated adapter"),
-        (_nothing, "adapts no tensor"),
-    ],
-)
-def test_a_file_that_does_not_fit_is_refused(
-    model: Model, model_path: Path, tmp_path: Path, edit: Edit, problem: str
-) -> None:
-    path = write_adapter(tmp_path / "wrong.gguf", model_path, seed=1, edit=edit)
-    with pytest.raises(ModelFileError, match=problem):
-        load_adapter(model, [model_path], path)
-
-
-def test_an_adapter_of_another_architecture_is_refused(
-    model: Model, model_path: Path, tmp_path: Path
-) -> None:
-    path = write_adapter(tmp_path / "qwen.gguf", model_path, seed=1, architecture="qwen2")
-    with pytest.raises(ModelFileError, match="of architecture 'qwen2', not 'llama'"):
-        load_adapter(model, [model_path], path)
-
-
-def test_a_model_is_no_adapter(model: Model, model_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="is no LoRA adapter"):
-        load_adapter(model, [model_path], model_path)
-
-
-def test_a_file_that_is_not_there(model: Model, model_path: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="no such file"):
-        load_adapter(model, [model_path], tmp_path / "none.gguf")
-
-
-def test_an_alpha_of_another_type_is_refused(
-    model: Model, model_path: Path, tmp_path: Path
-) -> None:
-    """llama.cpp aborts over it."""
-    parts = GgufBytes().text("general.type", "adapter").text("general.architecture", "llama")
-    parts.text("adapter.type", "lora").key("adapter.lora.alpha", 12, struct.pack("<d", 8.0))
-    path = tmp_path / "double.gguf"
-    path.write_bytes(parts.build())
-    with pytest.raises(ModelFileError, match=r"adapter\.lora\.alpha of the type 12"):
-        load_adapter(model, [model_path], path)
+    path = write_adapter(tmp_path / "small.gguf", model_path, seed=ADAPTER_SEEDS["one"], edit=edit)
+    run = _Run(model, {"one": _load(model, model_path, path)}, config)
+    run.submit(SHORT, "one")
+    run.finish()
+    scores = references["one"].score(SHORT, run.tokens[0], n_batch=len(SHORT) + 12)
+    assert max(score.gap for score in scores) <= 3 * LARGEST_GAP

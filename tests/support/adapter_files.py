@@ -13,6 +13,8 @@ Matrix = npt.NDArray[np.float32]
 
 ADAPTED = ("attn_q", "attn_v", "attn_output", "ffn_down")
 """Of each block."""
+ADAPTER_SEEDS = {"one": 1, "two": 2}
+"""Of the adapters that tests have by these names."""
 RANK = 4
 ALPHA = 8.0
 

@@ -1,11 +1,11 @@
 """Adapters take turns: by step, and in the queue for lanes."""
 
 import random
-from collections import Counter, deque
+from collections import Counter
 
 import pytest
 
-from pyrunner.engine.adapter_turns import FIRST_PLACE, Place, QueuePlaces, StepTurns
+from pyrunner.engine.adapter_turns import Place, QueuePlaces, StepTurns
 
 
 def test_one_adapter_has_every_step() -> None:
@@ -23,8 +23,9 @@ def test_adapters_have_steps_in_turn() -> None:
 def test_an_adapter_that_comes_and_goes_takes_no_turn_of_another() -> None:
     """As short answers do, one after the other."""
     turns = StepTurns()
-    steps = [turns.next(["short", "long"] if i % 2 else ["long"]) for i in range(100)]
-    assert steps.count("long") >= 50
+    steps = [turns.next(["short", "long"] if i % 3 else ["long"]) for i in range(300)]
+    assert [steps[i] for i in range(1, 300, 3)] == ["short"] * 100
+    assert [steps[i] for i in range(2, 300, 3)] == ["long"] * 100
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -49,11 +50,12 @@ def test_places_without_adapters_are_those_of_the_queue() -> None:
     places = QueuePlaces()
     given = []
     for i in range(10):
-        given.append(places.join(""))
+        given.append(places.join())
         if i % 3 == 0:
             places.start(given[i // 3])
-    assert given == sorted(given)
-    assert given[0] > FIRST_PLACE
+    orders = [each.order for each in given]
+    assert orders == sorted(orders)
+    assert len(set(orders)) == 10
 
 
 def test_one_request_does_not_wait_behind_all_of_another_adapter() -> None:
@@ -62,33 +64,72 @@ def test_one_request_does_not_wait_behind_all_of_another_adapter() -> None:
     for place in many[:4]:
         places.start(place)
     single = places.join("single")
-    assert many[4] < single < many[5]
+    assert many[4].order < single.order < many[5].order
+
+
+def test_a_request_keeps_its_place_while_another_adapter_goes_on() -> None:
+    places = QueuePlaces()
+    many = [places.join("many") for _ in range(10)]
+    single = places.join("single")
+    before = single.order
+    places.start(many[0])
+    places.start(many[1])
+    places.close_gaps()
+    assert single.order == before < many[2].order
+
+
+def test_who_stays_has_the_places_of_those_who_left() -> None:
+    places = QueuePlaces()
+    gone = [places.join("one") for _ in range(1000)]
+    stays = places.join("one")
+    for place in gone:
+        places.leave(place)
+    places.close_gaps()
+    later = places.join("one")
+    others = [places.join("two") for _ in range(100)]
+    assert stays.order < others[0].order < later.order < others[1].order
 
 
 def test_priorities_have_rounds_of_their_own() -> None:
     """Many that are to wait for them do not set requests of higher priority back."""
     places = QueuePlaces()
     for _ in range(100):
-        places.start(places.join("one", priority=-1), priority=-1)
-    assert places.join("one", priority=1).round == places.join("two", priority=1).round
+        places.start(places.join("one", priority=-1))
+    first, second = places.join("one", priority=1), places.join("two", priority=1)
+    assert first.i_round == second.i_round
+
+
+def test_a_sequence_that_gave_its_lane_up_has_its_place_still() -> None:
+    places = QueuePlaces()
+    place = places.join("one")
+    places.start(place)
+    order = place.order
+    places.join("one")
+    places.leave(place)
+    places.start(place)
+    places.close_gaps()
+    assert place.order == order
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_adapters_that_always_have_someone_waiting_start_equally_many(seed: int) -> None:
     rng = random.Random(seed)
     places = QueuePlaces()
-    queue: list[tuple[Place, str]] = []
-    started: deque[str] = deque()
-    for _ in range(40):  # a few come at once, but more of the one than of the other
-        queue += [(places.join("few"), "few") for _ in range(rng.randrange(2))]
-        queue += [(places.join("many"), "many") for _ in range(rng.randrange(5))]
-    queue += [(places.join("few"), "few") for _ in range(60)]
-    n_few = sum(name == "few" for _, name in queue)
-    while queue:
-        place, name = min(queue)
-        queue.remove((place, name))
-        places.start(place)
-        started.append(name)
-    # Until the one has nobody left, each round has one of both.
-    both = list(started)[: 2 * min(n_few, len(started) - n_few)]
-    assert abs(both.count("few") - both.count("many")) <= 1
+    queue: list[Place] = []
+    started: list[str] = []
+    n_many = 0
+    for _ in range(300):
+        # The one has somebody waiting at any time, the other more and more.
+        queue += [places.join("few") for _ in range(rng.randrange(1, 3))]
+        queue += [places.join("many") for _ in range(rng.randrange(1, 4))]
+        for each in rng.sample(queue, k=rng.choice((0, 0, 1))):
+            if sum(other.adapter == each.adapter for other in queue) > 1:
+                queue.remove(each)
+                places.leave(each)
+        places.close_gaps()
+        first = min(queue, key=lambda each: each.order)
+        queue.remove(first)
+        places.start(first)
+        started.append(first.adapter)
+        n_many += first.adapter == "many"
+        assert abs(2 * n_many - len(started)) <= 2

@@ -6,6 +6,7 @@ exactly once, with the very tokens that its prompt and its seed lead to.
 
 import random
 from array import array
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -64,8 +65,9 @@ class _Machine:
         )
         self.has_adapters = has_adapters
         for name in ADAPTERS:
-            native = cast("Adapter", name)  # the session's cells say who computed them
-            self.loop.adapters.add(name, LoadedAdapter(native, digest=name))
+            # The session's cells say who computed them.
+            loaded = LoadedAdapter(cast("Adapter", name), digest=name)
+            self.loop.adapters.add(name, partial(LoadedAdapter, *loaded))
         self.requests: dict[int, GenerationRequest] = {}
         self.tokens: dict[int, list[int]] = {}
         self.text: dict[int, str] = {}

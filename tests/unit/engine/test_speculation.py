@@ -33,9 +33,9 @@ class _Wall:
         raise AssertionError(token)
 
 
-def _fast(*, guesses: bool = True) -> Speculation:
+def _fast(*, guesses: bool = True, is_even: bool = False) -> Speculation:
     """Every pass took the same."""
-    speculation = Speculation(guesses=guesses)
+    speculation = Speculation(guesses=guesses, is_even=is_even)
     for n_rows in (1, 2, 40):
         speculation.note_pass(1, {}, 1.0)
         speculation._costs.note(n_rows, 1.0)
@@ -47,6 +47,30 @@ def test_a_draft_ends_where_its_constraint_does() -> None:
     drafts = _fast().drafts({0: (drafter, 32)}, 1)
     assert drafts[0].tokens == [5, 6]
     assert len(drafts[0].masks) == 2
+
+
+@pytest.mark.parametrize(
+    ("n_forced", "n_drafted"),
+    [
+        ((1, 8, 9), {1: 8, 2: 8}),
+        ((4, 5, 16), {0: 4, 1: 4, 2: 4}),
+        ((2, 3, 2), {0: 2, 1: 2, 2: 2}),
+        ((8, 0), {0: 8}),
+        ((0, 0), {}),
+    ],
+)
+def test_drafts_that_have_to_be_equally_long_keep_most_tokens(
+    n_forced: tuple[int, ...], n_drafted: dict[int, int]
+) -> None:
+    texts = [list(range(5, 5 + n)) for n in n_forced]
+    drafters = {
+        lane: (Drafter([1], [], _Wall(text, forced=text)), 32) for lane, text in enumerate(texts)
+    }
+    drafts = _fast(is_even=True).drafts(drafters, len(drafters))
+    assert {lane: len(draft.tokens) for lane, draft in drafts.items()} == n_drafted
+    for lane, draft in drafts.items():
+        assert list(draft.tokens) == texts[lane][: len(draft.tokens)]
+        assert len(draft.masks) == len(draft.tokens)
 
 
 def test_a_draft_of_which_nothing_fits_is_none() -> None:
