@@ -1,15 +1,14 @@
 #include "adapter.h"
 
-#include "gguf.h"
 #include "log_ring.h"
 
 #include <cstdio>
 #include <exception>
+#include <fcntl.h>
 #include <memory>
 #include <new>
 #include <unistd.h>
 
-#include "ggml.h"
 #include "llama.h"
 
 namespace pyrunner {
@@ -23,7 +22,7 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 
 // At its beginning, and closed without closing the descriptor.
 File open_again(int file_descriptor) {
-    const int copy = dup(file_descriptor);
+    const int copy = fcntl(file_descriptor, F_DUPFD_CLOEXEC, 0);
     File file(copy < 0 ? nullptr : fdopen(copy, "rb"));
     if (file == nullptr && copy >= 0) {
         close(copy);
@@ -32,19 +31,6 @@ File open_again(int file_descriptor) {
         std::rewind(file.get());
     }
     return file;
-}
-
-bool has_only_finite_numbers(std::FILE * file) {
-    ggml_context * tensors = nullptr;
-    gguf_context * header = gguf_init_from_file_ptr(file, {/*no_alloc*/ false, &tensors});
-    bool is_finite = header != nullptr;
-    for (ggml_tensor * each = is_finite ? ggml_get_first_tensor(tensors) : nullptr; each != nullptr;
-         each = ggml_get_next_tensor(tensors, each)) {
-        is_finite = is_finite && ggml_validate_row_data(each->type, each->data, ggml_nbytes(each));
-    }
-    gguf_free(header);
-    ggml_free(tensors);
-    return is_finite;
 }
 
 } // namespace
@@ -62,11 +48,6 @@ Status Adapter::load(int file_descriptor) noexcept try {
         error_ = "cannot be read again";
         return kLoadFailed;
     }
-    if (!has_only_finite_numbers(file.get())) {
-        error_ = "has numbers that are infinite, or none at all (NaN)";
-        return kLoadFailed;
-    }
-    std::rewind(file.get());
     const uint64_t mark = log_ring_mark();
     adapter_ = llama_adapter_lora_init_from_file_ptr(model_.get(), file.get());
     if (adapter_ == nullptr) {

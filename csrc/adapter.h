@@ -19,9 +19,9 @@ public:
     Adapter(const Adapter &) = delete;
     Adapter & operator=(const Adapter &) = delete;
 
-    // Reads a GGUF file that is open as `file_descriptor`, which stays open, and whose header the
-    // caller has checked against the model's: llama.cpp takes some tensors that its graph then
-    // aborts over. Numbers that are not finite are refused, because they stay in the cells that
+    // Reads a GGUF file that is open as `file_descriptor`, which stays open. The caller has checked
+    // its header against the model's, because llama.cpp takes some tensors that its graph then
+    // aborts over, and that its numbers are finite, because others would stay in the cells that
     // they reach, and attention multiplies also cells it does not see. Once, and not while a
     // session of the model steps, which asks the model for its adapters: nor is the destructor.
     // kOk, kOutOfMemory, or kLoadFailed with error(), which follows the name of the file.

@@ -93,7 +93,8 @@ Status DraftModel::make_context() {
     const auto n_lanes = static_cast<uint32_t>(params_.n_lanes);
     const uint64_t mark = log_ring_mark();
     llama_context_params native = llama_context_default_params();
-    native.n_ctx = static_cast<uint32_t>(params_.n_ctx) * n_lanes; // divided again among the lanes
+    // Divided again among the lanes.
+    native.n_ctx = rounded_lane(params_.n_ctx) * n_lanes;
     native.n_seq_max = n_lanes;
     native.n_batch = static_cast<uint32_t>(params_.n_batch);
     native.n_ubatch = native.n_batch;

@@ -15,6 +15,12 @@ namespace pyrunner {
 // Whether K and V cells can be of a `ggml_type`, given as its number.
 bool kv_is_type(int32_t type) noexcept;
 
+// Tokens of a lane, 1 or more, as llama.cpp rounds them up. It bounds the rows of a batch by what
+// it was asked for, and aborts over more, so it is asked for the rounded number.
+constexpr uint32_t rounded_lane(int32_t n_ctx) noexcept {
+    return (static_cast<uint32_t>(n_ctx) + 255) / 256 * 256;
+}
+
 // Bytes of the cells of all lanes, used or not.
 size_t kv_bytes(llama_context * context) noexcept;
 
@@ -24,8 +30,9 @@ int32_t kv_length(llama_context * context, int32_t lane) noexcept;
 // Empties the lane. Never fails.
 void kv_clear(llama_context * context, int32_t lane) noexcept;
 
-// Keeps positions [0, n_keep). kUnsupported when the memory type cannot drop a tail (recurrent,
-// or a sliding window that has moved on); the lane is unchanged then.
+// Keeps positions [0, n_keep). kUnsupported when the memory type cannot drop a tail (recurrent);
+// the lane is unchanged then. A sliding window drops any, also where cells that the next token
+// would need are gone: drops_tails() and drops_guesses() say what may be asked for.
 Status kv_truncate(llama_context * context, int32_t lane, int32_t n_keep) noexcept;
 
 // Copies what the lane holds into `blob`, which is resized.

@@ -31,6 +31,7 @@ from pyrunner._native._core import (
     commit,
     devices,
     drain_log,
+    has_finite,
     quantize,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "commit",
     "devices",
     "drain_log",
+    "has_finite",
     "quantize",
 ]
 

@@ -4,6 +4,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_WRITABLE
 from cython.operator cimport dereference as deref
 from libc.stdint cimport int8_t, int32_t, uint64_t
+from libcpp cimport bool
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
@@ -11,7 +12,8 @@ from pyrunner._native.core cimport (
     CppAdapter, CppDraftHeads, CppDraftModel, CppEmbedder, CppLargePages, CppModel, CppOpenLane,
     CppSession, DraftParams, DraftPart, DryParams, HeadPart, LaneBlob, LogLine, ModelParams,
     SamplerParams, SessionParams, Status, StepPlan, StepResult, TextFrame, backend_commit,
-    backend_devices, backend_init, draft_obstacle, is_kv_blob, log_ring_take, native_quantize,
+    backend_devices, backend_init, draft_obstacle, is_kv_blob, log_ring_take, native_has_finite,
+    native_quantize,
 )
 
 from pyrunner._native.status import check
@@ -41,6 +43,28 @@ def drain_log():
     if not log_ring_take(line):
         return None
     return line.level, line.text.decode("utf-8", "replace")
+
+
+def has_finite(int file_descriptor, uint64_t offset, uint64_t n_bytes, int32_t kind):
+    """Whether numbers of an open file are neither infinite nor NaN. Releases the GIL.
+
+    Args:
+        file_descriptor: Where it stands does not change.
+        offset: Of the first byte.
+        n_bytes: Whole blocks of `kind`.
+        kind: A ``ggml_type``: 0 F32, 1 F16, 30 BF16 or 8 Q8_0.
+
+    Returns:
+        None when the file cannot be read so far.
+    """
+    cdef bool is_finite = False
+    cdef Status status
+    with nogil:
+        status = native_has_finite(file_descriptor, offset, n_bytes, kind, is_finite)
+    if status == Status.kLoadFailed:
+        return None
+    check(<int> status, "looking for numbers that are not finite")
+    return is_finite
 
 
 def quantize(bytes source not None, bytes target not None, int32_t file_type, int32_t n_threads):

@@ -93,6 +93,12 @@ cdef extern from "adapter.h" namespace "pyrunner" nogil:
         const string & error() noexcept
 
 
+cdef extern from "finite.h" namespace "pyrunner" nogil:
+    Status native_has_finite "pyrunner::has_finite"(int file_descriptor, uint64_t offset,
+                                                    uint64_t n_bytes, int32_t type,
+                                                    bool & is_finite) noexcept
+
+
 cdef extern from "large_pages.h" namespace "pyrunner" nogil:
     cdef cppclass CppLargePages "pyrunner::LargePages":
         CppLargePages(const CppModel & model) except +

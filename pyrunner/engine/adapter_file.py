@@ -7,24 +7,24 @@ then aborts over, which would end the process: those are refused here.
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 from pyrunner import log
-from pyrunner._native import Adapter, Model
+from pyrunner._native import Adapter, Model, has_finite
 from pyrunner._native.status import Status
 from pyrunner.engine.adapters import LoadedAdapter
 from pyrunner.errors import ModelFileError, OutOfMemoryError
-from pyrunner.gguf import GgufHeader, TensorInfo, open_file, parse_header, read_header
+from pyrunner.gguf import FileStamp, GgufHeader, TensorInfo, open_file, parse_header, read_header
 from pyrunner.user_files import printable, user_file_errors
 
 _logger = log.get("engine")
 
-_TYPES = ("F32", "F16", "BF16", "Q8_0")
-"""Of the matrices; the converter writes no others."""
+_TYPES = {"F32": 0, "F16": 1, "BF16": 30, "Q8_0": 8}
+"""Of the matrices, with their numbers in ggml.h; the converter writes no others."""
 _EMBEDDING_TABLE = "token_embd.weight"
 _NORM = "_norm.weight"
 """Ends the names of tensors that the converter writes and llama.cpp leaves out."""
@@ -47,7 +47,7 @@ class AdapterFile:
         """Load it into its model, while no session of that steps.
 
         Raises:
-            ModelFileError: llama.cpp refused it, or not all of its numbers are finite.
+            ModelFileError: llama.cpp refused it.
             OutOfMemoryError: It does not fit.
         """
         adapter = Adapter(model)
@@ -62,24 +62,27 @@ class AdapterFile:
 
 @contextmanager
 def open_adapter(
-    path: str | os.PathLike[str], model_paths: Sequence[str | os.PathLike[str]]
+    path: str | os.PathLike[str], model_files: Mapping[Path, FileStamp]
 ) -> Iterator[AdapterFile]:
     """Open and check a file; it is closed when the block ends.
 
     Args:
         path: The adapter's.
-        model_paths: GGUF files of the model, in shard order; their headers are read.
+        model_files: Those of the model, in shard order, as they were when it was loaded; their
+            headers are read.
 
     Raises:
-        ModelFileError: Not a readable adapter, or none for this model.
+        ModelFileError: Not a readable adapter, or none for this model; or a file of the model is
+            another one by now.
     """
-    shards = [read_header(Path(each)) for each in model_paths]
+    shards = [_checked_header(*each) for each in model_files.items()]
     name = printable(Path(path))
     with ExitStack() as stack:
         with user_file_errors(Path(path)):
             file = stack.enter_context(open_file(Path(path)))
             header = parse_header(file, path=name, size_bytes=os.fstat(file.fileno()).st_size)
-            if problem := adapter_obstacle(header, shards):
+            problem = adapter_obstacle(header, shards) or _number_obstacle(header, file)
+            if problem:
                 raise _refused(name, problem)
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -87,6 +90,28 @@ def open_adapter(
         if n_norms:
             _logger.warning("%s: llama.cpp leaves its %d norms out", name, n_norms)
         yield AdapterFile(name, file, digest)
+
+
+def _checked_header(path: Path, stamp: FileStamp) -> GgufHeader:
+    """Of a file of the model, which has to be the one that was loaded: other tensors may differ."""
+    with user_file_errors(path):
+        now = FileStamp.of(path)
+    if now._replace(ctime_ns=0) != stamp._replace(ctime_ns=0):  # links to it may come and go
+        problem = "has changed since the model was loaded"
+        raise ModelFileError(path=printable(path), problem=problem, remedy="Load the model again")
+    return read_header(path)
+
+
+def _number_obstacle(header: GgufHeader, file: FileIO) -> str:
+    for each in header.tensors:
+        offset = header.data_offset + each.offset
+        if each.type_name in _TYPES:
+            kind = _TYPES[each.type_name]
+            is_finite = has_finite(file.fileno(), offset, each.size_bytes, kind)
+            if not is_finite:
+                what = "cannot be read to its end" if is_finite is None else "is infinite or NaN"
+                return f"has a number in {each.name!r} that {what}"
+    return ""
 
 
 def _refused(name: str, problem: str) -> ModelFileError:
@@ -156,12 +181,14 @@ def _pair_obstacle(a: TensorInfo, b: TensorInfo, tensor: TensorInfo, *, is_tied:
 
 
 def _fits(a: TensorInfo, b: TensorInfo, tensor: TensorInfo) -> bool:
-    """Whether the product of two matrices has the shape of a tensor; a rank of 0 has none."""
+    """Whether the product of two matrices has the shape of a tensor, and no rank beyond it."""
     (a_in, a_out, *a_rest), (b_in, b_out, *b_rest), (n_in, n_out, *rest) = (
         (*each.shape, 1, 1, 1, 1)[:4] for each in (a, b, tensor)
     )
     if a_rest != rest or b_rest != rest:
         return False
+    if not 0 < b_in <= min(n_in, n_out):
+        return False
     if tensor.name == _EMBEDDING_TABLE:
-        return (a_in, a_out, b_out) == (b_in, n_out, n_in) and b_in > 0
-    return (a_in, a_out, b_out) == (n_in, b_in, n_out) and b_in > 0
+        return (a_in, a_out, b_out) == (b_in, n_out, n_in)
+    return (a_in, a_out, b_out) == (n_in, b_in, n_out)

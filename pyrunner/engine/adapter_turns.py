@@ -28,6 +28,10 @@ class StepTurns:
         self._last[chosen] = self._n_steps
         return chosen
 
+    def forget(self, adapter: str) -> None:
+        """It will not want a step any more."""
+        self._last.pop(adapter, None)
+
 
 @dataclass(slots=True, eq=False)
 class Place:
@@ -73,24 +77,48 @@ class QueuePlaces:
         return place
 
     def start(self, place: Place) -> None:
-        """A request got a lane: who comes from now on is behind its round."""
+        """A request got a lane, its first or another one, be it its turn or not."""
         key = place.priority, place.adapter
-        if place in self._waiting[key]:  # else it had one before
-            self._waiting[key].remove(place)
-            self._served[key] = max(self._served[key], place.i_round)
-            self._now[place.priority] = max(self._now[place.priority], place.i_round)
+        if not self._take(key, place):
+            return
+        self._served[key] = max(self._served[key], place.i_round)
+        # The round that is served is that of the first who wait: others may start before them.
+        firsts = (
+            queue[0].i_round
+            for (priority, _), queue in self._waiting.items()
+            if priority == place.priority
+        )
+        served = min(place.i_round, min(firsts, default=place.i_round))
+        self._now[place.priority] = max(self._now[place.priority], served)
+        self._forget(key)
 
     def leave(self, place: Place) -> None:
         """A request will not have a lane, or not another one."""
         key = place.priority, place.adapter
-        if place in self._waiting[key]:
-            self._waiting[key].remove(place)
+        if self._take(key, place):
             self._gaps.add(key)
 
     def close_gaps(self) -> None:
-        """Let those who came behind others that left have the rounds of these."""
+        """Let those who came behind others that left have the rounds of these, or stay."""
         for key in self._gaps:
             last = self._served[key]
-            for place in self._waiting[key]:
-                place.i_round = last = max(place.since, last) + 1
+            for place in self._waiting.get(key, ()):
+                last = max(place.since, last) + 1
+                place.i_round = min(place.i_round, last)
+            self._forget(key)
         self._gaps.clear()
+
+    def _take(self, key: tuple[int, str], place: Place) -> bool:
+        """Out of those who wait; False where it is none of them."""
+        waiting = self._waiting.get(key, [])
+        if place not in waiting:
+            return False
+        waiting.remove(place)
+        if not waiting:
+            del self._waiting[key]
+        return True
+
+    def _forget(self, key: tuple[int, str]) -> None:
+        """What says nothing any more, because whoever comes is behind it in any case."""
+        if key not in self._waiting and self._served[key] <= self._now[key[0]]:
+            del self._served[key]

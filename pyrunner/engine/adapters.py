@@ -82,6 +82,7 @@ class Adapters:
         if self._in_use == name:
             self.use(session, "")
         del self._loaded[name]
+        self._turns.forget(name)
 
     def salt(self, request: GenerationRequest) -> str:
         """What keeps the cells of a request from others: its own salt, and what computes them.

@@ -30,7 +30,7 @@ from pyrunner.errors import (
     NativeError,
     QueueFullError,
 )
-from pyrunner.gguf import check_embeds
+from pyrunner.gguf import FileStamp, check_embeds
 from pyrunner.types import (
     EmbeddingResult,
     Event,
@@ -84,10 +84,10 @@ class Engine:
     ) -> None:
         config = config or EngineConfig()
         paths = path_list(path)
-        self._paths = [Path(each).absolute() for each in paths]
         loaded = load_models(paths, path_list(draft), config, on_progress)
         if loaded is None:
             raise KeyboardInterrupt
+        self._files = {Path(each).absolute(): FileStamp.of(each) for each in paths}
         self._model: Model | None = loaded.model
         self._loop: EngineLoop | None = EngineLoop(loaded.model, config, draft=loaded.draft)
         # Guards the model, the loop and the mailboxes. Reentrant, so that a step inside `logits`
@@ -127,14 +127,14 @@ class Engine:
 
         Args:
             name: Any, but not that of another adapter.
-            path: A GGUF file; the model's own files are looked at again.
+            path: A GGUF file; the model's own files are looked at again, and have to be there.
 
         Raises:
             InvalidParameterError: The name is empty or taken, or `MAX_ADAPTERS` are loaded.
             ModelFileError: Not a readable adapter, or not one for this model.
             OutOfMemoryError: It does not fit.
         """
-        with open_adapter(path, self._paths) as file, self._lock:
+        with open_adapter(path, self._files) as file, self._lock:
             load = partial(file.load, self._open_model())
             self._open_loop().adapters.add(name, load)
 

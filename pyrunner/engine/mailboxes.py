@@ -11,8 +11,8 @@ from pyrunner.types import Event, TextEvent
 class Mailboxes:
     """Events of each generation that somebody holds, until they are read.
 
-    Whoever has the engine's lock calls everything; but `find`, and taking from what it gives, need
-    no lock.
+    Whoever has the engine's lock calls everything; but `find`, taking from what it gives, and
+    `has_news` need no lock.
     """
 
     def __init__(self) -> None:

@@ -336,7 +336,8 @@ class Speculation:
 def _evened(drafts: Mapping[int, Draft]) -> dict[int, Draft]:
     """Drafts of one length, that with which most of their tokens stay."""
     lengths = [len(draft.tokens) for draft in drafts.values()]
-    length = max(lengths, key=lambda n: n * sum(n <= each for each in lengths), default=0)
+    counts = {length: sum(length <= each for each in lengths) for length in lengths}
+    length = max(counts, key=lambda n: (n * counts[n], counts[n]), default=0)
     return {
         lane: Draft(draft.tokens[:length], draft.source, draft.masks[:length])
         for lane, draft in drafts.items()

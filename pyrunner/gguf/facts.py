@@ -14,7 +14,7 @@ _UNKNOWN_N_EMBD = 8192
 """Taken where a header does not say: that of a model of 70 billion parameters."""
 _MOST_DRAFT_HEADS = {"glm4moe": 1, "hy_v3": 8}
 """By architecture, of those whose heads a test has draft here. Of most others that llama.cpp knows
-heads of, the memory cannot take a guess back, so that nothing drafts for them."""
+heads of, the memory has recurrent state and cannot take a guess back."""
 _HEAD_TENSORS = ("nextn.eh_proj", "nextn.enorm", "nextn.hnorm")
 """llama.cpp takes a file without them, and aborts when it computes a head."""
 _MAX_JOINED_ELEMENTS = 50

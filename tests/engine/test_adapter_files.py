@@ -14,13 +14,13 @@ from pyrunner._native import Model
 from pyrunner.engine.adapter_file import adapter_obstacle, open_adapter
 from pyrunner.engine.adapters import LoadedAdapter
 from pyrunner.errors import ModelFileError
-from pyrunner.gguf import GgufHeader, read_header
+from pyrunner.gguf import FileStamp, GgufHeader, read_header
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
 
 
 def _load(model: Model, model_path: Path, path: Path) -> LoadedAdapter:
-    with open_adapter(path, [model_path]) as file:
+    with open_adapter(path, {model_path: FileStamp.of(model_path)}) as file:
         return file.load(model)
 
 
@@ -83,6 +83,13 @@ def _infinite_half(writer: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None
     writer.add_tensor(f"{Q}.lora_b", b)
 
 
+def _infinite_scale(writer: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
+    kind = gguf.GGMLQuantizationType.Q8_0
+    packed = gguf.quantize(matrices.pop(f"{Q}.lora_a"), kind)
+    packed.view(np.float16)[2, 17] = np.inf  # of the second block of the third row
+    writer.add_tensor(f"{Q}.lora_a", packed, raw_dtype=kind)
+
+
 def _norm(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
     for side in "ab":
         matrices[f"blk.0.attn_norm.weight.lora_{side}"] = matrices[f"{Q}.lora_{side}"]
@@ -103,9 +110,13 @@ def _nothing(_: gguf.GGUFWriter, matrices: dict[str, Matrix]) -> None:
         (_embedding, "which the model has for its output, too; that is not supported"),
         (_whole_numbers, "with numbers of type I32; it may be F32, F16, BF16, Q8_0"),
         (_invocation, "is an activated adapter"),
-        (_not_a_number, "has numbers that are infinite"),
-        (_infinite, "has numbers that are infinite"),
-        (_infinite_half, "has numbers that are infinite"),
+        (
+            _not_a_number,
+            r"has a number in 'blk\.0\.attn_q\.weight\.lora_a' that is infinite or NaN",
+        ),
+        (_infinite, r"has a number in 'blk\.0\.attn_q\.weight\.lora_b' that is infinite or NaN"),
+        (_infinite_half, "that is infinite or NaN"),
+        (_infinite_scale, "that is infinite or NaN"),
         (_norm, r"'blk\.0\.attn_norm\.weight' which is no matrix"),
         (_nothing, "adapts no tensor"),
     ],
@@ -148,6 +159,7 @@ def _adapter_of(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> GgufBytes:
         ("blk.0.ffn_up_exps.weight", (64, 96, 4), (64, 8), (8, 96), "with matrices of shapes"),
         ("blk.0.ffn_up_exps.weight", (64, 96, 4), (64, 8, 4), (8, 96, 2), "of shapes"),
         ("blk.0.ffn_up.weight", (64, 96), (64, 0), (0, 96), "with matrices of shapes"),
+        ("blk.0.ffn_up.weight", (64, 96), (64, 65), (65, 96), "with matrices of shapes"),
         ("token_embd.weight", (64, 100), (8, 100), (8, 64), ""),
         ("token_embd.weight", (64, 100), (8, 100), (4, 64), "with matrices of shapes"),
         ("token_embd.weight", (64, 100), (64, 8), (8, 100), "with matrices of shapes"),
@@ -193,6 +205,19 @@ def test_an_adapter_of_another_architecture_is_refused(
     path = write_adapter(tmp_path / "qwen.gguf", model_path, seed=1, architecture="qwen2")
     with pytest.raises(ModelFileError, match="of architecture 'qwen2', not 'llama'"):
         _load(model, model_path, path)
+
+
+def test_a_model_that_changed_since_it_was_loaded_is_not_looked_at(
+    model_path: Path, tmp_path: Path
+) -> None:
+    """What its header says now is not what is in memory."""
+    path = write_adapter(tmp_path / "adapter.gguf", model_path, seed=1)
+    before = FileStamp.of(model_path)._replace(mtime_ns=1)
+    with (
+        pytest.raises(ModelFileError, match="has changed since the model was loaded"),
+        open_adapter(path, {model_path: before}),
+    ):
+        raise AssertionError
 
 
 def test_a_model_is_no_adapter(model: Model, model_path: Path) -> None:

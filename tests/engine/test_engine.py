@@ -271,3 +271,13 @@ def test_loading_reports_progress_and_can_be_cancelled(model_path: Path) -> None
 
     Engine(model_path, on_progress=watch).close()
     assert all(0 <= share <= 1 for share in shares)
+
+
+def test_a_context_that_is_rounded_up_is_read_to_its_end(model_path: Path) -> None:
+    """Whose batches llama.cpp bounds by the number before it is rounded."""
+    config = EngineConfig(n_ctx=100, n_lanes=1, n_threads=1)
+    with Engine(model_path, config=config) as engine:
+        assert engine.info.n_ctx == 256
+        events = list(engine.generate(list(range(300, 550)), limits=Limits(max_tokens=2)))
+        assert isinstance(events[-1], FinishEvent)
+        assert events[-1].usage.prompt_tokens == 250

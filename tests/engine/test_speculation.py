@@ -8,20 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.model_cases import GEMMA3, LLAMA_BPE, LLAMA_SPM, MAMBA
+from support.model_cases import LLAMA_BPE, LLAMA_SPM, MAMBA
 from support.reference import Reference
 from support.sides import Sides, on_models
+from support.talks import EqualCosts
 
 from pyrunner import Engine
 from pyrunner._native import Model
 from pyrunner.chat.grammar import Grammars
 from pyrunner.config import EngineConfig
-from pyrunner.engine.draft_length import PassCosts
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, Text
-from pyrunner.engine.sampling import native_params
 from pyrunner.engine.speculation import Speculation
-from pyrunner.errors import InvariantError
 from pyrunner.types import Limits, OutputFormat, OutputKind, SamplingParams, Usage
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
@@ -33,21 +31,13 @@ GREEDY = SamplingParams(temperature=0)
 _FORCED = "of all the names that there are the first or "
 
 
-class _NoCosts(PassCosts):
-    """Every pass takes as long as every other, so that all guesses are read."""
-
-    def expected_s(self, n_rows: int) -> float:
-        del n_rows
-        return 1.0
-
-
 class _Talk:
     """A loop that drafts whatever it can, and what came out of it."""
 
     def __init__(self, model: Model, config: EngineConfig = CONFIG) -> None:
         self.loop = EngineLoop(model, config)
         if self.loop._speculation is not None:
-            self.loop._speculation._costs = _NoCosts()
+            self.loop._speculation._costs = EqualCosts()
         self.tokens: dict[int, list[int]] = {}
         self.text: dict[int, str] = {}
         self.usage: dict[int, Usage] = {}
@@ -198,47 +188,6 @@ def test_the_cells_behind_a_draft_are_those_of_the_answer(sides: Sides) -> None:
     talk.ask(again)
     assert talk.usage[2].cached_tokens >= 650 + 47
     _judge(sides.reference, again.tokens, talk.tokens[2])
-
-
-@on_models([GEMMA3])
-@pytest.mark.parametrize("n_prompt", [20, 250, 700])
-def test_guesses_are_taken_back_from_a_sliding_window(sides: Sides, n_prompt: int) -> None:
-    """Of 256 tokens: before it is full, while it fills up, and when its cells are used again."""
-    requests = [_request(i, _draw(n_prompt + 30 * i, seed=20 + i)) for i in range(3)]
-    limits = Limits(max_tokens=180, ignore_eos=True)
-    requests = [replace(each, limits=limits) for each in requests]
-    answers = [_plain(sides.model, each) for each in requests]
-    talk = _Talk(sides.model)
-    wrong = [token if i % 7 else 5 for i, token in enumerate(answers[1])]
-    ends = [token if i % 20 else 5 for i, token in enumerate(answers[2])]
-    talk.ask(
-        replace(requests[0], prediction=answers[0]),
-        replace(requests[1], prediction=wrong),
-        replace(requests[2], prediction=ends),
-    )
-    for request in requests:
-        assert len(talk.tokens[request.request_id]) == 180
-        _judge(sides.reference, request.tokens, talk.tokens[request.request_id])
-    assert talk.usage[0].accepted_prediction_tokens > 90
-    assert talk.usage[1].rejected_prediction_tokens > 0
-    assert talk.usage[2].rejected_prediction_tokens > 0
-
-
-@on_models([GEMMA3])
-def test_drafts_of_unequal_length_would_be_a_bug_with_a_sliding_window(sides: Sides) -> None:
-    loop = EngineLoop(sides.model, CONFIG)
-    session = loop.session
-    for lane, n_rows in enumerate((3, 1, 2)):
-        session.open_lane(lane, native_params(GREEDY, ignore_eos=True))
-        tokens, positions, lanes, outputs = session.plan
-        first = sum((3, 1, 2)[:lane])
-        for i in range(n_rows):
-            tokens[first + i], positions[first + i] = 300, i
-            lanes[first + i], outputs[first + i] = lane, 1
-    with pytest.raises(InvariantError):
-        session.begin(6, 0)
-    session.begin(4, 0)
-    session.finish()
 
 
 @on_models([MAMBA])

@@ -1,12 +1,14 @@
 """Requests one after the other or together, each judged by llama.cpp at the end."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pyrunner._native import LaneState, Model
 from pyrunner.config import EngineConfig
 from pyrunner.engine.disk_tier import DiskTier
+from pyrunner.engine.draft_length import PassCosts
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import Finished, GenerationRequest, StepEvent
 from pyrunner.types import FinishReason, Limits, SamplingParams, Usage
@@ -23,9 +25,18 @@ def draw(n_tokens: int, seed: int) -> list[int]:
     return [rng.randrange(260, 30000) for _ in range(n_tokens)]
 
 
-@dataclass(slots=True)
+class EqualCosts(PassCosts):
+    """Every pass takes as long as every other, so that all guesses are read."""
+
+    def expected_s(self, n_rows: int) -> float:
+        del n_rows
+        return 1.0
+
+
+@dataclass(slots=True, eq=False)
 class Answer:
     prompt: list[int]
+    adapter: str = ""
     tokens: list[int] = field(default_factory=list)
     usage: Usage | None = None
     reason: FinishReason | None = None
@@ -55,26 +66,25 @@ class Talks:
         self.loop = EngineLoop(model, config, disk=disk, draft=draft)
         self.n_steps = 0
         self.answers: list[Answer] = []
+        self.finished: list[Answer] = []
+        """In the order they ended."""
 
-    def submit(
-        self,
-        prompt: Sequence[int],
-        *,
-        max_tokens: int = 8,
-        salt: str = "",
-        priority: int = 0,
-        sampling: SamplingParams = GREEDY,
-    ) -> Answer:
-        self.answers.append(Answer(list(prompt)))
+    def draft_all(self) -> None:
+        """Read all guesses, whatever passes take."""
+        assert self.loop._speculation is not None
+        self.loop._speculation._costs = EqualCosts()
+
+    def submit(self, prompt: Sequence[int], *, max_tokens: int = 8, **changes: Any) -> Answer:
+        """Ask greedily, or as fields of the request say."""
         request = GenerationRequest(
-            request_id=len(self.answers) - 1,
+            request_id=len(self.answers),
             tokens=prompt,
-            sampling=sampling,
+            sampling=GREEDY,
             limits=Limits(max_tokens=max_tokens, ignore_eos=True),
-            salt=salt,
-            priority=priority,
         )
+        request = replace(request, **changes)
         self.loop.submit(request)
+        self.answers.append(Answer(list(prompt), request.adapter))
         return self.answers[-1]
 
     def cancel(self, answer: Answer) -> None:
@@ -94,6 +104,7 @@ class Talks:
             answer.tokens.append(token)
         if isinstance(event, Finished):
             answer.usage, answer.reason = event.finish.usage, event.finish.reason
+            self.finished.append(answer)
 
     def run(self) -> None:
         while self.loop.has_work:
@@ -111,9 +122,14 @@ class Talks:
         """Prompt tokens that were read, over all requests that are over."""
         return sum(len(each.prompt) - each.n_cached for each in self.answers)
 
-    def judge(self, reference: Reference) -> None:
-        """Hold every token against one pass of llama.cpp over the whole text."""
+    def judge(self, reference: Reference | Mapping[str, Reference]) -> None:
+        """Hold every token against one pass of llama.cpp over the whole text.
+
+        Args:
+            reference: Of the model, or of what each adapter makes of it.
+        """
         for answer in self.answers:
+            one = reference if isinstance(reference, Reference) else reference[answer.adapter]
             if answer.tokens:
-                scores = reference.score(answer.prompt, answer.tokens, n_batch=1024)
+                scores = one.score(answer.prompt, answer.tokens, n_batch=1024)
                 assert max(score.gap for score in scores) <= LARGEST_GAP

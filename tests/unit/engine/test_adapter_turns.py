@@ -90,6 +90,36 @@ def test_who_stays_has_the_places_of_those_who_left() -> None:
     assert stays.order < others[0].order < later.order < others[1].order
 
 
+def test_who_was_passed_over_is_not_set_back_by_others_that_leave() -> None:
+    """A request that no lane can hold waits while later ones start."""
+    places = QueuePlaces()
+    long, short, gone = (places.join() for _ in range(3))
+    places.start(short)
+    before = long.order
+    places.leave(gone)
+    places.close_gaps()
+    assert long.order == before < short.order
+
+
+def test_one_that_starts_out_of_turn_does_not_set_those_of_others_back() -> None:
+    places = QueuePlaces()
+    many = [places.join("many") for _ in range(100)]
+    places.start(many[99])
+    single = places.join("single")
+    assert many[1].order < single.order < many[2].order
+
+
+def test_nothing_is_kept_of_adapters_that_are_gone() -> None:
+    places = QueuePlaces()
+    for i in range(100):
+        started, left = places.join(f"{i}"), places.join(f"{i}")
+        places.start(started)
+        places.leave(left)
+        places.close_gaps()
+    assert not places._waiting
+    assert len(places._served) <= 1
+
+
 def test_priorities_have_rounds_of_their_own() -> None:
     """Many that are to wait for them do not set requests of higher priority back."""
     places = QueuePlaces()
