@@ -53,10 +53,10 @@ bool drops_tails(const Model & model);
 // Whether wrong guesses can be dropped right behind the step that read them: also from a sliding
 // window, if all lanes with guesses have equally many. llama.cpp reads the first row of each lane
 // in one pass then, or all rows, and in another the rest; a pass overwrites only cells that are out
-// of the window of its own first row, and what is chosen behind a wrong guess is no earlier. It
-// plans all passes of a step before the first, though, and takes what they will overwrite out of a
-// lane at once: that this is not seen by the first row either follows from the room of a window's
-// cells, which have n_batch more than the window, and from their order, oldest first.
+// of the window of its own first row, and what is chosen behind a wrong guess is no earlier. Where
+// windows are chunks (llama4) it takes more: llama.cpp plans both passes before the first, and then
+// takes what they will overwrite out of the lane. That the first row misses none of it follows from
+// the room for a window's cells, which are n_batch more than the window.
 bool drops_guesses(const Model & model);
 
 class Session {

@@ -19,12 +19,14 @@ from pyrunner._native.status import Status
 from pyrunner.engine.adapters import LoadedAdapter
 from pyrunner.errors import ModelFileError, OutOfMemoryError
 from pyrunner.gguf import FileStamp, GgufHeader, TensorInfo, open_file, parse_header, read_header
+from pyrunner.gguf.types import TENSOR_TYPES
 from pyrunner.user_files import printable, user_file_errors
 
 _logger = log.get("engine")
 
-_TYPES = {"F32": 0, "F16": 1, "BF16": 30, "Q8_0": 8}
-"""Of the matrices, with their numbers in ggml.h; the converter writes no others."""
+_TYPES = ("F32", "F16", "BF16", "Q8_0")
+"""Of the matrices; the converter writes no others."""
+_TYPE_NUMBERS = {kind.name: number for number, kind in TENSOR_TYPES.items()}
 _EMBEDDING_TABLE = "token_embd.weight"
 _NORM = "_norm.weight"
 """Ends the names of tensors that the converter writes and llama.cpp leaves out."""
@@ -106,7 +108,7 @@ def _number_obstacle(header: GgufHeader, file: FileIO) -> str:
     for each in header.tensors:
         offset = header.data_offset + each.offset
         if each.type_name in _TYPES:
-            kind = _TYPES[each.type_name]
+            kind = _TYPE_NUMBERS[each.type_name]
             is_finite = has_finite(file.fileno(), offset, each.size_bytes, kind)
             if not is_finite:
                 what = "cannot be read to its end" if is_finite is None else "is infinite or NaN"

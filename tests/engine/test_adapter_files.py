@@ -7,21 +7,15 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from support.adapter_files import Matrix, write_adapter
+from support.adapter_files import Matrix, load_adapter, write_adapter
 from support.gguf_files import GgufBytes
 
 from pyrunner._native import Model
 from pyrunner.engine.adapter_file import adapter_obstacle, open_adapter
-from pyrunner.engine.adapters import LoadedAdapter
 from pyrunner.errors import ModelFileError
 from pyrunner.gguf import FileStamp, GgufHeader, read_header
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
-
-
-def _load(model: Model, model_path: Path, path: Path) -> LoadedAdapter:
-    with open_adapter(path, {model_path: FileStamp.of(model_path)}) as file:
-        return file.load(model)
 
 
 Edit = Callable[[gguf.GGUFWriter, dict[str, Matrix]], None]
@@ -126,7 +120,7 @@ def test_a_file_that_does_not_fit_is_refused(
 ) -> None:
     path = write_adapter(tmp_path / "wrong.gguf", model_path, seed=1, edit=edit)
     with pytest.raises(ModelFileError, match=problem):
-        _load(model, model_path, path)
+        load_adapter(model, model_path, path)
 
 
 def test_norms_are_left_out_with_a_warning(
@@ -136,7 +130,7 @@ def test_norms_are_left_out_with_a_warning(
         matrices["blk.0.attn_norm.weight"] = np.ones(64, np.float32)
 
     path = write_adapter(tmp_path / "norms.gguf", model_path, seed=1, edit=edit)
-    assert _load(model, model_path, path)
+    assert load_adapter(model, model_path, path)
     assert "leaves its 1 norms out" in caplog.text
 
 
@@ -196,7 +190,7 @@ def test_an_alpha_that_is_no_number_is_refused(
     path = tmp_path / "infinite.gguf"
     path.write_bytes(parts.build())
     with pytest.raises(ModelFileError, match="has the alpha inf"):
-        _load(model, model_path, path)
+        load_adapter(model, model_path, path)
 
 
 def test_an_adapter_of_another_architecture_is_refused(
@@ -204,7 +198,7 @@ def test_an_adapter_of_another_architecture_is_refused(
 ) -> None:
     path = write_adapter(tmp_path / "qwen.gguf", model_path, seed=1, architecture="qwen2")
     with pytest.raises(ModelFileError, match="of architecture 'qwen2', not 'llama'"):
-        _load(model, model_path, path)
+        load_adapter(model, model_path, path)
 
 
 def test_a_model_that_changed_since_it_was_loaded_is_not_looked_at(
@@ -222,12 +216,12 @@ def test_a_model_that_changed_since_it_was_loaded_is_not_looked_at(
 
 def test_a_model_is_no_adapter(model: Model, model_path: Path) -> None:
     with pytest.raises(ModelFileError, match="is no LoRA adapter"):
-        _load(model, model_path, model_path)
+        load_adapter(model, model_path, model_path)
 
 
 def test_a_file_that_is_not_there(model: Model, model_path: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no such file"):
-        _load(model, model_path, tmp_path / "none.gguf")
+        load_adapter(model, model_path, tmp_path / "none.gguf")
 
 
 def test_an_alpha_of_another_type_is_refused(
@@ -239,4 +233,4 @@ def test_an_alpha_of_another_type_is_refused(
     path = tmp_path / "double.gguf"
     path.write_bytes(parts.build())
     with pytest.raises(ModelFileError, match=r"adapter\.lora\.alpha of the type 12"):
-        _load(model, model_path, path)
+        load_adapter(model, model_path, path)

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import gguf
 import pytest
-from support.adapter_files import ADAPTER_SEEDS, Matrix, write_adapter, write_merged
+from support.adapter_files import (
+    ADAPTER_SEEDS,
+    Matrix,
+    load_adapter,
+    write_adapter,
+    write_merged,
+)
 from support.reference import Reference
 from support.talks import LARGEST_GAP, Answer, Talks
 
 from pyrunner._native import Model
 from pyrunner.config import EngineConfig
-from pyrunner.engine.adapter_file import open_adapter
 from pyrunner.engine.adapters import LoadedAdapter
-from pyrunner.gguf import FileStamp
 
 pytestmark = [pytest.mark.native, pytest.mark.model]
 
@@ -45,12 +49,7 @@ def references(
 def loaded(
     model: Model, model_path: Path, adapter_files: Mapping[str, Path]
 ) -> Mapping[str, LoadedAdapter]:
-    return {name: _load(model, model_path, path) for name, path in adapter_files.items()}
-
-
-def _load(model: Model, model_path: Path, path: Path) -> LoadedAdapter:
-    with open_adapter(path, {model_path: FileStamp.of(model_path)}) as file:
-        return file.load(model)
+    return {name: load_adapter(model, model_path, path) for name, path in adapter_files.items()}
 
 
 def _talks(model: Model, loaded: Mapping[str, LoadedAdapter], config: EngineConfig) -> Talks:
@@ -223,7 +222,7 @@ def test_matrices_of_fewer_bits(
             writer.add_tensor(name, packed, raw_dtype=kind)
 
     path = write_adapter(tmp_path / "small.gguf", model_path, seed=ADAPTER_SEEDS["one"], edit=edit)
-    talks = _talks(model, {"one": _load(model, model_path, path)}, config)
+    talks = _talks(model, {"one": load_adapter(model, model_path, path)}, config)
     answer = _ask(talks, SHORT, "one")
     scores = references["one"].score(SHORT, answer.tokens, n_batch=len(SHORT) + 12)
     assert max(score.gap for score in scores) <= 3 * LARGEST_GAP

@@ -7,7 +7,10 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from pyrunner.gguf import TensorInfo, read_header
+from pyrunner._native import Model
+from pyrunner.engine.adapter_file import open_adapter
+from pyrunner.engine.adapters import LoadedAdapter
+from pyrunner.gguf import FileStamp, TensorInfo, read_header
 
 Matrix = npt.NDArray[np.float32]
 
@@ -50,6 +53,12 @@ def write_adapter(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def load_adapter(model: Model, model_path: Path, path: Path) -> LoadedAdapter:
+    """Load an adapter's file into a model that was loaded from another one just now."""
+    with open_adapter(path, {model_path: FileStamp.of(model_path)}) as file:
+        return file.load(model)
 
 
 def write_merged(path: Path, model: Path, seed: int) -> Path:
