@@ -150,7 +150,12 @@ void Sampler::build_chain(const Model & model, const SamplerParams & params) {
         return;
     }
     add(init_temperature(params));
-    add(llama_sampler_init_dist(params.seed));
+    if (params.adaptive_target >= 0.0F) {
+        add(llama_sampler_init_adaptive_p(
+            params.adaptive_target, params.adaptive_decay, params.seed));
+    } else {
+        add(llama_sampler_init_dist(params.seed));
+    }
 }
 
 int32_t

@@ -31,6 +31,8 @@ struct SamplerParams {
     int32_t mirostat = 0;         // 0: off, else its version, 1 or 2
     float mirostat_tau = 5.0F;
     float mirostat_eta = 0.1F;
+    float adaptive_target = -1.0F; // below 0: off
+    float adaptive_decay = 0.9F;   // 0..0.99
     float repeat_penalty = 1.0F;
     int32_t repeat_last_n = 64;
     float presence_penalty = 0.0F;
@@ -41,8 +43,9 @@ struct SamplerParams {
 };
 
 // The order of the chain is that of llama.cpp's common defaults: bias, penalties, DRY, top-n-sigma,
-// top-k, typical, top-p, min-p, XTC, temperature, draw; with mirostat it is bias, temperature,
-// mirostat and nothing else. Equal parameters and seed therefore choose equal tokens.
+// top-k, typical, top-p, min-p, XTC, temperature, draw (by adaptive-p when it is on); with mirostat
+// it is bias, temperature, mirostat and nothing else. Equal parameters and seed therefore choose
+// equal tokens.
 class Sampler {
 public:
     Sampler() noexcept = default;

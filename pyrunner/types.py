@@ -95,6 +95,10 @@ class SamplingParams:
     """0..20; the surprise to keep, in bits."""
     mirostat_eta: float = 0.1
     """0..1; how fast mirostat learns."""
+    adaptive_target: float = -1.0
+    """-1..1; adaptive-p draws tokens whose probability is near this on average; below 0 is off."""
+    adaptive_decay: float = 0.9
+    """0..0.99; how much of that average is left at each token: 1 / (1 - decay) tokens count."""
     repeat_penalty: float = 1.0
     """Above 0; divides the logits of recent tokens; 1 is off."""
     repeat_last_n: int = 64

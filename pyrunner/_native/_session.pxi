@@ -14,6 +14,8 @@ cdef SamplerParams _sampler_params(dict params) except *:
     native.mirostat = params["mirostat"]
     native.mirostat_tau = params["mirostat_tau"]
     native.mirostat_eta = params["mirostat_eta"]
+    native.adaptive_target = params["adaptive_target"]
+    native.adaptive_decay = params["adaptive_decay"]
     native.repeat_penalty = params["repeat_penalty"]
     native.repeat_last_n = params["repeat_last_n"]
     native.presence_penalty = params["presence_penalty"]

@@ -127,6 +127,8 @@ cdef extern from "sampler.h" namespace "pyrunner" nogil:
         int32_t mirostat
         float mirostat_tau
         float mirostat_eta
+        float adaptive_target
+        float adaptive_decay
         float repeat_penalty
         int32_t repeat_last_n
         float presence_penalty

@@ -36,6 +36,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "mirostat": (0, 2),
     "mirostat_tau": (0.0, 20.0),
     "mirostat_eta": (0.0, 1.0),
+    "adaptive_target": (-1.0, 1.0),
+    "adaptive_decay": (0.0, 0.99),
     "repeat_penalty": (0.01, 10.0),
     "repeat_last_n": (0, MAX_RECENT_TOKENS),
     "presence_penalty": (-2.0, 2.0),

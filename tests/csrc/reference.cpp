@@ -213,7 +213,10 @@ private:
         link(llama_sampler_init_xtc(xtc, real("xtc_threshold", 0.1), 0, seed));
         const float range = real("dynatemp_range", 0.0);
         link(llama_sampler_init_temp_ext(temperature, range, real("dynatemp_exponent", 1.0)));
-        link(llama_sampler_init_dist(seed));
+        const float target = real("adaptive_target", -1.0);
+        const float decay = real("adaptive_decay", 0.9);
+        link(target >= 0.0F ? llama_sampler_init_adaptive_p(target, decay, seed)
+                            : llama_sampler_init_dist(seed));
         options.check_empty();
         if (mirostat != 0) {
             chain.clear();

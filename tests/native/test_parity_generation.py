@@ -88,6 +88,8 @@ SAMPLERS = {
     "dynatemp-from-zero": {"dynatemp_range": 2.0, "dynatemp_exponent": 2.0},
     "mirostat-1": {"mirostat": 1, "mirostat_tau": 2.0},
     "mirostat-2": {"mirostat": 2, "mirostat_tau": 3.0, "mirostat_eta": 0.3},
+    "adaptive-p": {"adaptive_target": 0.2, "top_k": 0, "top_p": 1.0},
+    "adaptive-p-of-rare-tokens": {"adaptive_target": 0.0, "adaptive_decay": 0.5, "top_k": 0},
     "mirostat-replaces-the-rest": {
         "mirostat": 2,
         "temperature": 1.3,
@@ -95,6 +97,7 @@ SAMPLERS = {
         "repeat_penalty": 1.8,
         "dry_multiplier": 5.0,
         "dynatemp_range": 1.0,
+        "adaptive_target": 0.1,
         "logit_bias": ((11, 5.0), (12, 5.5)),
     },
     "everything": {

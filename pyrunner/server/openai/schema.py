@@ -91,6 +91,8 @@ class GenerationBody(Body, kw_only=True):
     mirostat: Annotated[int, Meta(ge=0, le=2)] | None = None
     mirostat_tau: Annotated[float, Meta(ge=0, le=20)] | None = None
     mirostat_eta: Share | None = None
+    adaptive_target: Annotated[float, Meta(ge=-1, le=1)] | None = None
+    adaptive_decay: Annotated[float, Meta(ge=0, le=0.99)] | None = None
     repeat_penalty: Annotated[float, Meta(ge=0.01, le=10)] | None = None
     repeat_last_n: RecentTokens | None = None
     presence_penalty: Penalty | None = None

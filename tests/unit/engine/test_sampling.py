@@ -33,6 +33,8 @@ from pyrunner.types import Limits, SamplingParams
         ("mirostat", 3),
         ("mirostat_tau", 20.1),
         ("mirostat_eta", math.nan),
+        ("adaptive_target", 1.1),
+        ("adaptive_decay", 1.0),
         ("dry_multiplier", -0.1),
         ("dry_base", 0.9),
         ("dry_allowed_length", -1),

@@ -106,6 +106,8 @@ def test_unsupported_parameter_is_named(api, body, param):
         ({"mirostat": 1.5}, "mirostat", "expected `int | null`"),
         ({"mirostat_tau": 21}, "mirostat_tau", "<= 20"),
         ({"mirostat_eta": 2}, "mirostat_eta", "<= 1"),
+        ({"adaptive_target": -1.5}, "adaptive_target", ">= -1"),
+        ({"adaptive_decay": 1}, "adaptive_decay", "<= 0.99"),
         ({"dry_multiplier": -1}, "dry_multiplier", ">= 0"),
         ({"dry_base": 0.5}, "dry_base", ">= 1"),
         ({"dry_allowed_length": -1}, "dry_allowed_length", ">= 0"),
