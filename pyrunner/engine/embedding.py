@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from pyrunner._native import Embedder, Model
-from pyrunner.engine.inputs import check_input
-from pyrunner.errors import InvalidParameterError, item_name
+from pyrunner.engine.inputs import check_inputs
 from pyrunner.types import EmbeddingResult
 
 _FLOAT_BYTES = 4
@@ -35,7 +34,7 @@ class Embeddings:
         """Embed and return the memory itself: as many float32 per input as the model has outputs.
 
         Args:
-            inputs: At least one, and `check_input` has nothing against any.
+            inputs: At least one, and `check_inputs` has nothing against them.
             normalize: Scale each to Euclidean length 1.
 
         Returns:
@@ -51,34 +50,25 @@ class Embeddings:
             embedder.interrupt()
 
     def embed(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult | None:
-        """Embed into one value per input, equal inputs once.
+        """Embed into one value per input.
 
         Returns:
             None when `interrupt` stopped it.
 
         Raises:
-            InvalidParameterError: No input, or as from `check_input`.
-            ContextLengthError: As from `check_input`.
+            InvalidParameterError: As from `check_inputs`.
+            ContextLengthError: As from `check_inputs`.
         """
-        if not inputs:
-            raise InvalidParameterError(param="input", problem="is empty")
-        for i, tokens in enumerate(inputs):
-            check_input(
-                tokens,
-                item_name("input", i, len(inputs)),
-                n_most=self.n_tokens_max,
-                n_vocab=self._model.n_vocab,
-            )
-        places = {each: i for i, each in enumerate(dict.fromkeys(map(tuple, inputs)))}
-        memory = self.rows(tuple(places), normalize=normalize)
+        check_inputs(inputs, n_most=self.n_tokens_max, n_vocab=self._model.n_vocab)
+        memory = self.rows(inputs, normalize=normalize)
         if memory is None:
             return None
         rows = memory.cast("B")
         n_out = self._opened().n_out
         n_row_bytes = n_out * _FLOAT_BYTES
-        vectors = [bytes(rows[at : at + n_row_bytes]) for at in range(0, len(rows), n_row_bytes)]
+        starts = range(0, len(rows), n_row_bytes)
         return EmbeddingResult(
-            vectors=tuple(vectors[places[tuple(each)]] for each in inputs),
+            vectors=tuple(bytes(rows[at : at + n_row_bytes]) for at in starts),
             n_embd=n_out,
             n_tokens=sum(len(tokens) for tokens in inputs),
         )

@@ -14,8 +14,10 @@ from pyrunner._native import Model
 from pyrunner.config import EngineConfig
 from pyrunner.engine.adapter_file import open_adapter
 from pyrunner.engine.drafting import load_models
+from pyrunner.engine.embedding_job import EmbeddingJob
 from pyrunner.engine.generation import Generation
-from pyrunner.engine.loading import path_list
+from pyrunner.engine.inputs import check_inputs
+from pyrunner.engine.loading import check_no_disk, path_list
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.mailboxes import Mailboxes
 from pyrunner.engine.ranking import pairs, ranked
@@ -83,6 +85,8 @@ class Engine:
         on_progress: Callable[[float], bool] | None = None,
     ) -> None:
         config = config or EngineConfig()
+        check_no_disk(config)
+        self._n_group = config.n_batch  # tokens of inputs that are embedded at a time
         paths = path_list(path)
         loaded = load_models(paths, path_list(draft), config, on_progress)
         if loaded is None:
@@ -202,13 +206,10 @@ class Engine:
             self._make_room()
             self._open_loop().submit(request)
             self._mailboxes.open(request.request_id, is_traced=n_logprobs is not None)
-        return self._reader(request.request_id)
-
-    def _reader(self, request_id: int) -> Generation:
         return Generation(
-            wait=partial(self._wait, request_id),
-            cancel=partial(self._forget, request_id),
-            abandon=partial(self._abandoned.append, request_id),
+            wait=partial(self._wait, request.request_id),
+            cancel=partial(self._forget, request.request_id),
+            abandon=partial(self._abandoned.append, request.request_id),
         )
 
     def embed(
@@ -236,15 +237,19 @@ class Engine:
             asked = [documents] if isinstance(documents, str) else documents
             texts = pairs(self._open_model(), query, asked, self._open_loop().n_embedded_max)
         except UnicodeEncodeError as error:
-            raise _not_unicode() from error
+            raise InvalidParameterError(param="text", problem="is not valid Unicode") from error
         return ranked(self._embedded(texts, normalize=False))
 
     def _embedded(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult:
-        with self._lock:
-            result = self._open_loop().embed(inputs, normalize=normalize)
-        if result is None:
-            raise AssertionError("nobody interrupts this loop")
-        return result
+        loop = self._open_loop()
+        check_inputs(inputs, n_most=loop.n_embedded_max, n_vocab=loop.info.n_vocab)
+        job = EmbeddingJob(inputs)
+        while not job.is_complete:
+            with self._lock:  # others have their turn between two groups
+                part = self._open_loop().embed(job.next_group(self._n_group), normalize=normalize)
+            if part is not None:  # None: a cancel that came late, for a step
+                job.add(part)
+        return job.result()
 
     def _tokens_of(self, text: str | Sequence[int]) -> list[int]:
         if isinstance(text, bytes | bytearray):
@@ -268,7 +273,7 @@ class Engine:
         try:
             return self._open_model().tokenize(text, add_special, parse_special)
         except UnicodeEncodeError as error:
-            raise _not_unicode() from error
+            raise InvalidParameterError(param="text", problem="is not valid Unicode") from error
 
     def detokenize(self, tokens: Sequence[int], *, render_special: bool = False) -> str:
         """Turn token ids into text; incomplete characters become U+FFFD.
@@ -379,14 +384,14 @@ class Engine:
             self._forget(self._abandoned.popleft())
 
     def _forget(self, request_id: int) -> None:
+        loop = self._loop
+        if loop is not None:
+            loop.hurry(request_id)  # before the lock, which is held while its prompt is read
         with self._lock:
-            if self._mailboxes.close(request_id) and self._loop is not None:
+            self._mailboxes.close(request_id)
+            if self._loop is not None:
                 self._loop.cancel(request_id)
             self._lock.excuse()
-
-
-def _not_unicode() -> InvalidParameterError:
-    return InvalidParameterError(param="text", problem="is not valid Unicode")
 
 
 def _closed() -> Exception:

@@ -17,7 +17,7 @@ from pyrunner.config import (
     check_engine,
 )
 from pyrunner.engine.speculation import N_DRAFTS, N_FORCED
-from pyrunner.errors import ModelLoadError, OutOfMemoryError
+from pyrunner.errors import ConfigError, ModelLoadError, OutOfMemoryError
 from pyrunner.gguf import (
     CACHE_TYPES,
     FileStamp,
@@ -48,6 +48,21 @@ def path_list(
     if path is None:
         return []
     return [path] if isinstance(path, str | os.PathLike) else list(path)
+
+
+def check_no_disk(config: EngineConfig) -> None:
+    """Check that nobody waits for prefixes on disk, which the library has not.
+
+    Raises:
+        ConfigError: `cache_disk_bytes` is set.
+    """
+    if config.cache_disk_bytes:
+        raise ConfigError(
+            key="engine.cache_disk_bytes",
+            source="EngineConfig",
+            problem=f"is {config.cache_disk_bytes}: only `pyrunner serve` keeps prefixes on disk, "
+            "beside the models of its store; leave it 0",
+        )
 
 
 def load_model(

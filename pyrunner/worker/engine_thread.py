@@ -8,9 +8,9 @@ import threading
 from collections import deque
 
 from pyrunner import log
+from pyrunner.engine.embedding_job import EmbeddingJob
 from pyrunner.engine.request import Errored
 from pyrunner.errors import PyrunnerError, WorkerCrashedError
-from pyrunner.types import EmbeddingResult
 from pyrunner.wire.launch import Launch
 from pyrunner.worker.messages import (
     Broken,
@@ -193,61 +193,34 @@ class EngineThread:
                 self._is_stopping = True
 
     def _embed_group(self, loop: Loop) -> None:
-        """Embed a step's worth of the oldest request, so that streams go on in between."""
-        job = self._embeddings[0]
-        if not job.is_cancelled:
-            try:
-                group = job.next_group(self._launch.engine.n_batch)
-                request_id = job.order.request_id
-                part = loop.embed(group, normalize=job.order.normalize, request_id=request_id)
-                if part is None:
-                    return  # for the orders that wait; then this group again
-                job.add(part)
-            except PyrunnerError as error:
-                self._mailbox.post(Embedded(job.order.request_id, error))
-                job.is_cancelled = True
-        if job.is_cancelled or job.is_complete:
-            self._embeddings.popleft()
-        if job.is_complete and not job.is_cancelled:
-            self._mailbox.post(Embedded(job.order.request_id, job.result()))
+        """Embed a step's worth of one request, so that streams and other requests go on in between.
+
+        Requests take turns: a short one does not wait for all that came before it.
+        """
+        embedding = self._embeddings.popleft()
+        if embedding.is_cancelled:
+            return
+        order, job = embedding.order, embedding.job
+        try:
+            group = job.next_group(self._launch.engine.n_batch)
+            part = loop.embed(group, normalize=order.normalize, request_id=order.request_id)
+        except PyrunnerError as error:
+            self._mailbox.post(Embedded(order.request_id, error))
+            return
+        if part is None:  # for the orders that wait; then this group again
+            self._embeddings.appendleft(embedding)
+            return
+        job.add(part)
+        if job.is_complete:
+            self._mailbox.post(Embedded(order.request_id, job.result()))
+        else:
+            self._embeddings.append(embedding)
 
 
 class _Embedding:
-    """One embedding request on its way through several groups; equal inputs are embedded once."""
+    """One order on its way through several groups."""
 
     def __init__(self, order: EmbedInputs) -> None:
         self.order = order
+        self.job = EmbeddingJob(order.inputs)
         self.is_cancelled = False
-        keys = [tuple(each) for each in order.inputs]
-        self._inputs = list(dict.fromkeys(keys))
-        places = {each: i for i, each in enumerate(self._inputs)}
-        self._places = [places[each] for each in keys]
-        self._n_done = 0
-        self._parts: list[EmbeddingResult] = []
-
-    @property
-    def is_complete(self) -> bool:
-        return self._n_done == len(self._inputs)
-
-    def next_group(self, max_tokens: int) -> list[tuple[int, ...]]:
-        """The next inputs that together have at most `max_tokens`; at least one."""
-        group: list[tuple[int, ...]] = []
-        n_tokens = 0
-        for tokens in self._inputs[self._n_done :]:
-            n_tokens += len(tokens)
-            if group and n_tokens > max_tokens:
-                break
-            group.append(tokens)
-        return group
-
-    def add(self, part: EmbeddingResult) -> None:
-        self._parts.append(part)
-        self._n_done += len(part.vectors)
-
-    def result(self) -> EmbeddingResult:
-        vectors = [vector for part in self._parts for vector in part.vectors]
-        return EmbeddingResult(
-            vectors=tuple(vectors[place] for place in self._places),
-            n_embd=self._parts[0].n_embd,
-            n_tokens=sum(len(each) for each in self.order.inputs),
-        )

@@ -1,8 +1,11 @@
 """Embeddings of the engine: equal inputs cost once and count each time."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +16,8 @@ from pyrunner.config import EngineConfig
 from pyrunner.engine.embedding import Embeddings
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.threads import ThreadGovernor
-from pyrunner.errors import InvalidRequestError
+from pyrunner.errors import ConfigError, InvalidRequestError
+from pyrunner.types import Limits
 
 TEXTS = ["one", "two words", "one"]
 
@@ -24,20 +28,36 @@ def test_equal_inputs_have_equal_vectors_and_all_count(engine: Engine) -> None:
     assert result.n_tokens == sum(len(engine.tokenize(each)) for each in TEXTS)
 
 
-def test_equal_inputs_are_computed_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    embeddings = Embeddings(model, n_ctx=256, n_threads=1)
-    computed: list[int] = []
-    rows = embeddings.rows
+def test_others_are_answered_between_the_inputs_of_one_call(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"{word} {i}" for i in range(40) for word in ("one", "two", "three")]
+    with Engine(model_path, config=EngineConfig(n_ctx=256, n_batch=32)) as engine:
+        loop = engine._open_loop()
+        calls: list[str] = []
+        for name in ("embed", "step"):
+            monkeypatch.setattr(loop, name, _noted(calls, name, getattr(loop, name)))
+        story = engine.generate("Once", limits=Limits(max_tokens=200, ignore_eos=True))
+        with ThreadPoolExecutor(1) as pool:
+            embedded = pool.submit(engine.embed, texts)
+            list(takewhile(lambda _: not embedded.done(), story))
+            story.close()
+        assert len(embedded.result().vectors) == len(texts)
+    first, last = calls.index("embed"), len(calls) - calls[::-1].index("embed")
+    assert "step" in calls[first:last]
 
-    def counted(inputs: Sequence[Sequence[int]], *, normalize: bool) -> memoryview | None:
-        computed.append(len(inputs))
-        return rows(inputs, normalize=normalize)
 
-    monkeypatch.setattr(embeddings, "rows", counted)
-    result = embeddings.embed([[1, 2], [3], [1, 2], [1, 2]], normalize=True)
-    assert computed == [2]
-    assert result is not None
-    assert len(result.vectors) == 4
+def _noted(calls: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*arguments: Any, **named: Any) -> Any:
+        calls.append(name)
+        return function(*arguments, **named)
+
+    return noted
+
+
+def test_prefixes_on_disk_are_refused_where_nobody_would_write_them(model_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cache_disk_bytes.*only `pyrunner serve`"):
+        Engine(model_path, config=EngineConfig(n_ctx=256, cache_disk_bytes=2**20))
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,33 @@ def test_cells_of_few_bits_hold_a_conversation(model_path: Path, config: EngineC
     assert again.usage.cached_tokens > 0
 
 
+def test_closing_does_not_wait_for_the_step_to_say_that_it_is_useless(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = engine._open_loop()
+    hurry, step = loop.hurry, loop.step
+    hurried = threading.Event()
+    generation = engine.generate("A prompt that nobody will want")
+
+    def noted(request_id: int) -> None:
+        hurry(request_id)
+        hurried.set()
+
+    def closed_meanwhile() -> list[StepEvent]:
+        closer.start()
+        assert hurried.wait(_DEADLINE_S)  # who closes has not got the lock: this step has
+        return step()
+
+    monkeypatch.setattr(loop, "hurry", noted)
+    monkeypatch.setattr(loop, "step", closed_meanwhile)
+    closer = threading.Thread(target=generation.close)
+    assert list(generation) == []
+    closer.join(_DEADLINE_S)
+    monkeypatch.undo()
+    list(engine.generate("The next one", limits=Limits(max_tokens=1)))  # a step lets it go
+    assert engine.n_running == 0
+
+
 def test_loading_reports_progress_and_can_be_cancelled(model_path: Path) -> None:
     shares: list[float] = []
 

@@ -14,6 +14,7 @@ from pyrunner.types import EmbeddingResult, Limits
 from pyrunner.worker.engine_thread import EngineThread
 from pyrunner.worker.messages import (
     Broken,
+    Cancel,
     Embedded,
     EmbedInputs,
     Loaded,
@@ -131,6 +132,22 @@ def test_equal_inputs_of_one_request_are_embedded_once_over_all_groups(mailbox):
     assert isinstance(embedded.result, EmbeddingResult)
     assert [vector[0] for vector in embedded.result.vectors] == [3, 2, 3, 1, 2]
     assert embedded.result.n_tokens == 11
+
+
+def test_a_short_embedding_does_not_wait_for_all_of_a_long_one(mailbox):
+    backend = ScriptedBackend()
+    thread = EngineThread(backend, launch(engine=EngineConfig(n_batch=2)), mailbox)
+    thread.load()
+    thread.order(EmbedInputs(1, ([1, 2], [3, 4], [5, 6]), normalize=False))
+    thread.order(EmbedInputs(2, ([7], [8]), normalize=False))
+    thread.order(EmbedInputs(3, ([9, 9],), normalize=False))
+    thread.order(Cancel(3))
+    for _ in range(5):
+        thread.turn()
+    assert backend.loop is not None
+    assert backend.loop.embedded == [[(1, 2)], [(7,), (8,)], [(3, 4)], [(5, 6)]]
+    embedded = [each.request_id for each in mailbox.take() if isinstance(each, Embedded)]
+    assert embedded == [2, 1]
 
 
 def test_stop_interrupts_a_step_that_takes_long(mailbox):
