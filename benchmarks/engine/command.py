@@ -70,7 +70,9 @@ def _measure(plan: Plan, root: Path, options: argparse.Namespace) -> None:
 
 
 def _facts(bench: Bench) -> dict[str, object]:
-    pairs = bench.plan.n_pairs or ("1, small" if bench.plan.is_quick else "5; 15 for row 1")
+    pairs = bench.plan.n_pairs or (
+        "1, small" if bench.plan.is_quick else "5; 15 for row 1, 9 for row 8"
+    )
     return machine.facts() | {
         "pyrunner": programs.run(programs.pyrunner("--version")).strip(),
         "commit": _commit(bench.root),

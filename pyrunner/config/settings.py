@@ -68,7 +68,8 @@ class EngineConfig:
     n_ctx: int = _between(0, 0, 2**24)
     """Tokens per sequence, of which llama.cpp makes the next multiple of 256; 0 takes what the
     model was packaged with, else at most 8192, and less where the memory budget does not hold that.
-    One that needs more gets the room of several, up to what the model was trained for."""
+    One that needs more gets the room of several, up to what the model was trained for; a text to
+    embed does not."""
     n_lanes: int = _between(0, 0, 64)
     """Sequences that run at once; 0 takes 4, fewer where the memory budget does not hold them.
     While one needs the room of several they are fewer."""

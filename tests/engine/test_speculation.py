@@ -104,6 +104,19 @@ def test_a_prediction_that_is_right_is_said_in_fewer_steps(sides: Sides, n_promp
 
 
 @on_models([LLAMA_BPE])
+def test_what_stood_behind_the_same_tokens_is_said_in_fewer_steps(sides: Sides) -> None:
+    # Of so few tokens the favourite repeats itself before long.
+    few = tuple((token, 100.0) for token in range(300, 304))
+    sampling = SamplingParams(temperature=0, logit_bias=few)
+    request = _request(1, _draw(20, seed=6), sampling=sampling)
+    answer = _plain(sides.model, request)
+    talk = _Talk(sides.model)
+    talk.ask(request)
+    assert talk.tokens[1] == answer
+    assert talk.n_steps < len(answer)
+
+
+@on_models([LLAMA_BPE])
 def test_a_prediction_that_is_wrong_everywhere_changes_nothing(sides: Sides) -> None:
     request = _request(1, _draw(650, seed=2))
     talk = _Talk(sides.model)

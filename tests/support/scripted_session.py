@@ -15,6 +15,7 @@ from pyrunner.config import EngineConfig
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.prefix_cache import PrefixCache
+from pyrunner.engine.speculation import N_DRAFTS
 from pyrunner.errors import InvariantError, OutOfMemoryError
 from support.scripted_lanes import Cell, ScriptedLanes
 
@@ -76,7 +77,7 @@ class ScriptedSession(ScriptedLanes):
     def __post_init__(self) -> None:
         super(ScriptedSession, self).__post_init__()  # slots make another class of this one
         self.n_lanes_max = self.n_lanes
-        n_rows = self.n_batch + self.n_lanes
+        n_rows = self.n_batch + self.n_lanes + N_DRAFTS
         views = [memoryview(array(kind, bytes(n_rows * size))) for kind, size in _KINDS]
         self.plan = _Plan(*views)
 

@@ -6,15 +6,18 @@ exactly once, with the very tokens that its prompt and its seed lead to.
 
 import random
 from array import array
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support.scripted_session import END_EVERY, ScriptedSession, scripted_loop, scripted_token
+from support.talks import EqualCosts
 
 from pyrunner.engine.adapters import LoadedAdapter
 from pyrunner.engine.admission import Admission
 from pyrunner.engine.request import Errored, Finished, GenerationRequest, StepEvent
+from pyrunner.engine.speculation import Speculation
 from pyrunner.errors import ContextLengthError, OutOfMemoryError
 from pyrunner.types import FinishReason, Limits, SamplingParams
 
@@ -54,7 +57,9 @@ def _expected(request: GenerationRequest) -> tuple[list[int], FinishReason]:
 
 
 class _Machine:
-    def __init__(self, seed: int, *, has_adapters: bool, **abilities: Any) -> None:
+    def __init__(
+        self, seed: int, *, has_adapters: bool, has_drafts: bool, **abilities: Any
+    ) -> None:
         self.rng = random.Random(seed)
         self.session = ScriptedSession(n_lanes=N_LANES, n_ctx=N_CTX, **abilities)
         n_blobs = self.rng.choice((0, 2, 8))
@@ -63,6 +68,10 @@ class _Machine:
         self.loop = scripted_loop(
             self.session, budget_bytes, n_ctx_train=N_CTX_TRAIN, clock=lambda: self.now_s
         )
+        self.has_drafts = has_drafts
+        if has_drafts:
+            self.loop._speculation = Speculation(is_even=not self.session.drops_tails)
+            self.loop._speculation._costs = EqualCosts()
         self.has_adapters = has_adapters
         for name in ADAPTERS:
             # The session's cells say who computed them.
@@ -78,6 +87,8 @@ class _Machine:
         self.n_failed = 0
         self.n_layouts_without_memory = 0
         self.n_refused = 0
+        self.n_accepted = 0
+        self.n_rejected = 0
 
     @property
     def lanes(self) -> Admission:
@@ -111,6 +122,8 @@ class _Machine:
                 keeps_cells=False,
             )
         self.seen = [*self.seen[-10:], prompt]
+        if self.has_drafts and rng.random() < 0.7:
+            request = replace(request, prediction=self.expect(request))
         try:
             self.loop.submit(request)
         except ContextLengthError:
@@ -120,6 +133,14 @@ class _Machine:
         self.requests[request.request_id] = request
         self.tokens[request.request_id] = []
         self.text[request.request_id] = ""
+
+    def expect(self, request: GenerationRequest) -> list[int]:
+        """The answer, with some tokens wrong, missing, or said twice."""
+        expected: list[int] = []
+        for token in _expected(request)[0] if len(request.tokens) < N_CTX_TRAIN else []:
+            flaw = self.rng.randrange(30)
+            expected += [1] if flaw == 0 else [] if flaw == 1 else [token] * (1 + (flaw == 2))
+        return expected
 
     def cancel(self) -> None:
         if not self.requests:
@@ -183,6 +204,8 @@ class _Machine:
         assert self.text[request_id] == "".join(f"{token} " for token in shown)
         assert event.finish.usage.prompt_tokens == len(request.tokens)
         assert event.finish.usage.completion_tokens == len(tokens)
+        self.n_accepted += event.finish.usage.accepted_prediction_tokens
+        self.n_rejected += event.finish.usage.rejected_prediction_tokens
 
     def check(self) -> None:
         self.lanes.check()
@@ -212,11 +235,12 @@ class _Machine:
     ids=["plain", "whole prefixes only", "states of one layout", "nothing travels"],
 )
 @pytest.mark.parametrize("has_adapters", [False, True], ids=["one model", "adapters"])
+@pytest.mark.parametrize("has_drafts", [False, True], ids=["no drafts", "drafts"])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_request_ends_once_with_the_tokens_it_would_have_had_alone(
-    seed: int, abilities: dict[str, bool], *, has_adapters: bool
+    seed: int, abilities: dict[str, bool], *, has_adapters: bool, has_drafts: bool
 ) -> None:
-    machine = _Machine(seed, has_adapters=has_adapters, **abilities)
+    machine = _Machine(seed, has_adapters=has_adapters, has_drafts=has_drafts, **abilities)
     try:
         for _ in range(N_OPERATIONS):
             machine.change()
@@ -232,3 +256,5 @@ def test_every_request_ends_once_with_the_tokens_it_would_have_had_alone(
     assert len(machine.session.layouts) > 10, "the lanes were hardly ever made anew"
     assert len(machine.ended) > 100
     assert machine.n_failed <= machine.n_layouts_without_memory
+    if has_drafts:
+        assert min(machine.n_accepted, machine.n_rejected) > 100
