@@ -66,4 +66,11 @@ void EarlyEnd::end_look() {
     named_.clear();
 }
 
+void EarlyEnd::give_up_look() noexcept {
+    if (!is_known_) {
+        last_.clear();
+        named_.clear();
+    }
+}
+
 } // namespace pyrunner

@@ -19,6 +19,8 @@ public:
     static bool on_node(ggml_tensor * node, bool is_asking, void * self);
     // The first pass is over, with all its nodes.
     void end_look();
+    // The pass ended before it was over: another one is looked at.
+    void give_up_look() noexcept;
 
 private:
     void look_at(const ggml_tensor * node);

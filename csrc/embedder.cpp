@@ -189,11 +189,9 @@ Status Embedder::run_batch(const std::vector<int32_t> & tokens,
     }
     // The cells of one batch always fit, so even "no room" is a failure here and not a value.
     const int status = llama_decode(context_, batch);
-    if (status == kDecodeAborted) {
-        return kAborted;
-    }
     if (status != 0) {
-        return kDecodeFailed;
+        early_end_.give_up_look();
+        return status == kDecodeAborted ? kAborted : kDecodeFailed;
     }
     const bool is_taken = pooling_ == LLAMA_POOLING_TYPE_RANK
                               ? take_scores(i_begin, i_end, rows)

@@ -53,6 +53,9 @@ Status kv_truncate(llama_context * context, int32_t lane, int32_t n_keep) noexce
 
 Status kv_save(llama_context * context, int32_t lane, LaneBlob & blob) noexcept try {
     blob.resize(llama_state_seq_get_size(context, lane));
+    if (blob.empty()) { // how llama.cpp says that it cannot
+        return kUnsupported;
+    }
     const size_t n_bytes = llama_state_seq_get_data(context, blob.data(), blob.size(), lane);
     return n_bytes == blob.size() ? kOk : kInternal;
 } catch (const std::bad_alloc &) {

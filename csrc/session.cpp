@@ -324,14 +324,8 @@ Status Session::finish() noexcept try {
     is_chunk_running_ = false;
     is_interrupted_ = false;
     if (status != 0) {
-        for (int32_t i = n_decode_; i < n_decode_ + n_chunk_; i++) {
-            const auto row = static_cast<size_t>(i);
-            const int32_t length = lengths_[static_cast<size_t>(plan.lanes[row])];
-            result.n_chunk_committed += plan.positions[row] < length ? 1 : 0;
-        }
         return status == 2 ? kAborted : status == 1 ? kNoRoom : kDecodeFailed;
     }
-    result.n_chunk_committed = n_chunk_;
     keep_hidden(plan, n_decode_, n_decode_ + n_chunk_);
     collect(plan, n_decode_, n_decode_ + n_chunk_, false);
     return kOk;

@@ -91,12 +91,12 @@ public:
     // What the last finish() produced; overwritten by the finish() after the next.
     const StepResult & result() const noexcept { return results_[i_result_]; }
 
-    // Checks the current plan and starts its forward passes: at most two, running rows first.
+    // Checks the current plan and runs the first of its two forward passes, that of running rows.
     // kBadArgument (nothing has happened), kNoRoom (plan and cells are as before, the logits of the
     // last step are gone), kDecodeFailed (lanes hold what lane_length() says).
     Status begin(int32_t n_decode, int32_t n_chunk) noexcept;
-    // Waits for them, samples, turns tokens into text. kAborted when interrupt() stopped the
-    // chunk: result().n_chunk_committed says what was kept, and it has no outputs. The rows of
+    // Samples, turns tokens into text, and runs the second pass, that of the chunk. kAborted when
+    // interrupt() stopped it: lane_length() says what was kept, and it has no outputs. The rows of
     // running sequences are never aborted.
     Status finish() noexcept;
     // Any thread: stop the prompt chunk that is being read, or the next one if none is. Sticky

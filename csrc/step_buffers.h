@@ -45,7 +45,7 @@ struct StepPlan {
 // for the rows of a draft behind its first wrong guess.
 struct StepResult {
     std::vector<int32_t> lanes;
-    std::vector<int32_t> tokens;       // sampled token, -1 for kRowLogits
+    std::vector<int32_t> tokens;       // sampled token; -1 for kRowLogits, or when there was none
     std::vector<int8_t> is_end;        // sampled an end-of-generation token
     std::vector<int32_t> text_offsets; // text of entry i is text[offsets[i], offsets[i + 1])
     std::string text;                  // UTF-8, whole characters only
@@ -59,7 +59,6 @@ struct StepResult {
     std::vector<int32_t> logprob_piece_offsets;
     std::string logprob_pieces;
     int32_t n_outputs = 0;
-    int32_t n_chunk_committed = 0; // rows of the chunk whose KV cells are there
 
     void resize(size_t n_entries) {
         lanes.resize(n_entries);
@@ -74,7 +73,6 @@ struct StepResult {
     }
     void clear() {
         n_outputs = 0;
-        n_chunk_committed = 0;
         text_offsets[0] = 0;
         text.clear();
         logprob_offsets[0] = 0;

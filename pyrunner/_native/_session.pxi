@@ -46,9 +46,8 @@ cdef class Session:
     A step is `begin(n_decode, n_chunk)` and `finish()`. Before it, fill `plan`: four memoryviews
     ``(tokens, positions, lanes, outputs)``, an item for each row of a step at most, int32 but for
     the int8 `outputs`; running rows first, then the prompt chunk, each sorted by lane. After it,
-    read `result`: ``(lanes, tokens, is_end, text_offsets)``, `n_outputs`, `text` and
-    `n_chunk_committed`. Both are memory of csrc; the next `begin` takes the plan and makes the
-    other of its two copies current.
+    read `result`: ``(lanes, tokens, is_end, text_offsets)``, `n_outputs` and `text`. Both are
+    memory of csrc; the next `begin` takes the plan and makes the other of its two copies current.
 
     K and V cells are of a ``ggml_type`` each, 1 is f16; `flash_attention` is 1 on, 0 off, -1 as
     llama.cpp decides. The constructor raises `ContextRefusedError` with its words when it refuses.
@@ -139,7 +138,7 @@ cdef class Session:
         return self.mask_views[self.memory.native.i_plan()]
 
     def begin(self, int32_t n_decode, int32_t n_chunk):
-        """Take the plan and start its forward passes. Releases the GIL.
+        """Take the plan and run the pass of its running rows. Releases the GIL.
 
         Args:
             n_decode: Rows of running sequences, 0..`n_batch`.
@@ -161,11 +160,11 @@ cdef class Session:
         return check(<int> status, "the step", self.error)
 
     def finish(self):
-        """Wait for the step, sample, make text. Releases the GIL.
+        """Sample, make text, and run the pass of the chunk. Releases the GIL.
 
         Returns:
-            OK; ABORTED after `interrupt` and NO_ROOM when the chunk did not fit: then only
-            `n_chunk_committed` rows of it are in the cache and it has no outputs.
+            OK; ABORTED after `interrupt` and NO_ROOM when the chunk did not fit: then `lane_length`
+            says how much of it is in the cache, and it has no outputs.
 
         Raises:
             DecodeError: The session is dead.
@@ -176,9 +175,15 @@ cdef class Session:
         return check(<int> status, "the step", self.error)
 
     def step(self, int32_t n_decode, int32_t n_chunk):
-        """`begin` and `finish`."""
-        status = self.begin(n_decode, n_chunk)
-        return status if status else self.finish()
+        """`begin` and `finish`, and Python's lock is given and taken once."""
+        cdef Status status
+        if self.counter.n_lent:
+            raise BufferError("a row of logits is lent; release it before the next step")
+        with nogil:
+            status = self.memory.native.begin(n_decode, n_chunk)
+            if <int> status == 0:
+                status = self.memory.native.finish()
+        return check(<int> status, "the step", self.error)
 
     def interrupt(self):
         """Stop the prompt chunk that is being read, or the next one if none is. Any thread.
@@ -211,11 +216,6 @@ cdef class Session:
     def n_outputs(self):
         """Entries of `result`."""
         return self.memory.native.result().n_outputs
-
-    @property
-    def n_chunk_committed(self):
-        """Rows of the last chunk that are in the cache."""
-        return self.memory.native.result().n_chunk_committed
 
     @property
     def result(self):

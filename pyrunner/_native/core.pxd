@@ -157,7 +157,6 @@ cdef extern from "step_buffers.h" namespace "pyrunner" nogil:
         vector[int32_t] logprob_piece_offsets
         string logprob_pieces
         int32_t n_outputs
-        int32_t n_chunk_committed
 
 
 cdef extern from "lane_blob.h" namespace "pyrunner" nogil:

@@ -18,7 +18,7 @@ class Load:
     processors: frozenset[int]
     """Those that are ours to use."""
     busy_s: float
-    """Time that all processes together spent on them, in ticks of 10 ms."""
+    """Time that all processes together spent on them, counted in steps of 0.01 s."""
     own_s: float
     """What of it this process spent."""
 

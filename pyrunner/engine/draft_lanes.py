@@ -178,6 +178,8 @@ class DraftLanes:
             DecodeError: The draft model is of no more use.
         """
         n_rows = min(self.n_missing(text) - 1, READ_ROWS, self._native.n_batch)
+        if n_rows < 1:  # all but its last token is there, which `guess` reads
+            return
         seconds, _ = self._run({text: 0}, n_rows)
         if n_rows == READ_ROWS and self._is_warm:
             self._reading.note(READ_ROWS, seconds)

@@ -16,7 +16,8 @@ from pyrunner.engine.adapter_file import open_adapter
 from pyrunner.engine.drafting import load_models
 from pyrunner.engine.embedding_job import EmbeddingJob
 from pyrunner.engine.generation import Generation
-from pyrunner.engine.inputs import check_inputs
+from pyrunner.engine.inputs import check_input, check_inputs
+from pyrunner.engine.interrupts import interrupts_postponed
 from pyrunner.engine.loading import check_no_disk, path_list
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.mailboxes import Mailboxes
@@ -25,22 +26,9 @@ from pyrunner.engine.request import GenerationRequest, check_tokens
 from pyrunner.engine.sampling import prepare_sampling
 from pyrunner.engine.step import read_tokens
 from pyrunner.engine.turn import Turn
-from pyrunner.errors import (
-    ContextLengthError,
-    InvalidParameterError,
-    InvariantError,
-    NativeError,
-    QueueFullError,
-)
+from pyrunner.errors import InvalidParameterError, QueueFullError
 from pyrunner.gguf import FileStamp, check_embeds
-from pyrunner.types import (
-    EmbeddingResult,
-    Event,
-    Limits,
-    ModelInfo,
-    RerankResult,
-    SamplingParams,
-)
+from pyrunner.types import EmbeddingResult, Event, Limits, ModelInfo, RerankResult, SamplingParams
 
 MAX_WAITING = 1024
 """Generations that wait for a lane at most."""
@@ -62,9 +50,8 @@ class Engine:
     Args:
         path: A GGUF file, or the shards of one in order.
         config: How to load it.
-        draft: A smaller model with the same tokens, as `path`: it guesses what comes next, which
-            makes answers faster where that pays, never different. Without one the model's own draft
-            heads do so, where it has any.
+        draft: A smaller model with the same tokens, as `path`. It guesses what comes next: faster
+            where that pays, never different. Without one the model's own draft heads do so.
         on_progress: Called about ten times a second while loading with a share in 0..1; returning
             False cancels, and the constructor raises `KeyboardInterrupt`.
 
@@ -99,6 +86,7 @@ class Engine:
         # it has to be fair.
         self._lock = Turn()
         self._mailboxes = Mailboxes()
+        self._n_lent = 0  # lanes whose logits are lent; no step runs meanwhile
         # Generations nobody holds any more. A finalizer runs at any point of any thread, so it
         # only leaves its id here; whoever takes the lock next cancels them.
         self._abandoned: deque[int] = deque()
@@ -139,8 +127,7 @@ class Engine:
             OutOfMemoryError: It does not fit.
         """
         with open_adapter(path, self._files) as file, self._lock:
-            load = partial(file.load, self._open_model())
-            self._open_loop().adapters.add(name, load)
+            self._open_loop().adapters.add(name, partial(file.load, self._open_model()))
 
     def unload_adapter(self, name: str) -> None:
         """Free the memory of an adapter.
@@ -303,24 +290,20 @@ class Engine:
         with self._lock:
             loop = self._open_loop()
             session = loop.session
-            if not tokens:
-                raise InvalidParameterError(param="tokens", problem="is empty")
-            if len(tokens) > session.n_ctx:
-                raise ContextLengthError(n_tokens=len(tokens), n_ctx=session.n_ctx)
-            check_tokens(tokens, loop.info.n_vocab)
+            check_input(tokens, "tokens", n_most=session.n_ctx, n_vocab=loop.info.n_vocab)
+            self._cancel_abandoned()
             lane = loop.spare_lane()
+            self._n_lent += 1
             try:
                 read_tokens(session, lane, tokens)
                 with session.logits(0) as row:
                     yield row
             finally:
+                self._n_lent -= 1
                 session.clear_lane(lane)
 
     def close(self) -> None:
-        """Free the model, or leave that to the last row of logits that is lent.
-
-        Generations that are not over fail.
-        """
+        """Free the model, or leave that to the last lent row. Generations still running fail."""
         self._end_all(_closed())
 
     def __enter__(self) -> Self:
@@ -342,8 +325,7 @@ class Engine:
 
     def _end_all(self, error: Exception) -> None:
         with self._lock:
-            self._loop = None
-            self._model = None
+            self._loop = self._model = None
             self._mailboxes.fail(error)
             self._lock.excuse()
 
@@ -365,11 +347,23 @@ class Engine:
 
     def _step(self) -> None:
         self._cancel_abandoned()
-        try:
-            self._mailboxes.deliver(self._open_loop().step())
+        loop = self._open_loop()
+        if self._n_lent:
+            raise BufferError("a row of logits is lent; leave its block before the next step")
+        with self._whole():
+            self._mailboxes.deliver(loop.step())
             self._lock.excuse()
-        except (NativeError, InvariantError) as error:
-            self._end_all(error)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """For what must not end half done: Ctrl-C comes behind it, an error closes the engine."""
+        with interrupts_postponed():
+            try:
+                yield
+            except Exception as error:
+                if not isinstance(error, BufferError):  # a row is lent, and nothing has changed
+                    self._end_all(error)
+                raise
 
     def _make_room(self) -> None:
         """For one more that waits; a step lets those go that were cancelled, and others start."""
@@ -387,10 +381,12 @@ class Engine:
         loop = self._loop
         if loop is not None:
             loop.hurry(request_id)  # before the lock, which is held while its prompt is read
-        with self._lock:
+        with self._lock, self._whole():
             self._mailboxes.close(request_id)
             if self._loop is not None:
                 self._loop.cancel(request_id)
+                if not self._n_lent:  # else the next step does it
+                    self._loop.drop_cancelled()
             self._lock.excuse()
 
 

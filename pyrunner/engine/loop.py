@@ -1,7 +1,7 @@
 """The loop over steps: takes requests, runs steps, says what came out of them.
 
-Who has a lane is decided in `pyrunner.engine.admission`. One thread owns an `EngineLoop` and calls
-everything but `interrupt` and `hurry`. It never waits: `step` does one step and returns.
+Who has a lane is decided in `pyrunner.engine.admission`. One thread at a time calls what is not
+said to be for any. It never waits: `step` does one step and returns.
 """
 
 import time
@@ -191,7 +191,7 @@ class EngineLoop:
             return []
         if self.session.is_lent:
             raise BufferError("a row of logits is lent; release it before the next step")
-        events: list[StepEvent] = [*self._drop_cancelled(), *self._admission.admit()]
+        events: list[StepEvent] = [*self.drop_cancelled(), *self._admission.admit()]
         self._note_layout()
         running = [each for each in self._sequences.values() if not each.is_reading]
         if running:  # now, because nobody waits for tokens of the last step any more
@@ -282,16 +282,15 @@ class EngineLoop:
     def _sequences(self) -> Mapping[int, Sequence]:
         return self._lanes.sequences
 
-    def _drop_cancelled(self) -> list[StepEvent]:
+    def drop_cancelled(self) -> list[StepEvent]:
+        """End what was cancelled now, and not with the next `step`."""
         if not self._cancelled:
             return []
-        now = self._clock()
-        events: list[StepEvent] = [
+        now, cancelled, self._cancelled = self._clock(), self._cancelled, set()
+        return [
             sequence.finished(FinishReason.CANCELLED, now, held_bytes=held_bytes)
-            for sequence, held_bytes in self._lanes.withdraw(self._cancelled)
+            for sequence, held_bytes in self._lanes.withdraw(cancelled)
         ]
-        self._cancelled.clear()
-        return events
 
     def _note_layout(self) -> None:
         session = self._session

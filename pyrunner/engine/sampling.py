@@ -91,8 +91,10 @@ def check_limits(limits: Limits) -> None:
     Raises:
         InvalidParameterError: Names the parameter and its range.
     """
-    if limits.max_tokens is not None and limits.max_tokens < 1:
-        raise InvalidParameterError(param="max_tokens", problem="must be at least 1")
+    if limits.max_tokens is not None and not _is_count(limits.max_tokens):
+        raise InvalidParameterError(
+            param="max_tokens", problem="must be a whole number, at least 1"
+        )
     if _is_text(limits.stop):  # a tuple of its characters, to Python
         raise InvalidParameterError(param="stop", problem="has to be a tuple of texts, not a text")
     if len(limits.stop) > MAX_STOPS or not all(
@@ -102,6 +104,10 @@ def check_limits(limits: Limits) -> None:
             param="stop",
             problem=f"must be at most {MAX_STOPS} strings of 1 to {MAX_STOP_CHARACTERS} characters",
         )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
 
 
 def _is_text(value: object) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pyrunner._native import Session
 from pyrunner._native.status import Status
+from pyrunner.engine.interrupts import interrupts_postponed
 from pyrunner.engine.request import Traced
 from pyrunner.engine.scheduler import StepSchedule
 from pyrunner.engine.sequence import Sequence
@@ -155,15 +156,18 @@ def write_rows(  # one argument per buffer, and where to begin
 
 
 def read_tokens(session: Session, lane: int, tokens: Tokens[int]) -> None:
-    """Read tokens in an empty lane, of which the last has an output.
+    """Read tokens in an empty lane, of which the last has an output, whatever interrupts it.
 
     Raises:
         DecodeError: The session is dead.
         BufferError: A row of logits is lent.
     """
-    for start in range(0, len(tokens), session.n_batch):
+    start = 0
+    while start < len(tokens):
         part = tokens[start : start + session.n_batch]
-        session.step(0, write_rows(session, 0, lane, part, start, ROW_LOGITS))
+        with interrupts_postponed():
+            session.step(0, write_rows(session, 0, lane, part, start, ROW_LOGITS))
+        start = session.lane_length(lane)
 
 
 def _read_results(session: Session, sequences: Mapping[int, Sequence]) -> Iterator[Sampled]:

@@ -1,8 +1,10 @@
 """`pyrunner.Engine`, as a library user meets it."""
 
+import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from pyrunner import Engine
 from pyrunner.config import EngineConfig
 from pyrunner.engine.loop import EngineLoop
 from pyrunner.engine.request import StepEvent
+from pyrunner.engine.step import run_step
 from pyrunner.errors import ConfigError, DecodeError, InvalidParameterError, QueueFullError
 from pyrunner.types import Event, FinishEvent, FinishReason, Limits, SamplingParams, TextEvent
 
@@ -284,9 +287,75 @@ def test_closing_does_not_wait_for_the_step_to_say_that_it_is_useless(
     closer = threading.Thread(target=generation.close)
     assert list(generation) == []
     closer.join(_DEADLINE_S)
-    monkeypatch.undo()
-    list(engine.generate("The next one", limits=Limits(max_tokens=1)))  # a step lets it go
     assert engine.n_running == 0
+
+
+def test_a_lane_is_free_as_soon_as_its_generation_is_closed(model_path: Path) -> None:
+    with Engine(model_path, config=EngineConfig(n_ctx=256, n_lanes=1)) as engine:
+        for _ in engine.generate("One"):
+            break
+        with engine.generate("Two") as generation:
+            next(generation)
+        assert engine.n_running == 0
+        with engine.logits([5, 6]) as row:
+            assert len(row) == engine.info.n_vocab
+
+
+@pytest.mark.parametrize("place", ["begin", "chunk", "decode"])
+def test_ctrl_c_in_a_step_ends_one_generation_and_harms_nothing(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    prompt = list(range(300, 500))
+    limits = Limits(max_tokens=8, ignore_eos=True)
+    config = EngineConfig(n_ctx=512, n_batch=64, n_threads=1, speculation="off")
+    with Engine(model_path, config=config) as engine:
+        alone = _text_of(list(engine.generate(prompt, sampling=GREEDY, limits=limits)))
+    with Engine(model_path, config=config) as engine:
+        other = engine.generate(prompt[:9], sampling=GREEDY, limits=limits)
+        next(other)
+        generation = engine.generate(prompt, sampling=GREEDY, limits=limits)
+        if place == "decode":
+            next(generation)
+        with monkeypatch.context() as patch:
+            _press_ctrl_c_within(patch, before=place == "begin")
+            with pytest.raises(KeyboardInterrupt):
+                list(generation)
+        again = _text_of(list(engine.generate(prompt, sampling=GREEDY, limits=limits)))
+        assert isinstance(list(other)[-1], FinishEvent)
+        assert engine.n_running == 0
+    assert again == alone
+
+
+def _press_ctrl_c_within(patch: pytest.MonkeyPatch, *, before: bool) -> None:
+    """In each step, between the native call and what Python notes of it."""
+
+    def interrupted(*arguments: Any) -> Any:
+        if before:
+            signal.raise_signal(signal.SIGINT)
+        done = run_step(*arguments)
+        if not before:
+            signal.raise_signal(signal.SIGINT)
+        return done
+
+    patch.setattr("pyrunner.engine.loop.run_step", interrupted)
+
+
+def test_no_step_runs_inside_the_block_of_a_row_that_is_given_back(engine: Engine) -> None:
+    generation = engine.generate("Once", limits=Limits(max_tokens=4, ignore_eos=True))
+    with engine.logits([5, 6]) as row:
+        row.release()
+        with pytest.raises(BufferError):
+            next(generation)
+    assert isinstance(list(generation)[-1], FinishEvent)
+
+
+def test_logits_are_those_of_all_tokens_whatever_was_interrupted(engine: Engine) -> None:
+    tokens = list(range(300, 600))
+    with engine.logits(tokens) as row:
+        whole = np.array(row)
+    engine._open_loop().interrupt()  # a cancel that came after its step
+    with engine.logits(tokens) as row:
+        assert np.allclose(whole, np.asarray(row), atol=1e-3)
 
 
 def test_loading_reports_progress_and_can_be_cancelled(model_path: Path) -> None:

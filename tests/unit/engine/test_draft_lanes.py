@@ -54,6 +54,18 @@ def test_a_text_that_ends_where_its_lane_does_has_its_last_token_read_again(
     assert native.lanes[0] == [1, 2, 3]
 
 
+def test_a_text_that_is_all_there_is_not_read_on(lanes: DraftLanes, native: ScriptedDraft) -> None:
+    text = ScriptedText([1, 2, 3])
+    lanes.follow([text])
+    lanes.guess({text: 4})
+    text.tokens += [4, 5, 6, 7]
+    lanes.follow([text])
+    assert lanes.n_missing(text) == 1
+    lanes.read(text)
+    assert native.lanes[0] == [1, 2, 3, 4, 5, 6]
+    assert lanes.guess({text: 1})[text] == [8]
+
+
 def test_a_new_text_takes_the_free_lane_that_holds_most_of_it(
     lanes: DraftLanes, native: ScriptedDraft
 ) -> None:

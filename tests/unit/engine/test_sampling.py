@@ -62,6 +62,7 @@ def test_a_value_outside_its_range_is_named(param: str, value: object) -> None:
     ("limits", "param"),
     [
         (Limits(max_tokens=0), "max_tokens"),
+        (Limits(max_tokens=cast("int", 100.0)), "max_tokens"),
         (Limits(stop=cast("tuple[str, ...]", "box")), "stop"),
         (Limits(stop=("",)), "stop"),
         (Limits(stop=("x",) * 65), "stop"),

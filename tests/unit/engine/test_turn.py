@@ -2,6 +2,8 @@
 
 import threading
 
+from support.waits import until
+
 from pyrunner.engine.turn import Turn
 
 _DEADLINE_S = 10
@@ -45,18 +47,23 @@ def test_one_thread_at_a_time_has_it() -> None:
     turn = Turn()
     inside = 0
     most = 0
+    entered, is_over = threading.Event(), threading.Event()
 
     def work() -> None:
         nonlocal inside, most
-        for _ in range(300):
-            with turn:
-                inside += 1
-                most = max(most, inside)
-                inside -= 1
+        with turn:
+            inside += 1
+            most = max(most, inside)
+            entered.set()
+            assert is_over.wait(_DEADLINE_S)
+            inside -= 1
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
+    assert entered.wait(_DEADLINE_S)
+    until(lambda: len(turn._waiting) == 3)
+    is_over.set()
     for thread in threads:
         thread.join(_DEADLINE_S)
     assert most == 1
