@@ -14,7 +14,7 @@ from pyrunner._native import Model
 from pyrunner.config import EngineConfig
 from pyrunner.engine.adapter_file import open_adapter
 from pyrunner.engine.drafting import load_models
-from pyrunner.engine.embedding_job import EmbeddingJob
+from pyrunner.engine.embedding_groups import EmbeddingGroups
 from pyrunner.engine.generation import Generation
 from pyrunner.engine.inputs import check_input, check_inputs
 from pyrunner.engine.interrupts import interrupts_postponed
@@ -51,7 +51,7 @@ class Engine:
         path: A GGUF file, or the shards of one in order.
         config: How to load it.
         draft: A smaller model with the same tokens, as `path`. It guesses what comes next: faster
-            where that pays, never different. Without one the model's own draft heads do so.
+            where that pays, never different. Without one the model's own draft heads do, if any.
         on_progress: Called about ten times a second while loading with a share in 0..1; returning
             False cancels, and the constructor raises `KeyboardInterrupt`.
 
@@ -81,13 +81,11 @@ class Engine:
         self._files = {Path(each).absolute(): FileStamp.of(each) for each in paths}
         self._model: Model | None = loaded.model
         self._loop: EngineLoop | None = EngineLoop(loaded.model, config, draft=loaded.draft)
-        # Guards the model, the loop and the mailboxes. Reentrant, so that a step inside `logits`
-        # fails with BufferError instead of waiting for itself; held during steps, which is why
-        # it has to be fair.
+        # Guards the model, the loop and the mailboxes. Reentrant, so that a step inside `logits` is
+        # refused and does not wait for itself. Held during steps, so it has to be fair.
         self._lock = Turn()
         self._mailboxes = Mailboxes()
-        self._n_lent = 0  # lanes whose logits are lent; no step runs meanwhile
-        # Generations nobody holds any more. A finalizer runs at any point of any thread, so it
+        # Generations nobody reads any more. A finalizer runs at any point of any thread, so it
         # only leaves its id here; whoever takes the lock next cancels them.
         self._abandoned: deque[int] = deque()
         self._next_id = itertools.count(1)
@@ -230,13 +228,13 @@ class Engine:
     def _embedded(self, inputs: Sequence[Sequence[int]], *, normalize: bool) -> EmbeddingResult:
         loop = self._open_loop()
         check_inputs(inputs, n_most=loop.n_embedded_max, n_vocab=loop.info.n_vocab)
-        job = EmbeddingJob(inputs)
-        while not job.is_complete:
-            with self._lock:  # others have their turn between two groups
-                part = self._open_loop().embed(job.next_group(self._n_group), normalize=normalize)
+        asked = EmbeddingGroups(inputs)
+        while not asked.is_complete:
+            with self._lock:  # others have their turn between two asked
+                part = self._open_loop().embed(asked.next_group(self._n_group), normalize=normalize)
             if part is not None:  # None: a cancel that came late, for a step
-                job.add(part)
-        return job.result()
+                asked.add(part)
+        return asked.result()
 
     def _tokens_of(self, text: str | Sequence[int]) -> list[int]:
         if isinstance(text, bytes | bytearray):
@@ -292,14 +290,13 @@ class Engine:
             session = loop.session
             check_input(tokens, "tokens", n_most=session.n_ctx, n_vocab=loop.info.n_vocab)
             self._cancel_abandoned()
-            lane = loop.spare_lane()
-            self._n_lent += 1
+            with interrupts_postponed():  # lanes may move for it
+                lane = loop.spare_lane()
             try:
                 read_tokens(session, lane, tokens)
                 with session.logits(0) as row:
                     yield row
             finally:
-                self._n_lent -= 1
                 session.clear_lane(lane)
 
     def close(self) -> None:
@@ -348,7 +345,7 @@ class Engine:
     def _step(self) -> None:
         self._cancel_abandoned()
         loop = self._open_loop()
-        if self._n_lent:
+        if self._lock.is_nested:
             raise BufferError("a row of logits is lent; leave its block before the next step")
         with self._whole():
             self._mailboxes.deliver(loop.step())
@@ -356,13 +353,13 @@ class Engine:
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
-        """For what must not end half done: Ctrl-C comes behind it, an error closes the engine."""
+        """For what must not end half done: Ctrl-C comes behind it, all else closes the engine."""
         with interrupts_postponed():
             try:
                 yield
-            except Exception as error:
+            except BaseException as error:
                 if not isinstance(error, BufferError):  # a row is lent, and nothing has changed
-                    self._end_all(error)
+                    self._end_all(error if isinstance(error, Exception) else _closed())
                 raise
 
     def _make_room(self) -> None:
@@ -374,19 +371,26 @@ class Engine:
             raise QueueFullError(limit=MAX_WAITING, what="places of this engine's queue")
 
     def _cancel_abandoned(self) -> None:
-        while self._abandoned:
-            self._forget(self._abandoned.popleft())
+        """Whoever has the lock; inside a step, or a row's block, they are left to the next one."""
+        if not self._abandoned or self._lock.is_nested:
+            return
+        with self._whole():
+            while self._abandoned:
+                request_id = self._abandoned.popleft()
+                self._mailboxes.close(request_id)
+                if self._loop is not None:
+                    self._loop.cancel(request_id)
+            if self._loop is not None:
+                self._loop.end_cancelled()
 
     def _forget(self, request_id: int) -> None:
+        # Noted first: Ctrl-C may end the wait, or a signal handler close it inside our own step.
+        self._abandoned.append(request_id)
         loop = self._loop
         if loop is not None:
             loop.hurry(request_id)  # before the lock, which is held while its prompt is read
-        with self._lock, self._whole():
-            self._mailboxes.close(request_id)
-            if self._loop is not None:
-                self._loop.cancel(request_id)
-                if not self._n_lent:  # else the next step does it
-                    self._loop.drop_cancelled()
+        with self._lock:
+            self._cancel_abandoned()
             self._lock.excuse()
 
 

@@ -1,4 +1,4 @@
-"""Texts to embed, checked before the time for any of them is spent."""
+"""Texts to read, checked before the time for any of them is spent."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from pyrunner.errors import ContextLengthError, InvalidParameterError, item_name
 
 
 def check_input(tokens: Sequence[int], name: str, *, n_most: int, n_vocab: int) -> None:
-    """Check that a text can be embedded.
+    """Check that a text can be read.
 
     Args:
         tokens: Of the text.
         name: Of the text, for errors.
-        n_most: Tokens of the longest text that the model takes.
+        n_most: Tokens of the longest there may be.
         n_vocab: Of the model.
 
     Raises:
@@ -27,7 +27,7 @@ def check_input(tokens: Sequence[int], name: str, *, n_most: int, n_vocab: int) 
 
 
 def check_inputs(inputs: Sequence[Sequence[int]], *, n_most: int, n_vocab: int) -> None:
-    """Check all texts of a request; see `check_input`.
+    """Check all texts to embed of a request; see `check_input`.
 
     Raises:
         InvalidParameterError: There is none, or as from `check_input`; it is named by its place.

@@ -155,7 +155,7 @@ class EngineLoop:
         self._lanes.submit(replace(request, tokens=array("i", request.tokens), salt=salt))
 
     def cancel(self, request_id: int) -> None:
-        """End a request; a `Finished` with reason CANCELLED comes from the next step.
+        """End a request; a `Finished` with reason CANCELLED comes from `end_cancelled`.
 
         Requests that are unknown or over are ignored.
         """
@@ -191,7 +191,7 @@ class EngineLoop:
             return []
         if self.session.is_lent:
             raise BufferError("a row of logits is lent; release it before the next step")
-        events: list[StepEvent] = [*self.drop_cancelled(), *self._admission.admit()]
+        events: list[StepEvent] = [*self.end_cancelled(), *self._admission.admit()]
         self._note_layout()
         running = [each for each in self._sequences.values() if not each.is_reading]
         if running:  # now, because nobody waits for tokens of the last step any more
@@ -282,8 +282,8 @@ class EngineLoop:
     def _sequences(self) -> Mapping[int, Sequence]:
         return self._lanes.sequences
 
-    def drop_cancelled(self) -> list[StepEvent]:
-        """End what was cancelled now, and not with the next `step`."""
+    def end_cancelled(self) -> list[StepEvent]:
+        """End what was cancelled, which `step` begins with."""
         if not self._cancelled:
             return []
         now, cancelled, self._cancelled = self._clock(), self._cancelled, set()

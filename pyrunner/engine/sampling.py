@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from operator import index
+from typing import TYPE_CHECKING, SupportsIndex
 
 from pyrunner.errors import InvalidParameterError
 from pyrunner.types import (
@@ -106,8 +107,11 @@ def check_limits(limits: Limits) -> None:
         )
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and value >= 1
+def _is_count(value: SupportsIndex) -> bool:
+    try:
+        return index(value) >= 1
+    except TypeError:  # 1.5
+        return False
 
 
 def _is_text(value: object) -> bool:

@@ -77,10 +77,7 @@ def run_step(
         draft = drafts.get(lane, NO_DRAFT)
         n_decode = _write_running(session, n_decode, sequences[lane], draft, masks)
     n_chunk = _write_chunk(session, schedule, sequences, n_decode, masks)
-    status = session.step(n_decode, n_chunk)
-    if status is Status.NO_ROOM:
-        # Admission keeps every lane within its cells, so this memory type needs more than we know.
-        raise DecodeError(status=int(status), during="finding room in the KV cache")
+    status = _stepped(session, n_decode, n_chunk)
     return Step(list(_read_results(session, sequences)), is_chunk_done=status is Status.OK)
 
 
@@ -166,8 +163,16 @@ def read_tokens(session: Session, lane: int, tokens: Tokens[int]) -> None:
     while start < len(tokens):
         part = tokens[start : start + session.n_batch]
         with interrupts_postponed():
-            session.step(0, write_rows(session, 0, lane, part, start, ROW_LOGITS))
+            _stepped(session, 0, write_rows(session, 0, lane, part, start, ROW_LOGITS))
         start = session.lane_length(lane)
+
+
+def _stepped(session: Session, n_decode: int, n_chunk: int) -> Status:
+    status = session.step(n_decode, n_chunk)
+    if status is Status.NO_ROOM:
+        # Admission keeps every lane within its cells, so this memory type needs more than we know.
+        raise DecodeError(status=int(status), during="finding room in the KV cache")
+    return status
 
 
 def _read_results(session: Session, sequences: Mapping[int, Sequence]) -> Iterator[Sampled]:

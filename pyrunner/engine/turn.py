@@ -45,6 +45,11 @@ class Turn:
     ) -> None:
         self.leave()
 
+    @property
+    def is_nested(self) -> bool:
+        """Whether the thread that has the turn, and asks, has taken it more than once."""
+        return self._depth > 1
+
     def enter_unless(self, is_needless: Callable[[], bool]) -> bool:
         """Take the turn, which `leave` gives back, or go without it.
 

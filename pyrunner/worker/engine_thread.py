@@ -8,7 +8,7 @@ import threading
 from collections import deque
 
 from pyrunner import log
-from pyrunner.engine.embedding_job import EmbeddingJob
+from pyrunner.engine.embedding_groups import EmbeddingGroups
 from pyrunner.engine.request import Errored
 from pyrunner.errors import PyrunnerError, WorkerCrashedError
 from pyrunner.wire.launch import Launch
@@ -200,9 +200,9 @@ class EngineThread:
         embedding = self._embeddings.popleft()
         if embedding.is_cancelled:
             return
-        order, job = embedding.order, embedding.job
+        order, groups = embedding.order, embedding.groups
         try:
-            group = job.next_group(self._launch.engine.n_batch)
+            group = groups.next_group(self._launch.engine.n_batch)
             part = loop.embed(group, normalize=order.normalize, request_id=order.request_id)
         except PyrunnerError as error:
             self._mailbox.post(Embedded(order.request_id, error))
@@ -210,9 +210,9 @@ class EngineThread:
         if part is None:  # for the orders that wait; then this group again
             self._embeddings.appendleft(embedding)
             return
-        job.add(part)
-        if job.is_complete:
-            self._mailbox.post(Embedded(order.request_id, job.result()))
+        groups.add(part)
+        if groups.is_complete:
+            self._mailbox.post(Embedded(order.request_id, groups.result()))
         else:
             self._embeddings.append(embedding)
 
@@ -222,5 +222,5 @@ class _Embedding:
 
     def __init__(self, order: EmbedInputs) -> None:
         self.order = order
-        self.job = EmbeddingJob(order.inputs)
+        self.groups = EmbeddingGroups(order.inputs)
         self.is_cancelled = False

@@ -1,7 +1,6 @@
 """Embeddings of the engine: equal inputs cost once and count each time."""
 
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.waits import until
 
 from pyrunner import Engine
 from pyrunner._native import Model
@@ -35,8 +35,20 @@ def test_others_are_answered_between_the_inputs_of_one_call(
     with Engine(model_path, config=EngineConfig(n_ctx=256, n_batch=32)) as engine:
         loop = engine._open_loop()
         calls: list[str] = []
-        for name in ("embed", "step"):
-            monkeypatch.setattr(loop, name, _noted(calls, name, getattr(loop, name)))
+        embed, step = loop.embed, loop.step
+
+        def first_met(*arguments: Any, **named: Any) -> Any:
+            if "embed" not in calls:
+                until(lambda: bool(engine._lock._waiting))  # the reader of the story
+            calls.append("embed")
+            return embed(*arguments, **named)
+
+        def noted() -> Any:
+            calls.append("step")
+            return step()
+
+        monkeypatch.setattr(loop, "embed", first_met)
+        monkeypatch.setattr(loop, "step", noted)
         story = engine.generate("Once", limits=Limits(max_tokens=200, ignore_eos=True))
         with ThreadPoolExecutor(1) as pool:
             embedded = pool.submit(engine.embed, texts)
@@ -45,14 +57,6 @@ def test_others_are_answered_between_the_inputs_of_one_call(
         assert len(embedded.result().vectors) == len(texts)
     first, last = calls.index("embed"), len(calls) - calls[::-1].index("embed")
     assert "step" in calls[first:last]
-
-
-def _noted(calls: list[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def noted(*arguments: Any, **named: Any) -> Any:
-        calls.append(name)
-        return function(*arguments, **named)
-
-    return noted
 
 
 def test_prefixes_on_disk_are_refused_where_nobody_would_write_them(model_path: Path) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pyrunner.types import EmbeddingResult
 
 
-class EmbeddingJob:
-    """One request on its way through several groups; equal inputs are embedded once.
+class EmbeddingGroups:
+    """The inputs of one request, a group at a time; equal ones are embedded once.
 
     Args:
         inputs: Token sequences, at least one; `check_inputs` has nothing against them.
