@@ -137,6 +137,11 @@ cdef class Session:
         """
         return self.mask_views[self.memory.native.i_plan()]
 
+    cdef int _refuse_while_lent(self) except -1:
+        if self.counter.n_lent:
+            raise BufferError("a row of logits is lent; release it before the next step")
+        return 0
+
     def begin(self, int32_t n_decode, int32_t n_chunk):
         """Take the plan and run the pass of its running rows. Releases the GIL.
 
@@ -153,8 +158,7 @@ cdef class Session:
             DecodeError: The session is dead.
         """
         cdef Status status
-        if self.counter.n_lent:
-            raise BufferError("a row of logits is lent; release it before the next step")
+        self._refuse_while_lent()
         with nogil:
             status = self.memory.native.begin(n_decode, n_chunk)
         return check(<int> status, "the step", self.error)
@@ -177,8 +181,7 @@ cdef class Session:
     def step(self, int32_t n_decode, int32_t n_chunk):
         """`begin` and `finish`, and Python's lock is given and taken once."""
         cdef Status status
-        if self.counter.n_lent:
-            raise BufferError("a row of logits is lent; release it before the next step")
+        self._refuse_while_lent()
         with nogil:
             status = self.memory.native.begin(n_decode, n_chunk)
             if <int> status == 0:

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from support.answers import text_of
 from support.waits import until
 from support.workshop import (
     Workshop,
@@ -29,7 +30,6 @@ from pyrunner.types import (
     FinishEvent,
     Limits,
     ModelMode,
-    TextEvent,
 )
 
 A, B, C = (f"docker.io/ai/{name}:latest" for name in "abc")
@@ -42,15 +42,11 @@ def shop(home):
         yield made
 
 
-def _text_of(events: list[object]) -> str:
-    return "".join(each.text for each in events if isinstance(each, TextEvent))
-
-
 def test_chat_model_not_loaded_is_loaded_and_answers(shop):
     runner = shop.runtime().ensure_ready("ai/a")
     with runner.chat(conversation("hello", 3)) as stream:
         events = list(stream)
-    assert _text_of(events) == "w0 w1 w2 "
+    assert text_of(events) == "w0 w1 w2 "
     assert isinstance(events[-1], FinishEvent)
     assert (runner.reference, runner.info.architecture) == (A, "scripted")
 
@@ -126,7 +122,7 @@ def test_kill_in_the_middle_of_a_stream_ends_that_stream_only(shop):
     runner = runtime.ensure_ready("ai/a")
     assert pid_of(runtime, A) != pid
     with runner.chat(conversation("x", 1)) as stream:
-        assert _text_of(list(stream)) == "w0 "
+        assert text_of(list(stream)) == "w0 "
 
 
 def test_killed_worker_leaves_no_lease(shop):
@@ -150,7 +146,7 @@ def test_idle_worker_killed_next_request_does_not_notice(shop):
     runner = runtime.ensure_ready("ai/a")
     kill(pid_of(runtime, A))
     with runner.chat(conversation("x", 1)) as stream:
-        assert _text_of(list(stream)) == "w0 "
+        assert text_of(list(stream)) == "w0 "
 
 
 @pytest.mark.parametrize(
@@ -171,7 +167,7 @@ def test_engine_gone_every_stream_hears_of_it_and_the_next_request_loads(shop, s
     assert getattr(caught.value, "how", "") == how
     until(lambda: is_gone(pid))
     with runner.chat(conversation("x", 1)) as stream:
-        assert _text_of(list(stream)) == "w0 "
+        assert text_of(list(stream)) == "w0 "
 
 
 def test_stream_closed_frees_its_lane_even_in_a_long_prompt(shop):
@@ -181,7 +177,7 @@ def test_stream_closed_frees_its_lane_even_in_a_long_prompt(shop):
     stream.close()
     until(lambda: runtime.running()[0].n_in_flight == 0)
     with runtime.ensure_ready("ai/a").chat(conversation("x", 1)) as other:
-        assert _text_of(list(other)) == "w0 "
+        assert text_of(list(other)) == "w0 "
 
 
 def test_queue_full_is_retryable(shop):

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.answers import text_of
 from support.waits import until
 from support.workshop import (
     BUDGET_OF_TWO,
@@ -30,9 +31,6 @@ from pyrunner.errors import (
     ShuttingDownError,
     WorkerCrashedError,
 )
-from pyrunner.types import (
-    TextEvent,
-)
 
 A, B, C = (f"docker.io/ai/{name}:latest" for name in "abc")
 
@@ -42,10 +40,6 @@ def shop(home):
     with Workshop(home) as made:
         made.add("ai/a", "ai/b", "ai/c")
         yield made
-
-
-def _text_of(events: list[object]) -> str:
-    return "".join(each.text for each in events if isinstance(each, TextEvent))
 
 
 def test_idle_worker_leaves_by_itself(shop):
@@ -194,8 +188,8 @@ def test_sigterm_lets_streams_finish_and_takes_no_more(shop):
         os.kill(pid, signal.SIGTERM)
         until(lambda: not any(each.pid == pid for each in shop.runtime().running()))
         with runner.chat(conversation("x", 1)) as other:
-            assert _text_of(list(other)) == "w0 "
-        assert _text_of(list(stream)).endswith("w99 ")
+            assert text_of(list(other)) == "w0 "
+        assert text_of(list(stream)).endswith("w99 ")
     until(lambda: is_gone(pid))
 
 
@@ -270,7 +264,7 @@ def test_runtime_folder_too_long_for_a_socket_works_all_the_same(shop):
     moved = type(runtime)(runtime._settings, shop.store, shop.command)
     try:
         with moved.ensure_ready("ai/a").chat(conversation("x", 1)) as stream:
-            assert _text_of(list(stream)) == "w0 "
+            assert text_of(list(stream)) == "w0 "
         assert moved.unload() == 1
     finally:
         moved.close(0.0)

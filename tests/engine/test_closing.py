@@ -1,4 +1,8 @@
-"""Ends that come from outside: `close` from anywhere, Ctrl-C at any point of a step."""
+"""Ends that come from outside: `close` from anywhere, Ctrl-C at any point of a step.
+
+What has to happen inside a step is put there by a function around it, which calls the real one:
+from outside nobody can hit the moment between the native call and what Python notes of it.
+"""
 
 import signal
 import threading
@@ -6,20 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.answers import text_of
 from support.waits import until
 
 from pyrunner import Engine
 from pyrunner.config import EngineConfig
 from pyrunner.engine.request import StepEvent
 from pyrunner.engine.step import run_step
-from pyrunner.types import Event, FinishEvent, Limits, SamplingParams, TextEvent
+from pyrunner.types import FinishEvent, Limits, SamplingParams
 
 GREEDY = SamplingParams(temperature=0)
 _DEADLINE_S = 10
-
-
-def _text_of(events: list[Event]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextEvent))
 
 
 def test_closing_does_not_wait_for_the_step_to_say_that_it_is_useless(
@@ -54,7 +55,7 @@ def test_closing_inside_a_step_of_the_same_thread_waits_for_its_end(
 ) -> None:
     limits = Limits(max_tokens=8, ignore_eos=True)
     with Engine(model_path, config=EngineConfig(n_ctx=256)) as engine:
-        alone = _text_of(list(engine.generate("Stays", sampling=GREEDY, limits=limits)))
+        alone = text_of(list(engine.generate("Stays", sampling=GREEDY, limits=limits)))
         stays = engine.generate("Stays", sampling=GREEDY, limits=limits)
         goes = engine.generate("Goes", limits=limits)
         next(goes)
@@ -65,7 +66,7 @@ def test_closing_inside_a_step_of_the_same_thread_waits_for_its_end(
             return done
 
         monkeypatch.setattr("pyrunner.engine.loop.run_step", closed_within)
-        assert _text_of(list(stays)) == alone
+        assert text_of(list(stays)) == alone
         assert engine.n_running == 0
 
 
@@ -104,7 +105,7 @@ def test_ctrl_c_in_a_step_ends_one_generation_and_harms_nothing(
     limits = Limits(max_tokens=8, ignore_eos=True)
     config = EngineConfig(n_ctx=512, n_batch=64, n_threads=1, speculation="off")
     with Engine(model_path, config=config) as engine:
-        alone = _text_of(list(engine.generate(prompt, sampling=GREEDY, limits=limits)))
+        alone = text_of(list(engine.generate(prompt, sampling=GREEDY, limits=limits)))
     with Engine(model_path, config=config) as engine:
         other = engine.generate(prompt[:9], sampling=GREEDY, limits=limits)
         next(other)
@@ -115,7 +116,7 @@ def test_ctrl_c_in_a_step_ends_one_generation_and_harms_nothing(
             _press_ctrl_c_within(patch, before=place == "begin")
             with pytest.raises(KeyboardInterrupt):
                 list(generation)
-        again = _text_of(list(engine.generate(prompt, sampling=GREEDY, limits=limits)))
+        again = text_of(list(engine.generate(prompt, sampling=GREEDY, limits=limits)))
         assert isinstance(list(other)[-1], FinishEvent)
         assert engine.n_running == 0
     assert again == alone

@@ -35,6 +35,7 @@ def test_others_are_answered_between_the_inputs_of_one_call(
     with Engine(model_path, config=EngineConfig(n_ctx=256, n_batch=32)) as engine:
         loop = engine._open_loop()
         calls: list[str] = []
+        # The real calls, noted in their order; the first waits until somebody wants to step.
         embed, step = loop.embed, loop.step
 
         def first_met(*arguments: Any, **named: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.answers import text_of
 
 from pyrunner import Engine
 from pyrunner.config import EngineConfig
@@ -16,10 +17,6 @@ from pyrunner.types import Event, FinishEvent, FinishReason, Limits, SamplingPar
 
 GREEDY = SamplingParams(temperature=0)
 _DEADLINE_S = 10
-
-
-def _text_of(events: list[Event]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextEvent))
 
 
 def test_generate_yields_text_and_one_finish(engine: Engine) -> None:
@@ -34,7 +31,7 @@ def test_generate_yields_text_and_one_finish(engine: Engine) -> None:
 def test_interleaved_generations_are_those_of_each_alone(engine: Engine) -> None:
     limits = Limits(max_tokens=12, ignore_eos=True)
     prompts = ["One", "Two two", "Three three three"]
-    alone = [_text_of(list(engine.generate(p, sampling=GREEDY, limits=limits))) for p in prompts]
+    alone = [text_of(list(engine.generate(p, sampling=GREEDY, limits=limits))) for p in prompts]
     running = [engine.generate(p, sampling=GREEDY, limits=limits) for p in prompts]
     together: list[list[Event]] = [[], [], []]
     for _ in range(12):
@@ -42,7 +39,7 @@ def test_interleaved_generations_are_those_of_each_alone(engine: Engine) -> None
             events.extend(event for event in [next(generation, None)] if event is not None)
     for generation, events in zip(running, together, strict=True):
         events.extend(generation)
-    assert [_text_of(events) for events in together] == alone
+    assert [text_of(events) for events in together] == alone
 
 
 def test_threads_share_the_engine(engine: Engine) -> None:
@@ -50,9 +47,7 @@ def test_threads_share_the_engine(engine: Engine) -> None:
 
     def work(i: int) -> None:
         limits = Limits(max_tokens=10, ignore_eos=True)
-        texts[i] = _text_of(
-            list(engine.generate(f"Thread {i % 2}", sampling=GREEDY, limits=limits))
-        )
+        texts[i] = text_of(list(engine.generate(f"Thread {i % 2}", sampling=GREEDY, limits=limits)))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
     for thread in threads:
@@ -143,14 +138,14 @@ def test_a_failed_step_ends_every_generation_with_its_error(
 
 def test_a_stop_string_ends_before_itself(engine: Engine) -> None:
     limits = Limits(max_tokens=30, ignore_eos=True)
-    whole = _text_of(list(engine.generate("Hello", sampling=GREEDY, limits=limits)))
+    whole = text_of(list(engine.generate("Hello", sampling=GREEDY, limits=limits)))
     stop = whole[len(whole) // 2 :][:3]
     events = list(
         engine.generate(
             "Hello", sampling=GREEDY, limits=Limits(max_tokens=30, ignore_eos=True, stop=(stop,))
         )
     )
-    assert _text_of(events) == whole[: whole.index(stop)]
+    assert text_of(events) == whole[: whole.index(stop)]
     assert isinstance(events[-1], FinishEvent)
     assert events[-1].reason is FinishReason.STOP
 
@@ -159,7 +154,7 @@ def test_a_seed_makes_a_draw_repeatable(engine: Engine) -> None:
     def draw(seed: int) -> str:
         sampling = SamplingParams(temperature=1.5, seed=seed)
         limits = Limits(max_tokens=12, ignore_eos=True)
-        return _text_of(list(engine.generate("Hello", sampling=sampling, limits=limits)))
+        return text_of(list(engine.generate("Hello", sampling=sampling, limits=limits)))
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.answers import text_of
 from support.model_cases import LLAMA_BPE
 from support.reference import ContextShape, Row
 from support.sides import Sides, on_models
@@ -15,10 +16,6 @@ CLOSE = 1e-4
 DRAWN = SamplingParams(temperature=1.5, top_k=0, top_p=1.0, min_p=0.0, seed=3)
 """Random bytes of random tokens: many of them are no whole character."""
 LIMITS = Limits(max_tokens=60, ignore_eos=True)
-
-
-def _text_of(events: list[Event]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextEvent))
 
 
 def _tokens_of(events: list[Event]) -> list[TokenLogprobs]:
@@ -65,32 +62,32 @@ def test_every_token_of_the_text_is_reported_through_incomplete_characters(
     tokens = _tokens_of(events)
     assert any(_is_part_of_a_character(each.chosen.piece) for each in tokens)
     assert len(tokens) == 60
-    assert _bytes_of(tokens).decode("utf-8", "replace") == _text_of(events)
+    assert _bytes_of(tokens).decode("utf-8", "replace") == text_of(events)
     assert all(each.likeliest == () for each in tokens)
 
 
 def test_tokens_up_to_a_stop_string_are_reported(engine: Engine) -> None:
     whole = list(engine.generate("Hello", sampling=DRAWN, limits=LIMITS, n_logprobs=0))
-    text = _text_of(whole)
+    text = text_of(whole)
     stop = text[len(text) // 2 :][:3]
     near_miss = stop + "\0"
     limits = Limits(max_tokens=60, ignore_eos=True, stop=(stop, near_miss))
     events = list(engine.generate("Hello", sampling=DRAWN, limits=limits, n_logprobs=0))
     tokens = _tokens_of(events)
-    assert _text_of(events) == text[: text.index(stop)]
+    assert text_of(events) == text[: text.index(stop)]
     assert tokens == _tokens_of(whole)[: len(tokens)]
     said = _bytes_of(tokens).decode("utf-8", "replace")
-    assert said.startswith(_text_of(events))
-    assert not _bytes_of(tokens[:-1]).decode("utf-8", "replace").startswith(_text_of(events))
+    assert said.startswith(text_of(events))
+    assert not _bytes_of(tokens[:-1]).decode("utf-8", "replace").startswith(text_of(events))
 
 
 def test_text_that_only_began_a_stop_string_keeps_its_tokens(engine: Engine) -> None:
     whole = list(engine.generate("Hello", sampling=DRAWN, limits=LIMITS, n_logprobs=0))
-    text = _text_of(whole)
+    text = text_of(whole)
     stops = tuple(text[at : at + 5] + "\0" for at in range(3, 40, 4))
     limits = Limits(max_tokens=60, ignore_eos=True, stop=stops)
     events = list(engine.generate("Hello", sampling=DRAWN, limits=limits, n_logprobs=0))
-    assert _text_of(events) == text
+    assert text_of(events) == text
     assert _tokens_of(events) == _tokens_of(whole)
 
 
