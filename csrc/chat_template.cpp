@@ -1,12 +1,11 @@
 #include "chat_template.h"
 
 #include "chat_output.h"
-#include "log.h"
+#include "log_ring.h"
 #include "model.h"
 #include "nesting.h"
 
 #include <algorithm>
-#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -199,12 +198,6 @@ void check_syntax(const std::string & source) {
     }
 }
 
-// Their logger would start a thread of its own and write to stderr.
-void silence_common() {
-    static std::once_flag once;
-    std::call_once(once, [] { common_log_set_verbosity_thold(-1); });
-}
-
 } // namespace
 
 ChatTemplates::ChatTemplates() noexcept : templates_(nullptr, common_chat_templates_free) {}
@@ -215,7 +208,7 @@ Status ChatTemplates::open(const Model & model, const std::string & override_sou
     if (templates_ != nullptr || !model.is_loaded()) {
         return kBadArgument;
     }
-    silence_common();
+    log_ring_silence_common();
     const std::string source = override_source.empty() ? model.chat_template() : override_source;
     if (const char * problem = template_problem(source)) {
         error_ = problem;

@@ -1,6 +1,5 @@
 #include "draft_heads.h"
 
-#include "draft_token.h"
 #include "kv.h"
 #include "log_ring.h"
 
@@ -12,10 +11,10 @@
 
 namespace pyrunner {
 
-// Out of line, as is the destructor: llama_token_data is complete only here.
 DraftHeads::DraftHeads(Session & session) noexcept : session_(session) {}
 
 DraftHeads::~DraftHeads() {
+    speculator_.close();
     if (context_ != nullptr) {
         llama_free(context_);
     }
@@ -41,14 +40,14 @@ Status DraftHeads::open() noexcept try {
 Status DraftHeads::make_context() {
     params_ = session_.params();
     const auto n_lanes = static_cast<uint32_t>(params_.n_lanes);
-    n_batch_ = std::max(params_.n_batch, params_.n_lanes * n_heads_);
     const uint64_t mark = log_ring_mark();
     llama_context_params native = llama_context_default_params();
     native.ctx_type = LLAMA_CONTEXT_TYPE_MTP;
     // Divided again among the lanes.
     native.n_ctx = rounded_lane(params_.n_ctx) * n_lanes;
     native.n_seq_max = n_lanes;
-    native.n_batch = static_cast<uint32_t>(n_batch_);
+    // Of several heads each reads all guesses of the one before it again.
+    native.n_batch = static_cast<uint32_t>(std::max(params_.n_batch, params_.n_lanes * n_heads_));
     native.n_ubatch = native.n_batch;
     native.n_outputs_max = n_lanes;
     native.kv_unified = false;
@@ -57,6 +56,7 @@ Status DraftHeads::make_context() {
     native.flash_attn_type = static_cast<llama_flash_attn_type>(params_.flash_attention);
     native.no_perf = true;
     // Before the new one is made: both would not fit.
+    speculator_.close();
     if (context_ != nullptr) {
         llama_free(context_);
     }
@@ -65,9 +65,6 @@ Status DraftHeads::make_context() {
         error_ = log_ring_errors_since(mark);
         return status_of_refusal(error_);
     }
-    // Of all rows: told to export those with outputs, llama.cpp takes as many from the first row
-    // on, which are others when a pass has rows without.
-    llama_set_embeddings_nextn(context_, true, /*masked*/ false);
     n_ctx_ = static_cast<int32_t>(llama_n_ctx_seq(context_));
     lanes_.assign(n_lanes, Lane());
     return kOk;
@@ -94,6 +91,9 @@ Status DraftHeads::feed(int32_t & n_rows) noexcept try {
         }
     }
     session_.lend_threads(context_);
+    if (speculator_.n_most() == 0 || target_ != session_.context()) {
+        open_speculator(1);
+    }
     HiddenRows & hidden = session_.hidden_rows();
     for (int32_t i = 0; i < params_.n_lanes; i++) {
         const int32_t shortest = hidden.take_shortest(i);
@@ -101,30 +101,16 @@ Status DraftHeads::feed(int32_t & n_rows) noexcept try {
             return kDecodeFailed;
         }
     }
-    for (size_t i = 0; i < hidden.rows().size(); i++) {
-        const HiddenRow & row = hidden.rows()[i];
-        if (row.lane < 0 || row.position >= n_ctx_) {
-            continue;
-        }
-        Lane & lane = lanes_[static_cast<size_t>(row.lane)];
-        // Rows between were never fed, and llama.cpp wants every position.
-        if (row.position != lane.length) {
-            kv_clear(context_, row.lane);
-            lane = Lane();
-        }
-        lane.state.resize(static_cast<size_t>(hidden.n_embd()), 0.0F);
-        add_row(row.lane, row.position, row.token, lane.state.data(), false);
-        const float * state = hidden.state(i);
-        lane.state.assign(state, state + hidden.n_embd());
-        lane.is_known = true;
-        lane.length = row.position + 1;
-        n_rows++;
-        if (rows_.tokens.size() == static_cast<size_t>(n_batch_) && !read_rows()) {
+    // As many as the session's context has room for the states of, and no fewer than its lanes.
+    const auto n_most = static_cast<size_t>(llama_n_batch(target_));
+    for (size_t begin = 0; begin < hidden.rows().size(); begin += n_most) {
+        const size_t end = std::min(begin + n_most, hidden.rows().size());
+        if (!read(begin, end, n_rows)) {
             return kDecodeFailed;
         }
     }
     hidden.clear();
-    return rows_.tokens.empty() || read_rows() ? kOk : kDecodeFailed;
+    return kOk;
 } catch (const std::bad_alloc &) {
     return kOutOfMemory;
 } catch (const std::exception & error) {
@@ -132,11 +118,113 @@ Status DraftHeads::feed(int32_t & n_rows) noexcept try {
     return kDecodeFailed;
 }
 
+bool DraftHeads::read(size_t begin, size_t end, int32_t & n_rows) {
+    const HiddenRows & hidden = session_.hidden_rows();
+    std::vector<DraftRow> rows;
+    std::vector<size_t> i_states; // of `rows`
+    std::vector<int32_t> lanes;   // of `rows`, each once
+    for (size_t i = begin; i < end; i++) {
+        const HiddenRow & row = hidden.rows()[i];
+        if (row.lane < 0 || row.position >= n_ctx_) {
+            continue;
+        }
+        Lane & lane = lanes_[static_cast<size_t>(row.lane)];
+        const bool is_first = rows.empty() || rows.back().lane != row.lane;
+        // Rows between were never fed, and llama.cpp wants every position.
+        if (is_first && row.position != lane.length) {
+            kv_clear(context_, row.lane);
+            lane = Lane();
+            lane.length = row.position;
+        }
+        if (is_first) {
+            lanes.push_back(row.lane);
+        }
+        rows.push_back({row.lane, row.position, row.token});
+        i_states.push_back(i);
+    }
+    if (rows.empty()) {
+        return true;
+    }
+    if (!show(lanes)) {
+        return false;
+    }
+    std::vector<const float *> states;
+    for (const size_t i : i_states) {
+        states.push_back(hidden.state(i));
+    }
+    if (!put_states(states) || !speculator_.read(rows)) {
+        return false;
+    }
+    for (size_t i = 0; i < rows.size(); i++) {
+        if (i + 1 < rows.size() && rows[i + 1].lane == rows[i].lane) {
+            continue;
+        }
+        Lane & lane = lanes_[static_cast<size_t>(rows[i].lane)];
+        const float * state = hidden.state(i_states[i]);
+        lane.state.assign(state, state + hidden.n_embd());
+        lane.is_known = true;
+        lane.length = rows[i].position + 1;
+    }
+    n_rows += static_cast<int32_t>(rows.size());
+    return true;
+}
+
+// The speculator takes the state before a lane's next token from what it read last. So it reads a
+// token with that state, which is then dropped; what the token is does not matter.
+bool DraftHeads::show(const std::vector<int32_t> & lanes) {
+    std::vector<DraftRow> rows;
+    std::vector<const float *> states;
+    for (const int32_t i : lanes) {
+        Lane & lane = lanes_[static_cast<size_t>(i)];
+        if (!lane.is_shown) {
+            lane.state.resize(static_cast<size_t>(session_.hidden_rows().n_embd()), 0.0F);
+            states.push_back(lane.state.data());
+            rows.push_back({i, lane.length, 0});
+        }
+    }
+    if (rows.empty()) {
+        return true;
+    }
+    if (!put_states(states) || !speculator_.read(rows)) {
+        return false;
+    }
+    for (const DraftRow & row : rows) {
+        if (kv_truncate(context_, row.lane, row.position) != kOk) {
+            return false;
+        }
+        lanes_[static_cast<size_t>(row.lane)].is_shown = true;
+    }
+    return true;
+}
+
+// Where the speculator looks for them. The session's context had states of its own there, which
+// nobody needs any more: hidden_rows() has them.
+bool DraftHeads::put_states(const std::vector<const float *> & states) {
+    const auto n_embd = static_cast<size_t>(session_.hidden_rows().n_embd());
+    float * to = llama_get_embeddings_nextn(target_);
+    if (to == nullptr) {
+        return false;
+    }
+    for (const float * state : states) {
+        to = std::copy_n(state, n_embd, to);
+    }
+    return true;
+}
+
+void DraftHeads::open_speculator(int32_t n_most) {
+    target_ = session_.context();
+    speculator_.open(Speculator::Kind::kHeads, target_, context_, n_most);
+    for (Lane & lane : lanes_) {
+        lane.is_shown = false;
+    }
+}
+
 // Drops what a lane holds from position `length` on.
 bool DraftHeads::keep(int32_t lane, int32_t length) {
     Lane & kept = lanes_[static_cast<size_t>(lane)];
     kept.length = length;
     kept.is_known = false;
+    kept.is_shown = false;
     kept.state.clear();
     return kv_truncate(context_, lane, length) == kOk;
 }
@@ -165,35 +253,37 @@ bool DraftHeads::is_valid(const std::vector<HeadPart> & parts) const {
 }
 
 Status DraftHeads::guess(const std::vector<HeadPart> & parts,
-                         float p_min,
                          std::vector<int32_t> & counts,
                          std::vector<int32_t> & guesses) noexcept try {
-    if (context_ == nullptr || !is_valid(parts)) {
+    if (context_ == nullptr || parts.empty() || !is_valid(parts)) {
         return kBadArgument;
     }
     session_.lend_threads(context_);
-    counts.clear();
-    guesses.clear();
-    std::vector<Draft> drafts(parts.size());
-    std::vector<Draft *> going_on;
-    for (size_t i = 0; i < parts.size(); i++) {
-        drafts[i].part = &parts[i];
-        drafts[i].tokens = {parts[i].token};
-        drafts[i].states = lanes_[static_cast<size_t>(parts[i].lane)].state;
-        going_on.push_back(&drafts[i]);
+    // Every lane reads as many guesses as the longest draft has.
+    int32_t n_longest = 1;
+    int32_t n_room = n_ctx_;
+    std::vector<int32_t> lanes;
+    for (const HeadPart & part : parts) {
+        n_longest = std::max(n_longest, part.n_most);
+        n_room = std::min(n_room, n_ctx_ - part.n_tokens + 1);
+        lanes.push_back(part.lane);
     }
-    for (int32_t i_guess = 0; !going_on.empty(); i_guess++) {
-        if (!read_drafts(going_on, i_guess)) {
+    n_longest = std::min(n_longest, n_room);
+    if (n_longest != speculator_.n_most() || target_ != session_.context()) {
+        open_speculator(n_longest);
+    }
+    std::vector<DraftStart> starts;
+    for (const HeadPart & part : parts) {
+        const DraftRow last = {part.lane, part.n_tokens - 1, part.token};
+        starts.push_back({last, std::min(part.n_most, n_longest)});
+    }
+    if (!show(lanes) || !speculator_.draft(starts, session_.model(), counts, guesses)) {
+        return kDecodeFailed;
+    }
+    for (const HeadPart & part : parts) {
+        if (kv_truncate(context_, part.lane, part.n_tokens - 1) != kOk) {
             return kDecodeFailed;
         }
-        take_guesses(going_on, p_min);
-    }
-    for (const Draft & draft : drafts) {
-        if (kv_truncate(context_, draft.part->lane, draft.part->n_tokens - 1) != kOk) {
-            return kDecodeFailed;
-        }
-        counts.push_back(static_cast<int32_t>(draft.tokens.size()) - 1);
-        guesses.insert(guesses.end(), draft.tokens.begin() + 1, draft.tokens.end());
     }
     return kOk;
 } catch (const std::bad_alloc &) {
@@ -201,100 +291,6 @@ Status DraftHeads::guess(const std::vector<HeadPart> & parts,
 } catch (const std::exception & error) {
     error_ = error.what();
     return kDecodeFailed;
-}
-
-// One pass over what each draft needs for its next guess: of one head the last token, the others
-// are in its cells; of the next of several heads everything behind the text, because the cells
-// there are another's.
-bool DraftHeads::read_drafts(std::vector<Draft *> & drafts, int32_t i_guess) {
-    if (n_heads_ > 1) {
-        llama_set_nextn_layer_offset(context_, i_guess);
-    }
-    const auto n_embd = static_cast<size_t>(session_.hidden_rows().n_embd());
-    for (Draft * draft : drafts) {
-        const HeadPart & part = *draft->part;
-        const int32_t first = part.n_tokens - 1;
-        if (n_heads_ > 1 && kv_truncate(context_, part.lane, first) != kOk) {
-            return false;
-        }
-        for (int32_t i = n_heads_ > 1 ? 0 : i_guess; i <= i_guess; i++) {
-            const auto at = static_cast<size_t>(i);
-            const float * state = draft->states.data() + at * n_embd;
-            draft->i_row = static_cast<int32_t>(rows_.tokens.size());
-            add_row(part.lane, first + i, draft->tokens[at], state, i == i_guess);
-        }
-    }
-    const bool is_read = decode();
-    rows_ = Rows();
-    return is_read;
-}
-
-// Adds a guess to each draft; those that end are taken out.
-void DraftHeads::take_guesses(std::vector<Draft *> & drafts, float p_min) {
-    const Model & model = session_.model();
-    std::vector<Draft *> going_on;
-    for (Draft * draft : drafts) {
-        const float * logits = llama_get_logits_ith(context_, draft->i_row);
-        const int32_t token = guess_token(logits, model.n_vocab(), model, p_min, likeliest_);
-        if (token < 0) {
-            continue;
-        }
-        draft->tokens.push_back(token);
-        if (static_cast<int32_t>(draft->tokens.size()) <= draft->part->n_most) {
-            const float * state = llama_get_embeddings_nextn_ith(context_, draft->i_row);
-            draft->states.insert(
-                draft->states.end(), state, state + session_.hidden_rows().n_embd());
-            going_on.push_back(draft);
-        }
-    }
-    drafts = going_on;
-}
-
-void DraftHeads::add_row(
-    int32_t lane, int32_t position, int32_t token, const float * state, bool is_output) {
-    rows_.lanes.push_back(lane);
-    rows_.positions.push_back(position);
-    rows_.tokens.push_back(token);
-    rows_.states.insert(rows_.states.end(), state, state + session_.hidden_rows().n_embd());
-    rows_.outputs.push_back(is_output ? 1 : 0);
-}
-
-// Every head reads the rows, into cells of its own layer: llama.cpp takes the same ones again for
-// positions that were dropped.
-bool DraftHeads::read_rows() {
-    for (int32_t i_head = 0; i_head < n_heads_; i_head++) {
-        for (size_t i = 0; i_head > 0 && i < rows_.lanes.size(); i++) {
-            const bool is_first = i == 0 || rows_.lanes[i] != rows_.lanes[i - 1];
-            if (is_first && kv_truncate(context_, rows_.lanes[i], rows_.positions[i]) != kOk) {
-                return false;
-            }
-        }
-        if (n_heads_ > 1) {
-            llama_set_nextn_layer_offset(context_, i_head);
-        }
-        if (!decode()) {
-            return false;
-        }
-    }
-    rows_ = Rows();
-    return true;
-}
-
-bool DraftHeads::decode() {
-    std::vector<int32_t> n_lanes(rows_.lanes.size(), 1);
-    std::vector<int32_t *> lanes;
-    for (int32_t & lane : rows_.lanes) {
-        lanes.push_back(&lane);
-    }
-    llama_batch batch = {};
-    batch.n_tokens = static_cast<int32_t>(rows_.tokens.size());
-    batch.token = rows_.tokens.data();
-    batch.embd = rows_.states.data();
-    batch.pos = rows_.positions.data();
-    batch.n_seq_id = n_lanes.data();
-    batch.seq_id = lanes.data();
-    batch.logits = rows_.outputs.data();
-    return llama_decode(context_, batch) == 0;
 }
 
 } // namespace pyrunner

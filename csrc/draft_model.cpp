@@ -1,6 +1,5 @@
 #include "draft_model.h"
 
-#include "draft_token.h"
 #include "kv.h"
 #include "log_ring.h"
 #include "session.h"
@@ -63,13 +62,18 @@ std::string draft_obstacle(const Model & draft, const Model & target) {
     return different_token(own, other, std::min(draft.n_vocab(), target.n_vocab()));
 }
 
-// Out of line, as is the destructor: llama_token_data is complete only here.
 DraftModel::DraftModel(const Model & model, const Session & session) noexcept
     : model_(model), session_(session) {}
 
 DraftModel::~DraftModel() {
+    free_context();
+}
+
+void DraftModel::free_context() noexcept {
+    speculator_.close();
     if (context_ != nullptr) {
         llama_free(context_);
+        context_ = nullptr;
     }
 }
 
@@ -108,7 +112,8 @@ Status DraftModel::make_context() {
         return status_of_refusal(error_);
     }
     n_ctx_ = static_cast<int32_t>(llama_n_ctx_seq(context_));
-    lengths_.assign(n_lanes, 0);
+    // Parts say how long their drafts are.
+    speculator_.open(Speculator::Kind::kModel, session_.context(), context_, n_ctx_);
     return kOk;
 }
 
@@ -116,11 +121,7 @@ Status DraftModel::set_layout(int32_t n_ctx, int32_t n_lanes) noexcept try {
     if (n_ctx < 1 || n_lanes < 1 || n_lanes > kMaxLanes) {
         return kBadArgument;
     }
-    // Before the new one is made: both would not fit.
-    if (context_ != nullptr) {
-        llama_free(context_);
-        context_ = nullptr;
-    }
+    free_context(); // before the new one is made: both would not fit
     params_.n_ctx = n_ctx;
     params_.n_lanes = n_lanes;
     params_.n_batch = std::max(params_.n_batch, n_lanes);
@@ -139,12 +140,12 @@ size_t DraftModel::lanes_bytes() const noexcept {
 // GGML_ASSERT cannot be caught, so everything llama_decode asserts is checked here.
 bool DraftModel::is_valid(const std::vector<DraftPart> & parts, size_t n_tokens) const {
     int64_t n_new = 0;
-    std::vector<bool> is_taken(lengths_.size());
+    std::vector<bool> is_taken(static_cast<size_t>(params_.n_lanes));
     for (const DraftPart & part : parts) {
         if (part.lane < 0 || part.lane >= params_.n_lanes ||
             is_taken[static_cast<size_t>(part.lane)] || part.n_keep < 0 ||
-            part.n_keep > lengths_[static_cast<size_t>(part.lane)] || part.n_new < 0 ||
-            part.n_most < 0 || (part.n_most > 0 && part.n_new == 0) ||
+            part.n_keep > kv_length(context_, part.lane) || part.n_new < 0 || part.n_most < 0 ||
+            (part.n_most > 0 && part.n_new == 0) ||
             int64_t{part.n_keep} + part.n_new + std::max(part.n_most - 1, 0) > n_ctx_) {
             return false;
         }
@@ -156,44 +157,22 @@ bool DraftModel::is_valid(const std::vector<DraftPart> & parts, size_t n_tokens)
 
 Status DraftModel::draft(const std::vector<DraftPart> & parts,
                          const std::vector<int32_t> & tokens,
-                         float p_min,
                          std::vector<int32_t> & counts,
                          std::vector<int32_t> & guesses) noexcept try {
-    if (context_ == nullptr || !is_valid(parts, tokens.size())) {
+    if (speculator_.n_most() == 0 || !is_valid(parts, tokens.size())) {
         return kBadArgument;
     }
     session_.lend_threads(context_);
-    counts.assign(parts.size(), 0);
-    guesses.clear();
-    if (!read(parts, tokens)) {
+    std::vector<DraftStart> starts;
+    std::vector<int32_t> start_counts;
+    if (!read(parts, tokens, starts) ||
+        !speculator_.draft(starts, session_.model(), start_counts, guesses)) {
         return kDecodeFailed;
     }
-    std::vector<std::vector<int32_t>> found(parts.size());
-    std::vector<size_t> drafting; // in the order of their rows
-    for (size_t i = 0; i < parts.size(); i++) {
-        if (parts[i].n_most > 0) {
-            drafting.push_back(i);
-        }
-    }
-    std::vector<int32_t> i_rows; // of the last pass, for each that is drafting
-    for (size_t i = 0; i < rows_.size(); i++) {
-        if (rows_[i].is_output) {
-            i_rows.push_back(static_cast<int32_t>(i));
-        }
-    }
-    while (!drafting.empty()) {
-        drafting = take_guesses(parts, drafting, i_rows, p_min, found);
-        i_rows.resize(drafting.size());
-        for (size_t i = 0; i < i_rows.size(); i++) {
-            i_rows[i] = static_cast<int32_t>(i);
-        }
-        if (!drafting.empty() && !decode()) {
-            return kDecodeFailed;
-        }
-    }
-    for (size_t i = 0; i < parts.size(); i++) {
-        counts[i] = static_cast<int32_t>(found[i].size());
-        guesses.insert(guesses.end(), found[i].begin(), found[i].end());
+    counts.clear();
+    size_t i_start = 0;
+    for (const DraftPart & part : parts) {
+        counts.push_back(part.n_most > 0 ? start_counts[i_start++] : 0);
     }
     return kOk;
 } catch (const std::bad_alloc &) {
@@ -203,81 +182,30 @@ Status DraftModel::draft(const std::vector<DraftPart> & parts,
     return kDecodeFailed;
 }
 
-std::vector<size_t> DraftModel::take_guesses(const std::vector<DraftPart> & parts,
-                                             const std::vector<size_t> & drafting,
-                                             const std::vector<int32_t> & i_rows,
-                                             float p_min,
-                                             std::vector<std::vector<int32_t>> & found) {
-    std::vector<size_t> going_on;
-    rows_.clear();
-    for (size_t i = 0; i < drafting.size(); i++) {
-        const DraftPart & part = parts[drafting[i]];
-        const int32_t token = guess_token(llama_get_logits_ith(context_, i_rows[i]),
-                                          model_.n_vocab(),
-                                          session_.model(),
-                                          p_min,
-                                          likeliest_);
-        if (token < 0) {
-            continue;
-        }
-        found[drafting[i]].push_back(token);
-        if (static_cast<int32_t>(found[drafting[i]].size()) < part.n_most) {
-            rows_.push_back({token, lengths_[static_cast<size_t>(part.lane)], part.lane, true});
-            going_on.push_back(drafting[i]);
-        }
-    }
-    return going_on;
-}
-
-bool DraftModel::read(const std::vector<DraftPart> & parts, const std::vector<int32_t> & tokens) {
-    rows_.clear();
+bool DraftModel::read(const std::vector<DraftPart> & parts,
+                      const std::vector<int32_t> & tokens,
+                      std::vector<DraftStart> & starts) {
+    std::vector<DraftRow> rows;
     size_t i_token = 0;
     for (const DraftPart & part : parts) {
-        int32_t & length = lengths_[static_cast<size_t>(part.lane)];
-        if (part.n_keep < length && kv_truncate(context_, part.lane, part.n_keep) != kOk) {
+        if (part.n_keep < kv_length(context_, part.lane) &&
+            kv_truncate(context_, part.lane, part.n_keep) != kOk) {
             return false;
         }
-        length = part.n_keep;
         for (int32_t i = 0; i < part.n_new; i++) {
             const int32_t token = tokens[i_token++];
             // The larger of two vocabularies ends in what the other does not have. It stands for
             // hardly any text; something in its place makes the guesses behind it worse at most.
             const bool is_known = token >= 0 && token < model_.n_vocab();
-            const bool is_output = part.n_most > 0 && i == part.n_new - 1;
-            rows_.push_back({is_known ? token : 0, part.n_keep + i, part.lane, is_output});
+            const DraftRow row = {part.lane, part.n_keep + i, is_known ? token : 0};
+            if (part.n_most > 0 && i == part.n_new - 1) {
+                starts.push_back({row, part.n_most});
+            } else {
+                rows.push_back(row);
+            }
         }
     }
-    return rows_.empty() || decode();
-}
-
-// Reads rows_, which may be of different lengths by lane.
-bool DraftModel::decode() {
-    const size_t n_rows = rows_.size();
-    std::vector<int32_t> tokens(n_rows);
-    std::vector<int32_t> positions(n_rows);
-    std::vector<int32_t> n_lanes(n_rows, 1);
-    std::vector<int32_t *> lanes(n_rows);
-    std::vector<int8_t> outputs(n_rows);
-    for (size_t i = 0; i < n_rows; i++) {
-        tokens[i] = rows_[i].token;
-        positions[i] = rows_[i].position;
-        lanes[i] = &rows_[i].lane;
-        outputs[i] = rows_[i].is_output ? 1 : 0;
-    }
-    llama_batch batch = {};
-    batch.n_tokens = static_cast<int32_t>(n_rows);
-    batch.token = tokens.data();
-    batch.pos = positions.data();
-    batch.n_seq_id = n_lanes.data();
-    batch.seq_id = lanes.data();
-    batch.logits = outputs.data();
-    if (llama_decode(context_, batch) != 0) {
-        return false;
-    }
-    for (const Row & row : rows_) {
-        lengths_[static_cast<size_t>(row.lane)] = row.position + 1;
-    }
-    return true;
+    return rows.empty() || speculator_.read(rows);
 }
 
 } // namespace pyrunner

@@ -1,13 +1,10 @@
 // A second, smaller model that guesses what a session's sequences go on with, in a context of its
-// own. The engine's thread calls everything, between the session's steps.
-//
-// llama.cpp's common_speculative does the same over the same calls, and is not used: it has to see
-// every batch of the target (`process`), and knows a sequence by its seq_id alone. Lanes of ours
-// move, are filled from blobs and are made anew, and what they hold was then computed in no batch.
-// Here the caller says what a lane holds (`DraftPart`), so nothing has to be told to it in between.
+// own, through llama.cpp's common_speculative. The engine's thread calls everything, between the
+// session's steps. Its lanes are its own: the caller says what each holds (`DraftPart`).
 #pragma once
 
 #include "model.h"
+#include "speculator.h"
 #include "status.h"
 
 #include <cstdint>
@@ -15,7 +12,6 @@
 #include <vector>
 
 struct llama_context;
-struct llama_token_data;
 
 namespace pyrunner {
 
@@ -59,49 +55,32 @@ public:
     int32_t n_batch() const noexcept { return params_.n_batch; } // new tokens of all parts
     size_t lanes_bytes() const noexcept;                         // of the cells, used or not
 
-    // Reads and guesses, with the session's threads: one pass over `tokens`, the new ones of all
-    // parts in their order, and one for each further guess over all parts that still have any. A
-    // guess is the likeliest token. A part ends early before one whose probability is below
-    // `p_min`, that ends an answer, or that the session's model does not have.
-    //
-    // Then the lane holds what was read and all guesses, but not the last of `n_most`. `guesses`
-    // are those of all parts in their order, and `counts` how many each has. kBadArgument (nothing
-    // has happened) or kDecodeFailed (the lanes hold nobody knows what: set_layout).
+    // Reads and guesses, with the session's threads: a pass over `tokens`, the new ones of all
+    // parts in their order, and one for each guess, as Speculator::draft(). `guesses` are those of
+    // all parts in their order, and `counts` how many each has; then the lane holds what was read
+    // and all guesses but the last. kBadArgument (nothing has happened) or kDecodeFailed (the lanes
+    // hold nobody knows what: set_layout).
     Status draft(const std::vector<DraftPart> & parts,
                  const std::vector<int32_t> & tokens,
-                 float p_min,
                  std::vector<int32_t> & counts,
                  std::vector<int32_t> & guesses) noexcept;
 
 private:
-    struct Row {
-        int32_t token;
-        int32_t position;
-        int32_t lane;
-        bool is_output;
-    };
-
     Status make_context();
+    void free_context() noexcept;
     bool is_valid(const std::vector<DraftPart> & parts, size_t n_tokens) const;
-    bool read(const std::vector<DraftPart> & parts, const std::vector<int32_t> & tokens);
-    // One more guess for each that is drafting, of its row of the last pass. Those that go on are
-    // the rows of the next pass, and are returned in their order.
-    std::vector<size_t> take_guesses(const std::vector<DraftPart> & parts,
-                                     const std::vector<size_t> & drafting,
-                                     const std::vector<int32_t> & i_rows,
-                                     float p_min,
-                                     std::vector<std::vector<int32_t>> & found);
-    bool decode();
+    // All new tokens but those behind which something is guessed, which become `starts`.
+    bool read(const std::vector<DraftPart> & parts,
+              const std::vector<int32_t> & tokens,
+              std::vector<DraftStart> & starts);
 
     const Model & model_;
     const Session & session_;
     DraftParams params_;
     int32_t n_ctx_ = 0;
     llama_context * context_ = nullptr;
+    Speculator speculator_; // over the context
     std::string error_;
-    std::vector<int32_t> lengths_; // tokens per lane
-    std::vector<Row> rows_;        // of the pass that comes
-    std::vector<llama_token_data> likeliest_;
 };
 
 } // namespace pyrunner

@@ -1,5 +1,7 @@
 #include "log_ring.h"
 
+#include "log.h"
+
 #include <array>
 #include <mutex>
 
@@ -65,6 +67,11 @@ void on_log(ggml_log_level level, const char * text, void * /*user_data*/) {
 
 void log_ring_install() noexcept {
     llama_log_set(on_log, nullptr);
+}
+
+void log_ring_silence_common() {
+    static std::once_flag once;
+    std::call_once(once, [] { common_log_set_verbosity_thold(-1); });
 }
 
 bool log_ring_take(LogLine & line) noexcept {

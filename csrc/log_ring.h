@@ -15,6 +15,10 @@ constexpr size_t kLogRingLines = 512;
 // Makes ggml and llama.cpp log into the ring instead of stderr. Call once.
 void log_ring_install() noexcept;
 
+// Keeps the logger of llama.cpp's common quiet, which would start a thread of its own and write to
+// stderr. Before anything of common is used; any number of times.
+void log_ring_silence_common();
+
 struct LogLine {
     int32_t level = 0; // ggml_log_level: 2 info, 3 warning, 4 error; debug is left out
     std::string text;  // without the line break

@@ -119,6 +119,8 @@ public:
     bool keeps_hidden() const noexcept {
         return params_.n_drafts > 0 && model_.n_draft_heads() > 0;
     }
+    // The one there is now: set_layout() makes another one. For what drafts beside it.
+    llama_context * context() const noexcept { return context_; }
     // Of the last step, and what became of the lanes since; empty unless it keeps them.
     HiddenRows & hidden_rows() noexcept { return hidden_; }
 

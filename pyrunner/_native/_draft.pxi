@@ -71,14 +71,13 @@ cdef class DraftModel:
             status = self.native.set_layout(n_ctx, n_lanes)
         check(<int> status, "making the draft model's lanes anew", self.error)
 
-    def draft(self, list parts not None, list tokens not None, float p_min=0.0):
+    def draft(self, list parts not None, list tokens not None):
         """Read tokens and guess what comes next, in all lanes together. Releases the GIL.
 
         Args:
             parts: ``{"lane", "n_keep", "n_new", "n_most"}`` for each lane, as in
                 csrc/draft_model.h.
             tokens: The new ones of all parts, in their order; at most `n_batch`.
-            p_min: A part ends before a guess that is less probable.
 
         Returns:
             How many guesses each part has, and those of all parts in their order. Its lane holds
@@ -93,6 +92,6 @@ cdef class DraftModel:
         cdef vector[int32_t] guesses
         cdef Status status
         with nogil:
-            status = self.native.draft(native_parts, native_tokens, p_min, counts, guesses)
+            status = self.native.draft(native_parts, native_tokens, counts, guesses)
         check(<int> status, "drafting", self.error)
         return counts, guesses

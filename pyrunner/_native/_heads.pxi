@@ -64,13 +64,12 @@ cdef class DraftHeads:
         """Whether `guess` can go on from a text of so many tokens, the last of them not read."""
         return self.native.is_ready(lane, n_tokens)
 
-    def guess(self, list parts not None, float p_min=0.0):
+    def guess(self, list parts not None):
         """Guess what comes next, in lanes that are ready, all together. Releases the GIL.
 
         Args:
             parts: ``{"lane", "n_tokens", "token", "n_most"}`` for each lane, as in
                 csrc/draft_heads.h.
-            p_min: A part ends before a guess that is less probable.
 
         Returns:
             How many guesses each part has, and those of all parts in their order.
@@ -83,6 +82,6 @@ cdef class DraftHeads:
         cdef vector[int32_t] guesses
         cdef Status status
         with nogil:
-            status = self.native.guess(native_parts, p_min, counts, guesses)
+            status = self.native.guess(native_parts, counts, guesses)
         check(<int> status, "drafting", self.error)
         return counts, guesses

@@ -251,7 +251,7 @@ cdef extern from "draft_model.h" namespace "pyrunner" nogil:
         int32_t n_batch() noexcept
         size_t lanes_bytes() noexcept
         Status draft(const vector[DraftPart] & parts, const vector[int32_t] & tokens,
-                     float p_min, vector[int32_t] & counts, vector[int32_t] & guesses) noexcept
+                     vector[int32_t] & counts, vector[int32_t] & guesses) noexcept
 
 
 cdef extern from "draft_heads.h" namespace "pyrunner" nogil:
@@ -270,7 +270,7 @@ cdef extern from "draft_heads.h" namespace "pyrunner" nogil:
         size_t lanes_bytes() noexcept
         Status feed(int32_t & n_rows) noexcept
         bool is_ready(int32_t lane, int32_t n_tokens) noexcept
-        Status guess(const vector[HeadPart] & parts, float p_min, vector[int32_t] & counts,
+        Status guess(const vector[HeadPart] & parts, vector[int32_t] & counts,
                      vector[int32_t] & guesses) noexcept
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pyrunner.engine.draft_length import Choice, PassCosts
-from pyrunner.engine.guesser import MAX_DRAFTED, P_MIN, Guessable, or_0
+from pyrunner.engine.guesser import MAX_DRAFTED, Guessable, or_0
 from pyrunner.engine.prefix_index import n_shared
 
 READ_ROWS = 256
@@ -53,9 +53,7 @@ class Native(Protocol):
         """Make empty lanes."""
         ...
 
-    def draft(
-        self, parts: list[dict[str, int]], tokens: list[int], p_min: float = ...
-    ) -> tuple[list[int], list[int]]:
+    def draft(self, parts: list[dict[str, int]], tokens: list[int]) -> tuple[list[int], list[int]]:
         """Read and guess."""
         ...
 
@@ -220,7 +218,7 @@ class DraftLanes:
             tokens.extend(new)
             parts.append({"lane": lane, "n_keep": n_keep, "n_new": len(new), "n_most": n_most})
         began_s = self._clock()
-        counts, guesses = self._native.draft(parts, tokens, P_MIN)
+        counts, guesses = self._native.draft(parts, tokens)
         seconds = self._clock() - began_s
         found = {}
         start = 0

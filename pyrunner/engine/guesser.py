@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 MAX_DRAFTED = 16
 """Tokens of a draft at most: each takes a pass."""
-P_MIN = 0.0
-"""A draft ends before a guess less probable than this; llama.cpp's own default. What is seen of
-their acceptance shortens drafts that are too bold."""
 
 
 class Guessable(Protocol):

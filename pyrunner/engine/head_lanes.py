@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from pyrunner.engine.draft_length import Choice, PassCosts
-from pyrunner.engine.guesser import MAX_DRAFTED, P_MIN, Guessable, or_0
+from pyrunner.engine.guesser import MAX_DRAFTED, Guessable, or_0
 
 
 class Native(Protocol):
@@ -38,7 +38,7 @@ class Native(Protocol):
         """Whether a text can be gone on from."""
         ...
 
-    def guess(self, parts: list[dict[str, int]], p_min: float = ...) -> tuple[list[int], list[int]]:
+    def guess(self, parts: list[dict[str, int]]) -> tuple[list[int], list[int]]:
         """Guess."""
         ...
 
@@ -118,7 +118,7 @@ class HeadLanes:
             for text, n_most in texts.items()
         ]
         began_s = self._clock()
-        counts, guesses = self._native.guess(parts, P_MIN)
+        counts, guesses = self._native.guess(parts)
         seconds = self._clock() - began_s
         found = {}
         start = 0

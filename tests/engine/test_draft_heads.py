@@ -80,9 +80,9 @@ class _Counted:
     def is_ready(self, lane: int, n_tokens: int) -> bool:
         return self._native.is_ready(lane, n_tokens)
 
-    def guess(self, parts: list[dict[str, int]], p_min: float = 0.0) -> tuple[list[int], list[int]]:
+    def guess(self, parts: list[dict[str, int]]) -> tuple[list[int], list[int]]:
         self.n_guessed += 1
-        return self._native.guess(parts, p_min)
+        return self._native.guess(parts)
 
 
 def _talks(sides: Sides, config: EngineConfig = SPECULATING) -> tuple[Talks, _Counted]:

@@ -54,14 +54,12 @@ class _Counted:
         self.layouts.append((n_ctx, n_lanes))
         self._native.set_layout(n_ctx, n_lanes)
 
-    def draft(
-        self, parts: list[dict[str, int]], tokens: list[int], p_min: float = 0.0
-    ) -> tuple[list[int], list[int]]:
+    def draft(self, parts: list[dict[str, int]], tokens: list[int]) -> tuple[list[int], list[int]]:
         if self.is_broken:
             raise DecodeError(status=-4, during="drafting")
         self.n_guessed += any(part["n_most"] for part in parts)
         self.n_read += len(tokens)
-        return self._native.draft(parts, tokens, p_min)
+        return self._native.draft(parts, tokens)
 
 
 def _talks(sides: Sides, draft: Model | None, **changes: object) -> tuple[Talks, _Counted]:

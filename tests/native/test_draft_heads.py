@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 import pytest
-from support.headed_model import NO_HEAD, RANDOM_HEAD, RANDOM_HEADS, HeadedCase
+from support.headed_model import ENDING_HEAD, NO_HEAD, RANDOM_HEAD, RANDOM_HEADS, HeadedCase
 from support.headed_numbers import HeadedNumbers
 from support.reference import Row
 from support.sides import Sides, on_models
@@ -117,6 +117,30 @@ def test_nothing_of_a_draft_stays_and_a_text_goes_on(rig: _Rig, draw_tokens: Dra
 
 
 @on_models([RANDOM_HEAD, RANDOM_HEADS])
+def test_drafts_of_all_lengths_begin_alike(rig: _Rig, draw_tokens: Draw) -> None:
+    text = draw_tokens(41)
+    rig.read(0, text)
+    longest = rig.guess(0, text, 3)
+    assert [rig.guess(0, text, n) for n in (1, 2, 3)] == [longest[:1], longest[:2], longest]
+    # What is read next follows the same state, too.
+    rig.guess(0, text, 1)
+    text += draw_tokens(20, seed=1)
+    rig.read(0, text, 40)
+    rig.judge(text, rig.guess(0, text))
+
+
+@on_models([ENDING_HEAD])
+def test_a_draft_ends_before_the_end_of_an_answer(rig: _Rig) -> None:
+    text = [100, 200, ENDING_HEAD.last]
+    rig.read(0, text)
+    rig.read(1, text[:2])
+    parts = [_part(0, text), _part(1, text[:2])]
+    counts, guesses = rig.heads.guess(parts)
+    assert counts == [0, 3]
+    assert len(guesses) == 3
+
+
+@on_models([RANDOM_HEAD, RANDOM_HEADS])
 def test_rows_behind_a_wrong_guess_are_not_fed(rig: _Rig, draw_tokens: Draw) -> None:
     text = draw_tokens(40)
     rig.player.open_lane(0, SamplingParams(temperature=0))
@@ -192,6 +216,16 @@ def test_lanes_follow_those_of_the_session(rig: _Rig, draw_tokens: Draw) -> None
 
 
 @on_models([RANDOM_HEAD])
+def test_lanes_that_were_made_anew_as_they_were_are_fed_anew(rig: _Rig, draw_tokens: Draw) -> None:
+    rig.read(0, draw_tokens(60, seed=1))
+    rig.session.set_layout(N_CTX, 3)
+    assert not rig.heads.is_ready(0, 60)
+    text = draw_tokens(60)
+    rig.read(0, text)
+    rig.judge(text, rig.guess(0, text))
+
+
+@on_models([RANDOM_HEAD])
 def test_a_chunk_that_was_interrupted_leaves_nothing_to_read(rig: _Rig, draw_tokens: Draw) -> None:
     text = draw_tokens(400)
     rig.session.interrupt()
@@ -204,14 +238,6 @@ def test_a_chunk_that_was_interrupted_leaves_nothing_to_read(rig: _Rig, draw_tok
     rig.judge(text, rig.guess(0, text))
 
 
-@on_models([RANDOM_HEAD])
-def test_a_guess_that_is_not_likely_enough_ends_its_draft(rig: _Rig, draw_tokens: Draw) -> None:
-    text = draw_tokens(10)
-    rig.read(0, text)
-    assert rig.heads.guess([_part(0, text, 8)], 1.0) == ([0], [])
-    assert rig.heads.guess([_part(0, text, 8)], 0.0)[0] == [8]
-
-
 @on_models([RANDOM_HEAD, RANDOM_HEADS])
 def test_the_last_cell_can_be_guessed_behind(rig: _Rig, draw_tokens: Draw) -> None:
     text = draw_tokens(N_CTX - 1)
@@ -219,6 +245,12 @@ def test_the_last_cell_can_be_guessed_behind(rig: _Rig, draw_tokens: Draw) -> No
     assert len(rig.guess(0, text, 2)) == 2
     with pytest.raises(InvariantError):
         rig.guess(0, text, 3)
+    # All lanes read as many guesses.
+    other = draw_tokens(20, seed=1)
+    rig.read(1, other)
+    counts, guesses = rig.heads.guess([_part(0, text, 2), _part(1, other, 3)])
+    assert counts == [2, 2]
+    rig.judge(other, guesses[2:])
 
 
 @on_models([RANDOM_HEAD])

@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from support.headed_model import ENDING_HEAD
 from support.model_cases import LLAMA_BPE, LLAMA_SPM, QWEN2, SMALL_BPE, ModelCase
 from support.sides import Sides, on_models
 
@@ -74,10 +75,12 @@ def test_a_text_can_be_read_without_a_guess(
     _judge(sides, prompt, guesses)
 
 
-@on_models([LLAMA_BPE])
-def test_a_guess_that_is_not_likely_enough_ends_its_draft(draft: DraftModel) -> None:
-    assert draft.draft([_part(0, 3, 8)], [5, 6, 7], 1.0) == ([0], [])
-    assert draft.draft([_part(0, 3, 8)], [5, 6, 7], 0.0)[0] == [8]
+@on_models([ENDING_HEAD])
+def test_a_draft_ends_before_the_end_of_an_answer(draft: DraftModel) -> None:
+    counts, guesses = draft.draft([_part(0, 2, 4), _part(1, 1, 4)], [5, ENDING_HEAD.last, 6])
+    assert counts == [0, 4]
+    # What the lane holds behind the end is nobody's guess, and is dropped like any other.
+    assert draft.draft([_part(0, 1, 4, n_keep=1), _part(1, 1, 4)], [6, 6])[1] == 2 * guesses
 
 
 @on_models([LLAMA_BPE])

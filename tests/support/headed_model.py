@@ -31,6 +31,8 @@ N_CTX_TRAIN = 4096
 ROPE_BASE = 10_000.0
 EPSILON = 1e-5
 _N_EXPERT = 2
+END = 2
+"""Ends an answer, in the vocabulary of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,20 @@ class HeadedCase:
     is_right: bool = False
     has_head_tensors: bool = True
     """False: the file says that there are heads, and they are in another one."""
+    last: int = -1
+    """A token behind which it is right to end the answer, if any."""
 
     def tensors(self, n_vocab: int) -> Tensors:
         """All of them, in NumPy's order of dimensions; equal for equal cases."""
         rng = np.random.default_rng(11)
-        return {
+        numbers = {
             name: self._numbers(rng, name, shape)
             for name, shape in self._shapes(n_vocab)
             if self.has_head_tensors or ".nextn." not in name
         }
+        if self.last >= 0:
+            numbers["output.weight"][END] = numbers["token_embd.weight"][self.last]
+        return numbers
 
     def file(self, folder: Path) -> Path:
         """The file in `folder`, written now unless an equal one is there."""
@@ -145,5 +152,6 @@ RANDOM_HEAD = HeadedCase("hy-random-head")
 RANDOM_HEADS = HeadedCase("hy-random-heads", n_heads=3)
 RIGHT_HEAD = HeadedCase("hy-right-head", is_right=True)
 RIGHT_HEADS = HeadedCase("hy-right-heads", n_heads=3, is_right=True)
+ENDING_HEAD = HeadedCase("hy-ending-head", is_right=True, last=300)
 GLM_HEAD = HeadedCase("glm-right-head", arch="glm4moe", is_right=True)
 NO_HEAD = HeadedCase("hy-head-elsewhere", has_head_tensors=False)

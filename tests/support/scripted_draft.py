@@ -38,11 +38,8 @@ class ScriptedDraft:
         del n_ctx
         self.lanes = [[] for _ in range(n_lanes)]
 
-    def draft(
-        self, parts: list[dict[str, int]], tokens: list[int], p_min: float = 0.0
-    ) -> tuple[list[int], list[int]]:
+    def draft(self, parts: list[dict[str, int]], tokens: list[int]) -> tuple[list[int], list[int]]:
         assert len(tokens) <= self.n_batch
-        assert p_min == 0
         counts, guesses, rest = [], [], list(tokens)
         for part in parts:
             lane = self.lanes[part["lane"]]

@@ -32,8 +32,7 @@ class _Heads:
     def is_ready(self, lane: int, n_tokens: int) -> bool:
         return self.lengths.get(lane) == n_tokens - 1
 
-    def guess(self, parts: list[dict[str, int]], p_min: float = 0.0) -> tuple[list[int], list[int]]:
-        assert p_min == 0
+    def guess(self, parts: list[dict[str, int]]) -> tuple[list[int], list[int]]:
         self.asked.append([part["lane"] for part in parts])
         said = [[part["token"] + 1 + i for i in range(part["n_most"])] for part in parts]
         return [len(each) for each in said], [token for each in said for token in each]
