@@ -63,8 +63,7 @@ def prepared(name: str, folder: Path, variables: Mapping[str, str]) -> Model:
         path, reference = demo_file(), _DEMO_REFERENCE
     else:
         path, reference = _made(name, folder), f"bench/{name}"
-        _package(reference, path, variables)
-        _share(path, variables)
+        package(reference, path, variables)
     # The tokens that were added to the demo model's are in no text.
     speaking, said = (DEMO, demo_file()) if name == WIDE_DEMO else (name, path)
     words = words_of(said, folder / f"{speaking}.words.json")
@@ -85,19 +84,17 @@ def _made(name: str, folder: Path) -> Path:
     return path
 
 
-def _package(reference: str, path: Path, variables: Mapping[str, str]) -> None:
+def package(reference: str, path: Path, variables: Mapping[str, str]) -> None:
+    """Put a model into our store, unless it is there, and make `path` the file that is in it.
+
+    Both sides map the same pages then: where those of a copy lie in memory decides how fast a pass
+    is.
+    """
     try:
         programs.run(programs.pyrunner("inspect", reference), variables)
     except programs.MeasurementError:
         command = programs.pyrunner("package", "--quiet", "--gguf", str(path), reference)
         programs.run(command, variables)
-
-
-def _share(path: Path, variables: Mapping[str, str]) -> None:
-    """Make a model's file that of our store, so that both sides map the same pages.
-
-    Where the pages of a copy lie in memory decides how fast a pass is.
-    """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     stored = Path(variables["PYRUNNER_HOME"], "store", "blobs", "sha256", digest)

@@ -1,0 +1,1 @@
+"""Drafts of models and of draft heads: ``make bench ARGS=benchmarks/drafting``."""
