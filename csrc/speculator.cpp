@@ -27,6 +27,9 @@ Speculator::~Speculator() = default;
 
 void Speculator::open(Kind kind, llama_context * target, llama_context * draft, int32_t n_most) {
     close();
+    if (target == nullptr || draft == nullptr) {
+        throw std::runtime_error("there is no context to draft for, or none to draft in");
+    }
     log_ring_silence_common();
     const bool is_heads = kind == Kind::kHeads;
     common_params_speculative params;
