@@ -1,7 +1,9 @@
 """What llama.cpp knows of the form of a template's tool calls."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from pyrunner import _native
 from pyrunner.chat.trigger import NO_THINKING, Thinking

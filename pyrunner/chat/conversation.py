@@ -1,8 +1,9 @@
 """From a chat request to the tokens of a prompt, and from generated text back to events."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from pyrunner import _native
 from pyrunner.chat.call_format import CallFormat, call_format, with_callable_tools

@@ -9,7 +9,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Tokens
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pyrunner._native import LaneState, Model, Session
 from pyrunner.config import EngineConfig, check_engine

@@ -1,8 +1,9 @@
 """What goes into the loop and what comes out of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.sampling import check_limits, check_logprobs, check_priority, check_sampling
@@ -10,16 +11,15 @@ from pyrunner.errors import ContextLengthError, InvalidParameterError, PyrunnerE
 from pyrunner.types import FinishEvent, Limits, SamplingParams, TokenLogprobs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationRequest:
+class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One sequence to generate."""
 
     request_id: int
     """Chosen by the caller, unique among the requests in the loop."""
     tokens: Sequence[int]
     """The prompt, at least one token. An ``array("i")`` once the loop has taken it."""
-    sampling: SamplingParams = field(default_factory=SamplingParams)
-    limits: Limits = field(default_factory=Limits)
+    sampling: SamplingParams = msgspec.field(default_factory=SamplingParams)
+    limits: Limits = msgspec.field(default_factory=Limits)
     salt: str = ""
     """Only requests of the same salt share cells, so that time tells nothing across tenants."""
     adapter: str = ""
@@ -46,8 +46,7 @@ class Traced(NamedTuple):
     """What it completed, before stop strings hold any of it back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(msgspec.Struct, frozen=True, kw_only=True):
     """New text of one request; empty while a stop string may be forming."""
 
     request_id: int
@@ -58,8 +57,7 @@ class Text:
     """The same token, when logprobs were asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The last event of a request that ended well, or was cancelled."""
 
     request_id: int
@@ -72,8 +70,7 @@ class Finished:
     """The same token, when logprobs were asked for and it is none that ends the answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Errored:
+class Errored(msgspec.Struct, frozen=True, kw_only=True):
     """The last event of a request that failed alone."""
 
     request_id: int

@@ -9,7 +9,8 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from pyrunner.engine.request import GenerationRequest, StepEvent
 from pyrunner.errors import PyrunnerError
@@ -22,15 +23,13 @@ MAX_REPORTS = 1024
 _STOP_POLL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(msgspec.Struct, frozen=True):
     """Order: generate."""
 
     request: GenerationRequest
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedInputs:
+class EmbedInputs(msgspec.Struct, frozen=True):
     """Order: make one vector per input."""
 
     request_id: int
@@ -38,45 +37,39 @@ class EmbedInputs:
     normalize: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(msgspec.Struct, frozen=True):
     """Order: nobody wants this answer any more."""
 
     request_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """Order: end the thread."""
 
 
 Order = Submit | EmbedInputs | Cancel | Stop
 
 
-@dataclass(frozen=True, slots=True)
-class Loading:
+class Loading(msgspec.Struct, frozen=True):
     """Report: so much of the model is loaded, 0..1."""
 
     fraction: float
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """Report: requests can be submitted."""
 
     loop: Loop
     prompts: Prompts
 
 
-@dataclass(frozen=True, slots=True)
-class LoadFailed:
+class LoadFailed(msgspec.Struct, frozen=True):
     """Report: there will be no model."""
 
     error: PyrunnerError
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """Report of the prompt thread: what goes to the engine, and what reads the answer's text."""
 
     request_id: int
@@ -84,31 +77,27 @@ class Prepared:
     parser: Parser
 
 
-@dataclass(frozen=True, slots=True)
-class Unprepared:
+class Unprepared(msgspec.Struct, frozen=True):
     """Report of the prompt thread: the request cannot be rendered."""
 
     request_id: int
     error: PyrunnerError
 
 
-@dataclass(frozen=True, slots=True)
-class Stepped:
+class Stepped(msgspec.Struct, frozen=True):
     """Report: what one step brought."""
 
     events: Sequence[StepEvent]
 
 
-@dataclass(frozen=True, slots=True)
-class Embedded:
+class Embedded(msgspec.Struct, frozen=True):
     """Report: the vectors of one request, or why there are none."""
 
     request_id: int
     result: EmbeddingResult | PyrunnerError
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """Report: the engine thread has ended and no answer will follow."""
 
     error: PyrunnerError

@@ -1,7 +1,8 @@
 """From a request's frame to an order for the engine. Runs on the prompt thread."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pyrunner.engine.constraint import Constraint
 from pyrunner.engine.request import GenerationRequest

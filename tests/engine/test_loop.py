@@ -1,16 +1,18 @@
 """The loop over a real session: joining, leaving, limits, cancelling."""
 
+import dataclasses
 import random
 import shutil
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from support.own_memory import mapped_bytes
 
 from pyrunner._native import LargePages, Model, Session
@@ -78,7 +80,7 @@ def test_answers_are_the_same_while_weights_move_to_large_pages(
     own = [tmp_path / "stays.gguf", tmp_path / "moves.gguf"]  # that no other test has mapped
     for path in own:
         shutil.copy(model_path, path)
-    stays = _moved(own[0], replace(config, large_pages=False))
+    stays = _moved(own[0], dataclasses.replace(config, large_pages=False))
     moves = _moved(own[1], config)
     assert stays.answers == moves.answers
     assert stays.n_bytes_between_steps == stays.n_bytes_at_rest == 0
@@ -135,7 +137,7 @@ def test_a_running_stream_gets_a_token_in_every_step_while_a_long_prompt_is_read
     model: Model, config: EngineConfig
 ) -> None:
     # Steps that could read all of it in two chunks.
-    loop = EngineLoop(model, replace(config, n_batch=512, flash_attention="on"))
+    loop = EngineLoop(model, dataclasses.replace(config, n_batch=512, flash_attention="on"))
     loop.submit(_request(3, n_prompt=600, max_tokens=1))
     n_steps_alone = 0
     while loop.has_work:

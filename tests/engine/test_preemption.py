@@ -1,10 +1,11 @@
 """Sequences that give their lanes up, and lanes made longer: over a real model."""
 
+import dataclasses
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from support.model_cases import GEMMA3, LLAMA_BPE, MAMBA
 from support.sides import Sides, on_models
 
@@ -106,7 +107,7 @@ SEEDED = SamplingParams(seed=4, temperature=1.2, repeat_penalty=1.3)
 def test_a_preempted_sequence_says_what_it_says_undisturbed(
     sides: Sides, sampling: SamplingParams, n_steps: int
 ) -> None:
-    config = replace(CONFIG, n_lanes=1)
+    config = dataclasses.replace(CONFIG, n_lanes=1)
     low = _request(1, 700, sampling=sampling, max_tokens=20)
     high = _request(2, 650, priority=1)
     expected = _alone(sides.model, config, low)
@@ -124,8 +125,8 @@ def test_a_preempted_sequence_says_what_it_says_undisturbed(
 @on_models([LLAMA_BPE, GEMMA3])
 def test_a_sequence_that_outgrows_its_lane_says_what_it_says_in_a_long_one(sides: Sides) -> None:
     request = _request(1, 1000, sampling=SEEDED, max_tokens=40)
-    expected = _alone(sides.model, replace(CONFIG, n_lanes=1, n_ctx=2048), request)
-    run = _Run(sides.model, replace(CONFIG, n_lanes=2))
+    expected = _alone(sides.model, dataclasses.replace(CONFIG, n_lanes=1, n_ctx=2048), request)
+    run = _Run(sides.model, dataclasses.replace(CONFIG, n_lanes=2))
     run.submit(request)
     run.finish()
     assert run.layouts == {(2, 1024), (1, 2048)}
@@ -139,7 +140,7 @@ def test_contexts_of_three_times_the_memory_with_a_long_one_all_get_their_answer
     """Row 6 of the race: 12 requests, one of them longer than a lane."""
     lengths = (900, 620, 950, 700, 1900, 640, 800, 990, 700, 610, 900, 800)
     requests = [_request(i, n_prompt, max_tokens=10 + i) for i, n_prompt in enumerate(lengths)]
-    config = replace(CONFIG, n_lanes=3)
+    config = dataclasses.replace(CONFIG, n_lanes=3)
     assert sum(lengths) > 3 * config.n_lanes * config.n_ctx
     run = _Run(sides.model, config)
     run.submit(*requests[:3])
@@ -152,7 +153,7 @@ def test_contexts_of_three_times_the_memory_with_a_long_one_all_get_their_answer
 
 @on_models([LLAMA_BPE])
 def test_what_is_parked_is_found_again_in_another_layout(sides: Sides) -> None:
-    run = _Run(sides.model, replace(CONFIG, n_lanes=2, cache_bytes=2**28))
+    run = _Run(sides.model, dataclasses.replace(CONFIG, n_lanes=2, cache_bytes=2**28))
     first, long = _request(1, 700), _request(2, 1500)
     run.submit(first)
     run.finish()
@@ -174,7 +175,7 @@ def _started(run: _Run) -> list[Running]:
 @on_models([LLAMA_BPE])
 def test_the_longest_context_is_that_of_all_lanes_and_of_the_model(sides: Sides) -> None:
     n_ctx_train = sides.model.n_ctx_train
-    loop = EngineLoop(sides.model, replace(CONFIG, n_lanes=2))
+    loop = EngineLoop(sides.model, dataclasses.replace(CONFIG, n_lanes=2))
     assert loop.info.n_ctx_max == min(2048, n_ctx_train)
     with pytest.raises(ContextLengthError) as caught:
         loop.submit(_request(1, loop.info.n_ctx_max))

@@ -1,13 +1,14 @@
 """Drafts: whatever they guess, the answer is the one without them, and nothing of them stays."""
 
+import dataclasses
 import json
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.model_cases import LLAMA_BPE, LLAMA_SPM, MAMBA
 from support.reference import Reference
 from support.sides import Sides, on_models
@@ -74,7 +75,7 @@ def _request(request_id: int, prompt: Sequence[int], **changes: object) -> Gener
         sampling=GREEDY,
         limits=Limits(max_tokens=48, ignore_eos=True),
     )
-    return replace(request, **changes)  # type: ignore[arg-type]  # fields of the request
+    return replace(request, **changes)
 
 
 def _judge(reference: Reference, prompt: Sequence[int], tokens: Sequence[int]) -> None:
@@ -83,7 +84,7 @@ def _judge(reference: Reference, prompt: Sequence[int], tokens: Sequence[int]) -
 
 
 def _plain(model: Model, request: GenerationRequest) -> list[int]:
-    talk = _Talk(model, replace(CONFIG, speculation="off"))
+    talk = _Talk(model, dataclasses.replace(CONFIG, speculation="off"))
     talk.ask(request)
     assert talk.n_steps >= len(talk.tokens[request.request_id])
     return talk.tokens[request.request_id]
@@ -169,7 +170,7 @@ def test_an_answer_ends_inside_a_draft_where_it_would_without(sides: Sides) -> N
 @on_models([LLAMA_BPE])
 def test_a_stop_string_inside_a_draft_ends_the_answer(sides: Sides) -> None:
     request = _request(1, _draw(20, seed=5))
-    whole = _Talk(sides.model, replace(CONFIG, speculation="off"))
+    whole = _Talk(sides.model, dataclasses.replace(CONFIG, speculation="off"))
     whole.ask(request)
     stop = whole.text[1][30:36]
     expected = whole.text[1].split(stop)[0]
@@ -231,7 +232,7 @@ def test_no_way_of_choosing_keeps_an_answer_from_what_is_forced(
     constraint = Grammars(sides.model).constraint(output)
     biases = tuple((token, -100.0) for token in set(constraint.forced()))
     sampling = replace(GREEDY, logit_bias=biases, **changes)
-    talk = _Talk(sides.model, replace(CONFIG, speculation="off"))
+    talk = _Talk(sides.model, dataclasses.replace(CONFIG, speculation="off"))
     talk.ask(_request(1, _draw(10, seed=15), constraint=constraint, sampling=sampling))
     assert talk.text[1].startswith(_FORCED)
     assert talk.n_steps < len(talk.tokens[1])
@@ -255,7 +256,7 @@ def test_a_constrained_answer_is_the_same_with_drafts(sides: Sides) -> None:
     output = OutputFormat(kind=OutputKind.JSON_SCHEMA, text=json.dumps(schema), param="schema")
     grammars = Grammars(sides.model)
     request = _request(1, _draw(30, seed=11), limits=Limits(max_tokens=200))
-    plain = _Talk(sides.model, replace(CONFIG, speculation="off"))
+    plain = _Talk(sides.model, dataclasses.replace(CONFIG, speculation="off"))
     plain.ask(replace(request, constraint=grammars.constraint(output)))
     drafted = _Talk(sides.model)
     drafted.ask(replace(request, constraint=grammars.constraint(output)))

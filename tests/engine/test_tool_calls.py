@@ -1,11 +1,12 @@
 """Tool calls from models that have no idea of them, held to their form by the engine."""
 
+import dataclasses
 import json
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.chat_talk import TEMPLATES, Answer, ask, ended, user
 from support.json_schema import conforms
 
@@ -96,7 +97,7 @@ def _calls(
 @pytest.fixture(params=["off", "auto"])
 def drafting(request: pytest.FixtureRequest, config: EngineConfig) -> EngineConfig:
     """An engine with drafts and one without."""
-    return replace(config, speculation=request.param)
+    return dataclasses.replace(config, speculation=request.param)
 
 
 @pytest.mark.parametrize("tool", [WEATHER, STRICT], ids=["loose", "strict"])

@@ -8,10 +8,10 @@ import math
 import random
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 from support.model_cases import GPT2_SMALL, QWEN2
 from support.reference import Row
 from support.sides import Sides, on_models

@@ -1,12 +1,13 @@
 """Equal step shapes and threads: our session and llama.cpp choose the same tokens, exactly."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.model_cases import GENERATIVE, LLAMA_BPE, LLAMA_SPM, QWEN2
 from support.reference import ContextShape, Row
 from support.sides import Sides, on_models
@@ -246,7 +247,7 @@ def test_tokens_that_the_model_file_suppresses_are_never_chosen(
     steps = generation_steps([prompt], n_predict=12, n_chunk=512)
     _, likely = _run_both(sides, [prompt], [GREEDY], steps)
     suppressed = tuple({token for _, token in likely})
-    case = replace(LLAMA_SPM, shape={**LLAMA_SPM.shape, "suppressed": suppressed})
+    case = dataclasses.replace(LLAMA_SPM, shape={**LLAMA_SPM.shape, "suppressed": suppressed})
     model = Model()
     assert model.load([os.fsencode(case.file(tmp_path))]) == 0
 

@@ -2,11 +2,11 @@
 
 import json
 import logging
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.chat_talk import TEMPLATES, WEATHER, ask, chat_format, hear, user, vocabulary
 
 from pyrunner.chat import ChatFormat, Rendered

@@ -1,9 +1,9 @@
 """Tools and templates that llama.cpp's grammar of calls is not right for."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.chat_talk import ask, chat_format, user, vocabulary
 
 from pyrunner.chat import Rendered

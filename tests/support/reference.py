@@ -9,10 +9,11 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -202,7 +203,7 @@ class Reference:
         """Give a lane a fresh chain whose penalties have seen `prompt`."""
         words = [
             f"{each.name}={getattr(sampling, each.name)!r}"
-            for each in fields(sampling)
+            for each in msgspec.structs.fields(sampling)
             if each.type in (int, float)
         ]
         words += [f"breaker={text.encode().hex()}" for text in sampling.dry_sequence_breakers]

@@ -9,8 +9,10 @@ prompt that would be done first if all took turns, token by token.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
+
+from msgspec.structs import replace
 
 from pyrunner.types import SamplingParams
 from support.reference import ContextShape, Reference, Row, Want

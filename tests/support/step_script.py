@@ -5,8 +5,10 @@ on both sides the shapes are equal, so every float has to be.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from pyrunner.engine.sampling import native_params
 from pyrunner.types import SamplingParams

@@ -1,6 +1,5 @@
 """From bodies to the typed requests that runners take. What cannot be carried over is a 400."""
 
-import dataclasses
 from typing import Any
 
 from pyrunner import units
@@ -30,7 +29,7 @@ from pyrunner.types import (
 _MAX_TOKEN_ID = 2**31 - 1
 _OWN_VARIABLES = ("messages", "tools", "add_generation_prompt", "bos_token", "eos_token")
 """Of a chat template: what the request and the model say, and nobody else."""
-_SAMPLING_FIELDS = tuple(each.name for each in dataclasses.fields(SamplingParams))
+_SAMPLING_FIELDS = SamplingParams.__struct_fields__
 
 
 def keep_alive_s(body: Body) -> float | None:

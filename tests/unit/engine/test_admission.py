@@ -1,9 +1,9 @@
 """Who gets a lane: priorities, sequences that give theirs up, and lanes made longer and fewer."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.clock import FakeClock
 from support.scripted_lanes import SavedLane
 from support.scripted_session import ScriptedSession, scripted_loop

@@ -6,11 +6,11 @@ exactly once, with the very tokens that its prompt and its seed lead to.
 
 import random
 from array import array
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec.structs import replace
 from support.scripted_session import END_EVERY, ScriptedSession, scripted_loop, scripted_token
 from support.talks import EqualCosts
 

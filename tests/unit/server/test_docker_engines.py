@@ -1,8 +1,7 @@
 """``/engines``: status, ps, unload."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from support.scripted_runtime import INFO
 
 from pyrunner.runtime.runner import RunnerStatus

@@ -1,9 +1,9 @@
 """worker.prompt_thread: long texts are read beside the I/O thread, not in it."""
 
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from support.scripted_engine import ScriptedPrompts, ScriptedRendered
 from support.waits import until
 from unit.worker.rig import Rig, chat
