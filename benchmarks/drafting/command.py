@@ -25,7 +25,7 @@ _N_OUT = 192
 _N_WARM = 64
 _N_CTX = 512
 _N_STREAMS = (1, 4)
-_LENGTHS = (1, 2, 3, 5, 8)
+_LENGTHS = (1, 3, 8)
 """Most tokens of llama-server's drafts, of which it has to be told; its default is 3."""
 _RATE = "tokens_per_s"
 
